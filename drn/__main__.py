@@ -1,0 +1,3 @@
+from drn.cli import main
+
+main()

@@ -1,0 +1,231 @@
+"""The command line: ``python -m drn upscale | evaluate | train | info``.
+
+Exit codes: 0 done, 1 bad input (one sentence on stderr), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from tqdm import tqdm
+from typer.core import TyperCommand
+
+from drn import weights
+from drn.errors import InputError
+from drn.evaluate import Row, evaluate, format_table
+from drn.image import read_image, write_png
+from drn.inference import Upscaler, choose_device, choose_dtype
+from drn.model import SCALES, count_parameters, drn
+
+app = typer.Typer(
+    name="drn",
+    help="Super-resolution with DRN, Distilling with Residual Network (arXiv 1907.02843).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option("--weights", help="A weights file, or a folder with one for each scale. [default: bundled]"),
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+DtypeOption = Annotated[str, typer.Option(help="auto, fp32, bf16, fp16. auto is half precision where it is faster.")]
+TileOption = Annotated[int, typer.Option(min=0, help="Largest tile edge in LR pixels; 0 chooses by memory.")]
+EnsembleOption = Annotated[
+    bool, typer.Option("--self-ensemble", help="DRN+: average over 8 flips and rotations, 8 times the work.")
+]
+
+
+class ListOptions(TyperCommand):
+    """Lets ``--scale 2 3 4`` stand for ``--scale 2 --scale 3 --scale 4``, and likewise ``--data``."""
+
+    repeatable = ("--scale", "--data")
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        expanded: list[str] = []
+        option = ""
+        for arg in args:
+            if arg.startswith("-"):
+                option = arg if arg in self.repeatable else ""
+                expanded.append(arg)
+            elif option and expanded[-1] != option:
+                expanded += [option, arg]
+            else:
+                expanded.append(arg)
+        return super().parse_args(ctx, expanded)
+
+
+@app.command()
+def upscale(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images to enlarge.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; made if missing.")],
+    scale: Annotated[int, typer.Option(help="Upscaling factor: 2, 3 or 4.")] = 4,
+    self_ensemble: EnsembleOption = False,
+    weights_at: WeightsOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    tile: TileOption = 0,
+) -> None:
+    """Enlarge images; each result is OUTPUT/<stem>_DRN_x<scale>.png."""
+    targets = {image: output / f"{image.stem}_DRN_x{scale}.png" for image in images}
+    if len(set(targets.values())) < len(targets):
+        raise InputError("Two of the images have the same name: upscale them into different folders.")
+    upscaler = Upscaler(weights.load_model(scale, weights_at), device, dtype, tile)
+    output.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for image, target in targets.items():
+        try:
+            picture = read_image(image)
+            with tqdm(desc=image.name, unit="tile", leave=False, disable=None) as bar:
+
+                def show(done: int, total: int, bar: Any = bar) -> None:
+                    bar.total = total
+                    bar.update()
+
+                result = upscaler.upscale_picture(picture, self_ensemble=self_ensemble, progress=show)
+            write_png(target, result)
+        except (InputError, OSError) as error:
+            failed += 1
+            typer.echo(f"error: {error}", err=True)
+            continue
+        height, width = result.rgb.shape[:2]
+        typer.echo(" ".join([f"{target} {width}x{height}", *picture.notes]))
+    if failed:
+        raise InputError(f"{failed} of {len(targets)} images could not be upscaled.")
+
+
+@app.command("evaluate", cls=ListOptions)
+def evaluate_command(
+    data: Annotated[list[Path], typer.Option(help="Folders of HR images, one test set each.")],
+    scale: Annotated[list[int] | None, typer.Option(help="Upscaling factors. [default: 2 3 4]")] = None,
+    self_ensemble: Annotated[bool, typer.Option(help="Measure DRN+ too.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the weights' sha256.")] = False,
+    weights_at: WeightsOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    tile: TileOption = 0,
+) -> None:
+    """Measure bicubic, DRN and DRN+: PSNR and SSIM (Y channel, crop_border = scale), seconds per image."""
+    rows: list[Row] = []
+    digests = {}
+    scales = scale or list(SCALES)
+    with tqdm(total=len(scales) * len(data) * (2 + self_ensemble), unit="row", leave=False, disable=None) as bar:
+        for factor in scales:
+            loaded = weights.load(weights.find(factor, weights_at), factor)
+            digests[f"x{factor}"] = loaded.sha256
+            upscaler = Upscaler(loaded.model, device, dtype, tile)
+            for folder in data:
+                rows += evaluate(folder, upscaler, self_ensemble, lambda row: bar.update())
+    if as_json:
+        typer.echo(json.dumps({"weights": digests, "rows": [asdict(row) for row in rows]}, indent=2))
+    else:
+        typer.echo(format_table(rows))
+
+
+@app.command("train", cls=ListOptions)
+def train_command(
+    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, best weights, curve.csv, TensorBoard.")],
+    data: Annotated[list[Path] | None, typer.Option(help="Folders of HR training images, any depth.")] = None,
+    valid: Annotated[Path | None, typer.Option(help="Folder of HR images that choose the best weights.")] = None,
+    scale: Annotated[int, typer.Option(help="Upscaling factor.")] = 2,
+    iterations: Annotated[int | None, typer.Option(min=1, help="End of the schedule, in iterations.")] = None,
+    max_hours: Annotated[float | None, typer.Option(min=0, help="End of the schedule, in training hours.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in OUT, exactly; only the budget may change.")
+    ] = False,
+    init: Annotated[Path | None, typer.Option(help="Warm-start from a weights file, of any scale.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Patches in a batch. [default: 16]")] = None,
+    patch_size: Annotated[int | None, typer.Option(min=1, help="Patch side in LR pixels. [default: 48]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Muon's peak rate. [default: 0.002]")] = None,
+    adam_learning_rate: Annotated[float | None, typer.Option(help="Adam's peak rate. [default: 0.001]")] = None,
+    ema_decay: Annotated[float | None, typer.Option(help="Decay of the average weights. [default: 0.999]")] = None,
+    valid_every: Annotated[int | None, typer.Option(min=1, help="Iterations between validations.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed. [default: 0]")] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, fp32 or bf16. [default: auto]")] = None,
+    n_feats: Annotated[int | None, typer.Option(help="Width of the residual branch.")] = None,
+    n_distill: Annotated[int | None, typer.Option(help="Distilled channels of a block.")] = None,
+    n_blocks: Annotated[int | None, typer.Option(help="Blocks in a group.")] = None,
+    n_groups: Annotated[int | None, typer.Option(help="Groups.")] = None,
+    use_rdb: Annotated[bool | None, typer.Option("--rdb/--no-rdb", help="Distilling blocks, or plain ones.")] = None,
+    feed_distilled: Annotated[bool | None, typer.Option(help="Feed distilled features to the next block.")] = None,
+    image_skip: Annotated[bool | None, typer.Option(help="Add the enlarged input to the output.")] = None,
+) -> None:
+    """Train a network. SIGTERM or Ctrl-C saves a checkpoint and ends with exit code 0."""
+    from drn.train import TrainConfig, resume_configs, train
+
+    budget = _given(iterations=iterations, max_hours=max_hours)
+    settings = _given(
+        batch_size=batch_size,
+        patch_size=patch_size,
+        learning_rate=learning_rate,
+        adam_learning_rate=adam_learning_rate,
+        ema_decay=ema_decay,
+        valid_every=valid_every,
+        seed=seed,
+        dtype=dtype,
+    )
+    shape = _given(
+        n_feats=n_feats,
+        n_distill=n_distill,
+        n_blocks=n_blocks,
+        n_groups=n_groups,
+        use_rdb=use_rdb,
+        feed_distilled=feed_distilled,
+        image_skip=image_skip,
+    )
+    if resume:
+        if settings or shape or data or valid or init:
+            raise InputError("A resumed run keeps its own settings: with --resume give only --out and the budget.")
+        model_config, config = resume_configs(out, **budget)
+    else:
+        if not data or valid is None:
+            raise InputError("Training needs --data and --valid: folders of HR images.")
+        try:
+            model_config = replace(drn(scale).config, **shape)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        config = TrainConfig(out=out, data=tuple(data), valid=valid, **budget, **settings)
+    progress = train(model_config, config, resume=resume, init=init)
+    typer.echo(
+        f"{out}: {progress.iteration} iterations, {progress.seconds / 3600:.2f} h, "
+        f"best validation PSNR {progress.best_psnr:.3f} dB"
+    )
+
+
+@app.command()
+def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype: DtypeOption = "auto") -> None:
+    """Show the weights in use, the network's size, and the device and dtype that would be chosen."""
+    chosen = choose_device(device)
+    typer.echo(f"device {chosen}, {str(choose_dtype(dtype, chosen)).removeprefix('torch.')}")
+    if weights_at is not None and weights_at.is_file():
+        paths = [weights_at]
+    else:
+        paths = [weights.find(scale, weights_at) for scale in weights.available_scales(weights_at) or SCALES[:1]]
+    for path in paths:
+        loaded = weights.load(path)
+        config = loaded.model.config
+        notes = ", ".join(f"{key} {value}" for key, value in loaded.notes.items())
+        typer.echo(
+            f"x{config.scale}: {path.name} ({loaded.source}), sha256 {loaded.sha256[:12]}, "
+            f"{count_parameters(loaded.model):,} parameters\n"
+            f"    {json.dumps(config.to_dict())}\n    {notes}"
+        )
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one sentence and exit code 1."""
+    try:
+        app()
+    except (InputError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,85 @@
+"""Training data: folders of HR images, held in memory, cut into random LR/HR patch pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from drn.errors import InputError
+from drn.image import Array, find_images, mod_crop, read_image
+from drn.resize import downscale
+
+
+class PatchSampler:
+    """Random patches of a set of images, reproducible from (seed, iteration) alone.
+
+    Args:
+        folders: Folders of HR images, searched to any depth.
+        scale: Downscaling factor of the LR patches.
+        seed: First part of the random seed; use another on each process.
+        progress: Show a bar while reading.
+
+    Raises:
+        InputError: If a folder is missing or empty, or an image is damaged.
+    """
+
+    def __init__(self, folders: list[Path], scale: int, seed: int, progress: bool = False) -> None:
+        paths = [path for folder in folders for path in find_images(folder)]
+        self.scale = scale
+        self.seed = seed
+        self.pairs: list[tuple[Array, Array]] = []
+        for path in tqdm(paths, desc="reading images", disable=not progress, leave=False):
+            hr = mod_crop(read_image(path).rgb, scale)
+            if min(hr.shape[:2]) >= scale:
+                self.pairs.append((downscale(hr, scale), hr))
+
+    def batch(self, iteration: int, batch_size: int, patch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The patches of one iteration, each flipped and rotated at random.
+
+        Args:
+            iteration: Number of the iteration: the same number gives the same patches.
+            batch_size: B.
+            patch_size: P, in LR pixels; images smaller than that are not used.
+
+        Returns:
+            lr (B, 3, P, P) and hr (B, 3, P*scale, P*scale), float32 in [0, 1].
+
+        Raises:
+            InputError: If no image holds a patch of this size.
+        """
+        pairs = [pair for pair in self.pairs if min(pair[0].shape[:2]) >= patch_size]
+        if not pairs:
+            side = patch_size * self.scale
+            raise InputError(f"No training image is at least {side}x{side}: use a smaller patch size.")
+        rng = np.random.default_rng([self.seed, iteration])
+        lr_batch = np.empty((batch_size, patch_size, patch_size, 3), np.uint8)
+        hr_size = patch_size * self.scale
+        hr_batch = np.empty((batch_size, hr_size, hr_size, 3), np.uint8)
+        for i in range(batch_size):
+            lr, hr = pairs[rng.integers(len(pairs))]
+            y = int(rng.integers(lr.shape[0] - patch_size + 1))
+            x = int(rng.integers(lr.shape[1] - patch_size + 1))
+            turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+            lr_batch[i] = augment(lr[y : y + patch_size, x : x + patch_size], turns, flip)
+            y, x = y * self.scale, x * self.scale
+            hr_batch[i] = augment(hr[y : y + hr_size, x : x + hr_size], turns, flip)
+        return _to_float(lr_batch), _to_float(hr_batch)
+
+
+def augment(patch: Array, turns: int, flip: bool) -> Array:
+    """One of the 8 flips and quarter turns of a square (P, P, 3) patch."""
+    turned = np.rot90(patch, turns)
+    return turned[:, ::-1] if flip else turned
+
+
+def _to_float(batch: Array) -> torch.Tensor:
+    # The permuted view is channels_last already, which is what the network runs in.
+    return torch.from_numpy(batch).permute(0, 3, 1, 2).float().div_(255)
+
+
+def validation_set(folder: Path) -> list[Array]:
+    """The HR images of ``folder``, uint8, grey ones as (H, W): what ``evaluate`` measures."""
+    return [read_image(path).measured for path in find_images(folder)]

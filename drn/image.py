@@ -1,0 +1,197 @@
+"""Images in and out: files, colour, 8-bit arrays and float tensors. The only place that converts."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from drn.errors import InputError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+
+Array = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image.
+
+    Attributes:
+        rgb: uint8, (H, W, 3), sRGB, upright. Grey images have three equal channels.
+        alpha: uint8, (H, W), or None.
+        is_grey: Whether the file was greyscale.
+        notes: What was done to the file on reading, one sentence each.
+    """
+
+    rgb: Array
+    alpha: Array | None = None
+    is_grey: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> Array:
+        """What metrics compare: the grey plane (H, W) of a grey image, else ``rgb``."""
+        return to_grey(self.rgb) if self.is_grey else self.rgb
+
+
+def to_grey(rgb: Array) -> Array:
+    """Full-range luma, ``0.299 R + 0.587 G + 0.114 B`` (BT.601), rounded: (H, W, 3) -> (H, W)."""
+    return np.asarray(np.rint(rgb @ np.array([0.299, 0.587, 0.114])), dtype=np.uint8)
+
+
+def mod_crop(image: Array, scale: int) -> Array:
+    """Cut the right and bottom edges of (H, W[, C]) so that both sides are multiples of ``scale``."""
+    height, width = image.shape[:2]
+    return image[: height - height % scale, : width - width % scale]
+
+
+def to_tensor(rgb: Array) -> torch.Tensor:
+    """uint8 (H, W, 3) in [0, 255] -> float32 (1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float().div_(255)
+
+
+def quantize(x: torch.Tensor) -> Array:
+    """Float (1, 3, H, W), clamped to [0, 1] and rounded -> uint8 (H, W, 3)."""
+    levels = x[0].float().clamp(0, 1).mul(255).round().to(torch.uint8)
+    return levels.permute(1, 2, 0).cpu().contiguous().numpy()
+
+
+def find_images(folder: Path) -> list[Path]:
+    """Every image file below ``folder``, sorted by path.
+
+    Raises:
+        InputError: If the folder is missing or holds none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}: give a folder of images.")
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not paths:
+        raise InputError(f"The folder {folder} holds no images ({', '.join(SUFFIXES)}).")
+    return paths
+
+
+def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
+    """Convert from an embedded ICC profile; a profile that cannot be used is ignored, and said so."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        name = ImageCms.getProfileDescription(source).strip()
+        if name.startswith("sRGB"):
+            return image
+        srgb = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        notes.append("The embedded colour profile could not be used and was ignored.")
+        return image
+    if converted is None:
+        return image
+    notes.append(f"Colours were converted from the embedded profile ({name[:60]}) to sRGB.")
+    return converted
+
+
+def _decode(image: Image.Image) -> Picture:
+    notes: list[str] = []
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append("The file has several frames: the first one is used.")
+        image.seek(0)
+    rawmode = str(tile[0][3]) if (tile := getattr(image, "tile", None)) else ""
+    is_16_bit = ";16" in rawmode or image.mode.startswith("I")
+    profile = image.info.get("icc_profile")
+    image = ImageOps.exif_transpose(image)
+
+    if image.mode == "F":
+        raise InputError("Floating-point images are not supported: save it as PNG or JPEG first.")
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+    if is_16_bit:
+        notes.append("The 16-bit image was processed as 8-bit.")
+    if image.mode == "1":
+        image = image.convert("L")
+    if image.mode in ("P", "PA") or "transparency" in image.info:
+        has_alpha = image.mode == "PA" or "transparency" in image.info
+        image = image.convert("LA" if has_alpha and image.mode == "L" else "RGBA" if has_alpha else "RGB")
+    alpha = None
+    if image.mode in ("LA", "RGBA", "La", "RGBa"):
+        image = image.convert("LA" if image.mode.startswith("L") else "RGBA")
+        alpha = np.asarray(image.getchannel("A"))
+        image = image.convert(image.mode[:-1])
+    is_grey = image.mode == "L"
+    if profile:
+        image = _to_srgb(image, profile, notes)
+    return Picture(np.asarray(image.convert("RGB")), alpha, is_grey, tuple(notes))
+
+
+def read_image(source: Path | IO[bytes], max_bytes: int | None = None, max_pixels: int | None = None) -> Picture:
+    """Read an image file: EXIF orientation applied, embedded profiles converted to sRGB.
+
+    Args:
+        source: A file name or an open binary file.
+        max_bytes: Largest file accepted.
+        max_pixels: Largest width times height accepted; checked before anything is decoded.
+
+    Raises:
+        InputError: If the file is missing, too large, damaged, or not an image.
+    """
+    name = source.name if isinstance(source, Path) else "The file"
+    try:
+        file: IO[bytes] = source.open("rb") if isinstance(source, Path) else source
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror}.") from error
+    try:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if max_bytes is not None and size > max_bytes:
+            raise InputError(f"{name} has {size / 1e6:.1f} MB: the limit is {max_bytes / 1e6:.0f} MB.")
+        with Image.open(file, formats=FORMATS) as image:
+            width, height = image.size
+            if max_pixels is not None and width * height > max_pixels:
+                raise InputError(f"{name} is {width}x{height}: the limit here is {max_pixels / 1e6:.2f} megapixels.")
+            return _decode(image)
+    except UnidentifiedImageError as error:
+        raise InputError(f"{name} is not an image that can be read ({', '.join(FORMATS)}).") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name} claims too many pixels to be decoded safely.") from error
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError) as error:
+        raise InputError(f"{name} is damaged or incomplete and cannot be decoded.") from error
+    finally:
+        if isinstance(source, Path):
+            file.close()
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then rename it: whole or not at all."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_png(path: Path, picture: Picture) -> None:
+    """Write ``picture`` as PNG (L, LA, RGB or RGBA), whole or not at all.
+
+    Raises:
+        OSError: If the folder does not exist or the disk is full.
+    """
+    image = Image.fromarray(picture.measured)
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    replace_file(path, lambda temporary: image.save(temporary, format="PNG", compress_level=4))

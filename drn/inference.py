@@ -1,0 +1,216 @@
+"""Running the network: device, dtype, tiles, self-ensemble (DRN+), progress and cancelling.
+
+The app, the command line, training and evaluation all come through ``Upscaler``.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+
+from drn.errors import InputError
+from drn.image import Array, Picture, quantize, to_tensor
+from drn.model import DRN
+from drn.resize import upscale as bicubic
+
+TILE_BUDGET = 384 * 2**20
+"""Bytes of activations that one tile may take when the tile size is chosen for you."""
+
+DIHEDRAL = [(turns, flip) for turns in range(4) for flip in (False, True)]
+"""The 8 quarter turns and flips of a square; the first is the identity."""
+
+Progress = Callable[[int, int], None]
+"""Called after each tile with (tiles done, tiles in all)."""
+
+
+class Cancelled(Exception):
+    """The caller asked to stop; nothing was produced."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle in LR pixels: left, top, width, height."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """``auto`` is CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        InputError: If the device is unknown or absent.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"The device {device!r} is not available here: use auto or cpu.") from error
+    return chosen
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; without that, bfloat16 is slower than float32."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+
+
+def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """``auto`` is half precision where the device has units for it, else float32.
+
+    Raises:
+        InputError: If the dtype is not one of auto, fp32, bf16, fp16.
+    """
+    named = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if dtype in named:
+        return named[dtype]
+    if dtype != "auto":
+        raise InputError(f"The dtype {dtype!r} is unknown: use auto, {', '.join(named)}.")
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and cpu_has_bf16() else torch.float32
+
+
+class Upscaler:
+    """A network ready to run. Calls keep no state: any number of threads may share one.
+
+    Args:
+        model: The network; it is copied, so the caller's stays as it is.
+        device: ``auto``, or a torch device name.
+        dtype: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        tile: Largest tile edge in LR pixels, halo not counted; 0 chooses by memory.
+
+    Raises:
+        InputError: If the device, dtype or tile size cannot be used.
+    """
+
+    def __init__(self, model: DRN, device: str = "auto", dtype: str = "auto", tile: int = 0) -> None:
+        if tile < 0:
+            raise InputError(f"The tile size must be 0 (chosen for you) or more, not {tile}.")
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(dtype, self.device)
+        # Half precision without channels_last (or the other way round) gains nothing on CPUs.
+        placed = copy.deepcopy(model).eval().to(self.device, self.dtype)
+        self.model: DRN = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.tile = tile or self._choose_tile()
+
+    @property
+    def scale(self) -> int:
+        return self.model.config.scale
+
+    def upscale(
+        self,
+        lr: Array,
+        *,
+        region: Region | None = None,
+        self_ensemble: bool = False,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Array:
+        """Upscale an image, or the part of it that ``region`` names.
+
+        Args:
+            lr: uint8, (H, W, 3) RGB, any H, W >= 1.
+            region: The part to compute; only it and its halo are worked on.
+            self_ensemble: DRN+: average over the 8 flips and rotations, about 8 times the work.
+            progress: Called after each tile.
+            cancelled: Asked before each tile; True stops.
+
+        Returns:
+            uint8, (H*scale, W*scale, 3), or the region's part of it, equal to the untiled result.
+
+        Raises:
+            ValueError: If ``lr`` is not uint8 RGB, or the region lies outside it.
+            Cancelled: If ``cancelled`` returned True.
+        """
+        if lr.dtype != "uint8" or lr.ndim != 3 or lr.shape[2] != 3 or 0 in lr.shape:
+            raise ValueError(f"Expected a uint8 (H, W, 3) image, not {lr.dtype} {lr.shape}.")
+        height, width = lr.shape[:2]
+        area = region or Region(0, 0, width, height)
+        if not (0 <= area.x < area.x + area.width <= width and 0 <= area.y < area.y + area.height <= height):
+            raise ValueError(f"The region {area} lies outside the {width}x{height} image.")
+        scale, halo = self.scale, self.model.halo
+        sr = torch.empty((area.height * scale, area.width * scale, 3), dtype=torch.uint8).numpy()
+        tiles = list(split(area, self.tile))
+        for done, tile in enumerate(tiles):
+            if cancelled is not None and cancelled():
+                raise Cancelled
+            left, top = max(tile.x - halo, 0), max(tile.y - halo, 0)
+            source = lr[top : tile.y + tile.height + halo, left : tile.x + tile.width + halo]
+            output = self.upscale_tensor(to_tensor(source), self_ensemble)
+            y, x = (tile.y - top) * scale, (tile.x - left) * scale
+            inner = output[:, :, y : y + tile.height * scale, x : x + tile.width * scale]
+            y, x = (tile.y - area.y) * scale, (tile.x - area.x) * scale
+            sr[y : y + tile.height * scale, x : x + tile.width * scale] = quantize(inner)
+            if progress is not None:
+                progress(done + 1, len(tiles))
+        return sr
+
+    def upscale_picture(
+        self,
+        picture: Picture,
+        *,
+        self_ensemble: bool = False,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Picture:
+        """Upscale a decoded file: colours by the network, alpha by bicubic; grey stays grey.
+
+        Raises:
+            Cancelled: If ``cancelled`` returned True.
+        """
+        rgb = self.upscale(picture.rgb, self_ensemble=self_ensemble, progress=progress, cancelled=cancelled)
+        alpha = None if picture.alpha is None else bicubic(picture.alpha, self.scale)
+        return replace(picture, rgb=rgb, alpha=alpha)
+
+    @torch.inference_mode()
+    def upscale_tensor(self, lr: torch.Tensor, self_ensemble: bool = False) -> torch.Tensor:
+        """Upscale a batch in one piece.
+
+        Args:
+            lr: float32, (B, 3, H, W) in [0, 1].
+            self_ensemble: Average over the 8 flips and rotations.
+
+        Returns:
+            float32, (B, 3, H*scale, W*scale); not clamped.
+        """
+        lr = lr.to(self.device).contiguous(memory_format=torch.channels_last)
+        sr: torch.Tensor = self.model(lr)
+        if not self_ensemble:
+            return sr
+        for turns, flip in DIHEDRAL[1:]:
+            view = torch.rot90(lr.flip(3) if flip else lr, turns, (2, 3))
+            output = self.model(view.contiguous(memory_format=torch.channels_last))
+            output = torch.rot90(output, -turns, (2, 3))
+            sr = sr + (output.flip(3) if flip else output)
+        return sr / len(DIHEDRAL)
+
+    def _choose_tile(self) -> int:
+        config = self.model.config
+        channels = config.n_feats * (config.n_groups + 5) + config.n_distill * config.n_blocks
+        per_pixel = channels * self.dtype.itemsize + 3 * config.scale**2 * 16
+        return max(64, int(math.sqrt(TILE_BUDGET / per_pixel)) - 2 * self.model.halo)
+
+
+def split(area: Region, tile: int) -> list[Region]:
+    """Cover ``area``, row by row, with near-equal rectangles no wider or higher than ``tile``."""
+
+    def cuts(start: int, length: int) -> list[int]:
+        count = math.ceil(length / tile)
+        return [start + length * i // count for i in range(count + 1)]
+
+    xs, ys = cuts(area.x, area.width), cuts(area.y, area.height)
+    return [
+        Region(left, top, right - left, bottom - top) for top, bottom in pairwise(ys) for left, right in pairwise(xs)
+    ]

@@ -1,0 +1,104 @@
+"""PSNR and SSIM as the super-resolution literature reports them.
+
+On the luma (Y) of BT.601 limited-range YCbCr, with ``crop_border`` pixels (the scale, by custom)
+removed on each side, over 8-bit images. Greyscale images count as Y themselves.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+SSIM_WINDOW = 11
+
+
+def rgb_to_y(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Luma of BT.601 limited range, rounded to whole levels as MATLAB's ``rgb2ycbcr`` does for uint8.
+
+    ``Y = round(16 + (65.481 R + 128.553 G + 24.966 B) / 255)`` for R, G, B in [0, 255]. The rounding
+    is part of the published protocol: without it PSNR comes out 0.03 dB higher at 34 dB, 0.07 at 38.
+
+    Args:
+        rgb: uint8, (H, W, 3).
+
+    Returns:
+        float64, (H, W), whole numbers in [16, 235].
+    """
+    weights = np.array([65.481, 128.553, 24.966])
+    y: NDArray[np.float64] = np.rint(16.0 + rgb.astype(np.float64) @ weights / 255.0)
+    return y
+
+
+def _prepare(
+    sr: NDArray[np.uint8], hr: NDArray[np.uint8], crop_border: int, y_channel: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if sr.shape != hr.shape:
+        raise ValueError(f"The images differ in size: {sr.shape} and {hr.shape}.")
+    if sr.dtype != np.uint8 or hr.dtype != np.uint8:
+        raise ValueError(f"Metrics take 8-bit images, not {sr.dtype} and {hr.dtype}.")
+    height, width = sr.shape[:2]
+    if min(height, width) <= 2 * crop_border:
+        raise ValueError(f"A {width}x{height} image has nothing left inside a border of {crop_border} pixels.")
+    inner = np.s_[crop_border : height - crop_border, crop_border : width - crop_border]
+    if y_channel and sr.ndim == 3:
+        return rgb_to_y(sr[inner]), rgb_to_y(hr[inner])
+    return sr[inner].astype(np.float64), hr[inner].astype(np.float64)
+
+
+def psnr(sr: NDArray[np.uint8], hr: NDArray[np.uint8], crop_border: int, y_channel: bool = True) -> float:
+    """Peak signal-to-noise ratio in dB, for a peak of 255.
+
+    Args:
+        sr: uint8, (H, W) or (H, W, 3) RGB.
+        hr: The ground truth, of the same shape.
+        crop_border: Pixels left out on each side.
+        y_channel: Measure on the luma of RGB images; False measures on RGB.
+
+    Returns:
+        dB; infinite for equal images.
+
+    Raises:
+        ValueError: If the images differ in size, are not uint8, or the border leaves nothing.
+    """
+    a, b = _prepare(sr, hr, crop_border, y_channel)
+    error = float(np.mean((a - b) ** 2))
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
+def ssim(sr: NDArray[np.uint8], hr: NDArray[np.uint8], crop_border: int, y_channel: bool = True) -> float:
+    """Structural similarity (Wang et al., IEEE TIP 2004): 11x11 Gaussian window, sigma 1.5.
+
+    Only windows that lie wholly inside the image count; K1 = 0.01, K2 = 0.03, data range 255.
+
+    Args:
+        sr: uint8, (H, W) or (H, W, 3) RGB.
+        hr: The ground truth, of the same shape.
+        crop_border: Pixels left out on each side.
+        y_channel: Measure on the luma of RGB images; False averages over R, G and B.
+
+    Returns:
+        Similarity, at most 1.
+
+    Raises:
+        ValueError: As for ``psnr``, and if less than 11x11 pixels remain inside the border.
+    """
+    a, b = _prepare(sr, hr, crop_border, y_channel)
+    if min(a.shape[:2]) < SSIM_WINDOW:
+        raise ValueError(f"SSIM needs at least {SSIM_WINDOW}x{SSIM_WINDOW} pixels inside the border.")
+    kernel = cv2.getGaussianKernel(SSIM_WINDOW, 1.5)
+    radius = SSIM_WINDOW // 2
+
+    def blur(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        blurred = cv2.sepFilter2D(x, cv2.CV_64F, kernel, kernel)
+        return np.asarray(blurred[radius:-radius, radius:-radius], dtype=np.float64)
+
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    mean_a, mean_b = blur(a), blur(b)
+    var_a, var_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
+    covariance = blur(a * b) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    structure = (2 * covariance + c2) / (var_a + var_b + c2)
+    return float(np.mean(luminance * structure))

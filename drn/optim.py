@@ -1,0 +1,72 @@
+"""The optimizers: Muon drives the body's convolutions, Adam the rest.
+
+Muon (Keller Jordan, 2024; ``torch.optim.Muon``) takes matrices. A convolution's weight becomes one by
+flattening it to (out, height * width * in), which for a channels_last weight is a view of the same memory:
+stepping the view moves the weight.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from drn.model import DRN
+
+
+class MatrixView:
+    """A convolution weight (O, I, h, w), seen as a parameter (O, h*w*I) over the same memory."""
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        self.weight = weight
+        self.matrix = nn.Parameter(self._flatten(weight.detach()))
+        if self.matrix.data_ptr() != weight.data_ptr():
+            raise ValueError("Muon needs channels_last weights: move the model to channels_last first.")
+
+    @staticmethod
+    def _flatten(x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1)
+
+    def take_gradient(self) -> None:
+        assert self.weight.grad is not None
+        self.matrix.grad = self._flatten(self.weight.grad)
+
+
+class Optimizers:
+    """Muon and Adam over one network, stepped together.
+
+    Args:
+        model: In channels_last, on its final device.
+        learning_rate: Muon's peak rate, matched to Adam's by the size of its updates.
+        adam_learning_rate: Adam's peak rate, for the first and last convolution and all biases.
+    """
+
+    def __init__(self, model: DRN, learning_rate: float, adam_learning_rate: float) -> None:
+        outer = {id(parameter) for part in (model.head, model.tail) for parameter in part.parameters()}
+        body = [p for p in model.parameters() if p.ndim == 4 and id(p) not in outer]
+        driven = {id(p) for p in body}
+        self.views = [MatrixView(weight) for weight in body]
+        self.muon = torch.optim.Muon(
+            [view.matrix for view in self.views],
+            lr=learning_rate,
+            weight_decay=0.0,
+            momentum=0.95,
+            adjust_lr_fn="match_rms_adamw",
+        )
+        rest = [p for p in model.parameters() if id(p) not in driven]
+        self.adam = torch.optim.Adam(rest, lr=adam_learning_rate, betas=(0.9, 0.99))
+        self.peaks = {"muon": learning_rate, "adam": adam_learning_rate}
+
+    def named(self) -> dict[str, torch.optim.Optimizer]:
+        return {"muon": self.muon, "adam": self.adam}
+
+    def step(self, factor: float) -> None:
+        """One step at ``factor`` (0 to 1) of the peak rates, then clear the gradients."""
+        for view in self.views:
+            view.take_gradient()
+        for name, optimizer in self.named().items():
+            for group in optimizer.param_groups:
+                group["lr"] = self.peaks[name] * factor
+            optimizer.step()
+            optimizer.zero_grad()
+        for view in self.views:
+            view.weight.grad = None

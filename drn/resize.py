@@ -1,0 +1,69 @@
+"""Antialiased bicubic resizing, MATLAB ``imresize`` convention (a = -0.5, half-pixel centres).
+
+torch's antialiased bicubic has the same kernel but renormalises it at the image border, where MATLAB
+mirrors the image. Mirroring first and cropping afterwards gives MATLAB's values everywhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+MARGIN = 4
+"""Mirrored border, in pixels of the smaller image: twice the bicubic kernel's radius."""
+
+
+STRIP = 256
+"""Rows of the smaller image worked on at a time, which bounds the memory for floats."""
+
+
+def _resize(image: NDArray[np.uint8], shrink: int, grow: int) -> NDArray[np.uint8]:
+    """Resize by ``grow / shrink``, one of which is 1, in strips that overlap by the kernel's reach."""
+    planes = image if image.ndim == 3 else image[:, :, None]
+    pad, crop = MARGIN * shrink, MARGIN * grow
+    height, width = planes.shape[0] * grow // shrink, planes.shape[1] * grow // shrink
+    padded = np.pad(planes, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
+    resized = np.empty((height, width, planes.shape[2]), np.uint8)
+    for top in range(0, planes.shape[0], STRIP * shrink):
+        rows = min(STRIP * shrink, planes.shape[0] - top) * grow // shrink
+        x = torch.from_numpy(padded[top : top + STRIP * shrink + 2 * pad]).permute(2, 0, 1)[None].float()
+        size = (rows + 2 * crop, width + 2 * crop)
+        y = F.interpolate(x, size=size, mode="bicubic", antialias=True, align_corners=False)
+        y = y[0, :, crop : crop + rows, crop : crop + width].clamp_(0, 255).round_()
+        start = top * grow // shrink
+        resized[start : start + rows] = y.to(torch.uint8).permute(1, 2, 0).numpy()
+    return resized if image.ndim == 3 else resized[:, :, 0]
+
+
+def downscale(hr: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    """Shrink ``hr`` by ``scale``.
+
+    Args:
+        hr: uint8, (H, W) or (H, W, C); H and W multiples of ``scale`` (see ``image.mod_crop``).
+        scale: Whole factor, at least 1.
+
+    Returns:
+        uint8, (H/scale, W/scale) or (H/scale, W/scale, C).
+
+    Raises:
+        ValueError: If a side is not a multiple of ``scale``.
+    """
+    height, width = hr.shape[:2]
+    if height % scale or width % scale:
+        raise ValueError(f"A {width}x{height} image does not divide by {scale}: crop it to a multiple first.")
+    return _resize(hr, shrink=scale, grow=1)
+
+
+def upscale(lr: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    """Enlarge ``lr`` by ``scale``: the bicubic baseline.
+
+    Args:
+        lr: uint8, (H, W) or (H, W, C).
+        scale: Whole factor, at least 1.
+
+    Returns:
+        uint8, (H*scale, W*scale) or (H*scale, W*scale, C).
+    """
+    return _resize(lr, shrink=1, grow=scale)

@@ -1,0 +1,300 @@
+"""Training: one loop, resumable to the bit.
+
+The random patches depend on (seed, iteration) alone and nothing else is random, so the iteration is the
+whole random state of a run.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import signal
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
+from torch.nn import functional as F
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from drn import weights
+from drn.checkpoint import read_progress, restore_checkpoint, save_checkpoint
+from drn.data import PatchSampler, validation_set
+from drn.errors import InputError
+from drn.evaluate import measure
+from drn.image import Array
+from drn.inference import Upscaler, choose_dtype
+from drn.model import DRN, DRNConfig
+from drn.optim import Optimizers
+
+CHECKPOINT = "checkpoint.safetensors"
+CURVE = "curve.csv"
+COLUMNS = ("iteration", "hours", "learning_rate", "loss", "valid_psnr")
+SAVE_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What fixes a training run, beside the network.
+
+    Attributes:
+        out: Folder of the run: checkpoint, best weights, curve, TensorBoard files.
+        data: Folders of HR training images.
+        valid: Folder of HR images that choose the best weights.
+        iterations: Length of the schedule; 0 if only ``max_hours`` counts.
+        max_hours: Training time after which the schedule ends; 0 if only ``iterations`` counts.
+        batch_size: Patches in a batch, on each process.
+        patch_size: Patch side in LR pixels.
+        learning_rate: Muon's peak rate.
+        adam_learning_rate: Adam's peak rate.
+        warmup: Iterations over which the rates rise from 0.
+        ema_decay: Decay of the weights' moving average, which is what gets validated and exported.
+        max_norm: Gradient norm above which gradients are scaled down.
+        valid_every: Iterations between validations.
+        seed: Of the patches and the initial weights.
+        dtype: ``auto``, ``fp32``, ``bf16``.
+    """
+
+    out: Path
+    data: tuple[Path, ...]
+    valid: Path
+    iterations: int = 0
+    max_hours: float = 0.0
+    batch_size: int = 16
+    patch_size: int = 48
+    learning_rate: float = 2e-3
+    adam_learning_rate: float = 1e-3
+    warmup: int = 100
+    ema_decay: float = 0.999
+    max_norm: float = 1.0
+    valid_every: int = 500
+    seed: int = 0
+    dtype: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.iterations <= 0 and self.max_hours <= 0:
+            raise InputError("Give the training an end: --iterations, --max-hours, or both.")
+        if min(self.batch_size, self.patch_size, self.valid_every) < 1:
+            raise InputError("Batch size, patch size and validation interval must be at least 1.")
+
+    def to_dict(self) -> dict[str, Any]:
+        values = asdict(self)
+        return values | {"out": str(self.out), "data": [str(d) for d in self.data], "valid": str(self.valid)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        paths = {
+            "out": Path(values["out"]),
+            "data": tuple(Path(d) for d in values["data"]),
+            "valid": Path(values["valid"]),
+        }
+        return cls(**(values | paths))
+
+
+@dataclass
+class Progress:
+    """How far a run has come; stored in its checkpoint."""
+
+    iteration: int = 0
+    seconds: float = 0.0
+    best_psnr: float = 0.0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+
+
+def rate_factor(config: TrainConfig, iteration: int, seconds: float) -> float:
+    """Share of the peak learning rate: linear warm-up, then a cosine to 0 at the end of the budget."""
+    done = iteration / config.iterations if config.iterations else 0.0
+    if config.max_hours:
+        done = max(done, seconds / 3600 / config.max_hours)
+    warmup = min(1.0, (iteration + 1) / config.warmup) if config.warmup else 1.0
+    return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def resume_configs(run: Path, **changes: Any) -> tuple[DRNConfig, TrainConfig]:
+    """The configs of a run that was cut, with ``changes`` to its budget.
+
+    Raises:
+        InputError: If there is no usable checkpoint in ``run``.
+    """
+    stored = read_progress(run / CHECKPOINT)
+    config = replace(TrainConfig.from_dict(stored["train"]), out=run, **changes)
+    return DRNConfig.from_dict(stored["model"]), config
+
+
+def init_from(model: DRN, path: Path) -> int:
+    """Warm-start ``model`` from a weights file, whose scale may differ.
+
+    Returns:
+        How many tensors were taken; those of another shape (the last convolution's, for another
+        scale) keep their fresh values.
+
+    Raises:
+        InputError: If the file cannot be used.
+    """
+    source = weights.load(path).model.state_dict()
+    own = model.state_dict()
+    taken = {name: tensor for name, tensor in source.items() if own[name].shape == tensor.shape}
+    model.load_state_dict(own | taken, strict=True)
+    return len(taken)
+
+
+def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, init: Path | None = None) -> Progress:
+    """Train until the budget ends, or until SIGTERM or SIGINT, which save the run and return.
+
+    Args:
+        resume: Go on from the checkpoint in ``config.out``, exactly.
+        init: Weights file to start from.
+
+    Returns:
+        How far the run came.
+
+    Raises:
+        InputError: If the data or ``init`` cannot be used, ``resume`` finds no checkpoint, or a run
+            is already there without ``resume``.
+    """
+    checkpoint, curve = config.out / CHECKPOINT, config.out / CURVE
+    if checkpoint.exists() and not resume:
+        raise InputError(f"{config.out} already holds a run: resume it, or choose another folder.")
+    accelerator = Accelerator()
+    device, main = accelerator.device, accelerator.is_main_process
+    dtype = choose_dtype(config.dtype, device)
+    torch.manual_seed(config.seed)
+    model = DRN(model_config)
+    if init is not None and not resume:
+        init_from(model, init)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ema = copy.deepcopy(model).requires_grad_(False)
+    optimizers = Optimizers(model, config.learning_rate, config.adam_learning_rate)
+    progress = Progress()
+    if resume:
+        restore_checkpoint(checkpoint, model, ema, optimizers)
+        progress = Progress(**read_progress(checkpoint)["progress"])
+    network = accelerator.prepare_model(model)
+    seed = config.seed * accelerator.num_processes + accelerator.process_index
+    sampler = PatchSampler(list(config.data), model_config.scale, seed, progress=main)
+    valid_images = validation_set(config.valid) if main else []
+
+    writer = None
+    if main:
+        config.out.mkdir(parents=True, exist_ok=True)
+        _trim_curve(curve, progress.iteration)
+        writer = SummaryWriter(str(config.out / "tensorboard"), purge_step=progress.iteration)
+
+    def save() -> None:
+        if main:
+            stored = {"model": model_config.to_dict(), "train": config.to_dict(), "progress": asdict(progress)}
+            save_checkpoint(checkpoint, model, ema, optimizers, stored)
+
+    previous = {signum: signal.signal(signum, lambda *_: accelerator.set_trigger()) for signum in _SIGNALS}
+    bar = tqdm(
+        total=config.iterations or None, initial=progress.iteration, disable=not main, mininterval=5, unit="iteration"
+    )
+    started = saved = time.monotonic()
+    seconds_before = progress.seconds
+    stopped = False
+    try:
+        while not stopped:
+            elapsed = torch.tensor(seconds_before + time.monotonic() - started, dtype=torch.float64)
+            progress.seconds = float(broadcast(elapsed.to(device)))
+            factor = rate_factor(config, progress.iteration, progress.seconds)
+            if _is_over(config, progress):
+                break
+
+            lr, hr = sampler.batch(progress.iteration, config.batch_size, config.patch_size)
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                sr = network(lr.to(device))
+            loss = F.l1_loss(sr.float(), hr.to(device))
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(model.parameters(), config.max_norm)
+            optimizers.step(factor)
+            progress.iteration += 1
+            _update_ema(ema, model, min(config.ema_decay, progress.iteration / (progress.iteration + 10)))
+
+            progress.loss_sum += loss.item()
+            progress.loss_count += 1
+            bar.update()
+            stopped = accelerator.check_trigger()
+            if progress.iteration % config.valid_every == 0 or _is_over(config, progress):
+                if main and writer is not None:
+                    rate = config.learning_rate * factor
+                    _validate(config, ema, dtype, valid_images, progress, rate, curve, writer)
+                progress.loss_sum, progress.loss_count = 0.0, 0
+                save()
+                saved = time.monotonic()
+            elif time.monotonic() - saved > SAVE_SECONDS:
+                save()
+                saved = time.monotonic()
+        save()
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+        bar.close()
+        if writer is not None:
+            writer.close()
+    return progress
+
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def _is_over(config: TrainConfig, progress: Progress) -> bool:
+    out_of_iterations = bool(config.iterations) and progress.iteration >= config.iterations
+    return out_of_iterations or (bool(config.max_hours) and progress.seconds >= config.max_hours * 3600)
+
+
+@torch.no_grad()
+def _update_ema(ema: DRN, model: DRN, decay: float) -> None:
+    for average, parameter in zip(ema.parameters(), model.parameters(), strict=True):
+        average.lerp_(parameter, 1 - decay)
+
+
+def _validate(
+    config: TrainConfig,
+    ema: DRN,
+    dtype: torch.dtype,
+    images: list[Array],
+    progress: Progress,
+    rate: float,
+    curve: Path,
+    writer: SummaryWriter,
+) -> None:
+    """Measure the EMA weights, add a row to the curve, and export them if they are the best so far."""
+    name = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
+    upscaler = Upscaler(ema, str(next(ema.parameters()).device), name)
+    psnr = measure("valid", "DRN", images, ema.scale, upscaler.upscale).psnr
+    loss = progress.loss_sum / max(1, progress.loss_count)
+    values = (progress.iteration, round(progress.seconds / 3600, 4), round(rate, 7), round(loss, 6), round(psnr, 4))
+    is_new = not curve.exists()
+    with curve.open("a", newline="") as file:
+        rows = csv.writer(file)
+        if is_new:
+            rows.writerow(COLUMNS)
+        rows.writerow(values)
+    for column, value in zip(COLUMNS[2:], values[2:], strict=True):
+        writer.add_scalar(column, value, progress.iteration)
+    writer.flush()
+    tqdm.write(f"iteration {progress.iteration}: loss {loss:.5f}, validation PSNR {psnr:.3f} dB")
+    if psnr > progress.best_psnr:
+        progress.best_psnr = psnr
+        notes = {
+            "iteration": str(progress.iteration),
+            "hours": f"{progress.seconds / 3600:.3f}",
+            "valid_psnr": f"{psnr:.4f}",
+        }
+        weights.save(config.out / weights.filename(ema.scale), ema, notes)
+
+
+def _trim_curve(curve: Path, iteration: int) -> None:
+    """Drop rows that lie beyond the checkpoint a run resumes from: it will write them again."""
+    if not curve.exists():
+        return
+    with curve.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    with curve.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *(row for row in rows if int(row[0]) <= iteration)])

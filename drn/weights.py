@@ -1,0 +1,144 @@
+"""Find, check, load and save weights: one self-describing safetensors file for each scale.
+
+The network's config is JSON in the file's metadata, so a file needs nothing beside it. Pickles are
+never read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from drn.errors import InputError
+from drn.image import replace_file
+from drn.model import DRN, DRNConfig
+
+BUNDLED = Path(__file__).resolve().parent.parent / "weights"
+MAX_PARAMETERS = 50_000_000
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A loaded network and where it came from.
+
+    Attributes:
+        model: The network, float32, in eval mode.
+        path: The file.
+        source: ``bundled``, or the file name that was asked for.
+        sha256: Hex digest of the file.
+        notes: The free text fields that training stored beside the config.
+    """
+
+    model: DRN
+    path: Path
+    source: str
+    sha256: str
+    notes: dict[str, str]
+
+
+def filename(scale: int) -> str:
+    return f"drn_x{scale}.safetensors"
+
+
+def available_scales(folder: Path | None = None) -> list[int]:
+    """Scales that ``folder`` (None: the bundled one) has a file for, smallest first."""
+    return [scale for scale in range(1, 9) if ((folder or BUNDLED) / filename(scale)).is_file()]
+
+
+def save(path: Path, model: DRN, notes: dict[str, str] | None = None) -> None:
+    """Write ``model`` to ``path``, whole or not at all.
+
+    Args:
+        notes: Text stored with the weights, such as how they were trained.
+
+    Raises:
+        OSError: If the folder does not exist or the disk is full.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    metadata = {**(notes or {}), "config": json.dumps(model.config.to_dict())}
+    replace_file(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+
+
+def load(path: Path, scale: int | None = None) -> Weights:
+    """Load one weights file, strictly.
+
+    Args:
+        scale: The scale that the file must be for; None takes any.
+
+    Raises:
+        InputError: If the file is missing, not safetensors, truncated, not DRN's, for another
+            scale, too large, or does not fit its own config.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no weights file {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in list(file.keys())}
+            config = _read_config(path, metadata, scale)
+            with torch.device("meta"):
+                model = DRN(config)
+            _check_shapes(path, model, shapes)
+            state = {name: file.get_tensor(name).float() for name in shapes}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path.name} is not a complete safetensors file: fetch it again.") from error
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
+        raise InputError(f"{path.name} holds values that are not finite: fetch it again.")
+    model.load_state_dict(state, strict=True, assign=True)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    source = "bundled" if path.parent == BUNDLED else str(path)
+    notes = {key: value for key, value in metadata.items() if key not in ("config", "format")}
+    return Weights(model.eval(), path, source, digest, notes)
+
+
+def _read_config(path: Path, metadata: dict[str, str], scale: int | None) -> DRNConfig:
+    if "config" not in metadata:
+        raise InputError(f"{path.name} is not a DRN weights file: it holds no DRN config.")
+    try:
+        config = DRNConfig.from_dict(json.loads(metadata["config"]))
+    except ValueError as error:
+        raise InputError(f"{path.name} has an unusable config: {error}") from error
+    if scale is not None and config.scale != scale:
+        raise InputError(f"{path.name} is for x{config.scale}, not for x{scale}.")
+    return config
+
+
+def _check_shapes(path: Path, model: DRN, shapes: dict[str, tuple[int, ...]]) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if sum(torch.Size(shape).numel() for shape in expected.values()) > MAX_PARAMETERS:
+        raise InputError(f"{path.name} describes a network of more than {MAX_PARAMETERS:,} parameters.")
+    wrong = sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
+    if wrong:
+        raise InputError(f"{path.name} does not fit its own config: {len(wrong)} tensors, first {wrong[0]!r}.")
+
+
+def find(scale: int, location: Path | None = None) -> Path:
+    """The weights file for ``scale``.
+
+    Args:
+        location: A weights file, or a folder that holds one for each scale; None is the bundled folder.
+
+    Raises:
+        InputError: If there is no such file or folder, or the folder lacks the scale.
+    """
+    folder = location if location is not None else BUNDLED
+    if folder.is_file():
+        return folder
+    if not folder.is_dir():
+        raise InputError(f"There is no weights file or folder {folder}.")
+    path = folder / filename(scale)
+    if not path.is_file():
+        there = ", ".join(f"x{s}" for s in available_scales(folder)) or "none"
+        raise InputError(f"There are no weights for x{scale} in {folder} (there: {there}).")
+    return path
+
+
+def load_model(scale: int, location: Path | None = None) -> DRN:
+    """The network for ``scale``, with weights from ``location`` (see ``find``) or the bundled ones."""
+    return load(find(scale, location), scale).model

@@ -140,7 +140,8 @@ class RDG(nn.Module):
         residual, distilled = x, list[Tensor]()
         for block in self.blocks:
             residual, distilled = block(residual, distilled)
-        return x + self.fusion(torch.cat([residual, *distilled], 1) if distilled else residual)
+        fused: Tensor = self.fusion(torch.cat([residual, *distilled], 1) if distilled else residual)
+        return x + fused
 
 
 class DRN(nn.Module):

@@ -131,15 +131,16 @@ def init_from(model: DRN, path: Path) -> int:
     """Warm-start ``model`` from a weights file, whose scale may differ.
 
     Returns:
-        How many tensors were taken; those of another shape (the last convolution's, for another
-        scale) keep their fresh values.
+        How many tensors were taken; for another scale the last convolution's keep their fresh values.
 
     Raises:
-        InputError: If the file cannot be used.
+        InputError: If the file cannot be used, or holds a network of another shape.
     """
-    source = weights.load(path).model.state_dict()
+    source = weights.load(path).model
+    if replace(source.config, scale=model.config.scale) != model.config:
+        raise InputError(f"{path.name} holds a network of other width or depth: give the same network options.")
     own = model.state_dict()
-    taken = {name: tensor for name, tensor in source.items() if own[name].shape == tensor.shape}
+    taken = {name: tensor for name, tensor in source.state_dict().items() if own[name].shape == tensor.shape}
     model.load_state_dict(own | taken, strict=True)
     return len(taken)
 

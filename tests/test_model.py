@@ -59,7 +59,15 @@ def test_halo_is_the_receptive_radius(changes: dict[str, int]) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("scale", 0), ("scale", 9), ("n_feats", 0), ("n_feats", 10**9), ("n_blocks", "3"), ("n_groups", True), ("use_rdb", 1)],
+    [
+        ("scale", 0),
+        ("scale", 9),
+        ("n_feats", 0),
+        ("n_feats", 10**9),
+        ("n_blocks", "3"),
+        ("n_groups", True),
+        ("use_rdb", 1),
+    ],
 )
 def test_config_refuses_what_is_out_of_bounds(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):

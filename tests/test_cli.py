@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drn import weights
+from drn.image import Array
+from tests.conftest import small_model
+
+
+def drn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "drn", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def small_weights(tmp_path: Path) -> Path:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for scale in (2, 3):
+        weights.save(folder / weights.filename(scale), small_model(scale))
+    return folder
+
+
+def test_upscale_writes_named_pngs_and_goes_on_after_a_bad_file(
+    tmp_path: Path, photo: Array, small_weights: Path
+) -> None:
+    Image.fromarray(photo).save(tmp_path / "cat.jpg")
+    Image.fromarray(np.dstack([photo, photo[..., 0]])).save(tmp_path / "logo.png")
+    (tmp_path / "bad.png").write_text("no")
+    files = [tmp_path / name for name in ("cat.jpg", "bad.png", "logo.png")]
+    result = drn("upscale", *files, "-o", tmp_path / "out", "--scale", "3", "--weights", small_weights)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "error: bad.png is not an image" in result.stderr
+    assert "error: 1 of 3 images could not be upscaled." in result.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cat_DRN_x3.png", "logo_DRN_x3.png"]
+    for name, mode in (("cat", "RGB"), ("logo", "RGBA")):
+        with Image.open(tmp_path / "out" / f"{name}_DRN_x3.png") as image:
+            assert (image.size, image.mode) == ((252, 180), mode)
+
+
+def test_evaluate_takes_several_scales_and_sets(tmp_path: Path, photo: Array, small_weights: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(photo).save(tmp_path / name / "a.png")
+    common = ["evaluate", "--data", tmp_path / "one", tmp_path / "two", "--scale", "2", "3"]
+    result = drn(*common, "--weights", small_weights, "--json")
+    assert result.returncode == 0, result.stderr
+    printed = json.loads(result.stdout)
+    combinations = [(row["scale"], row["data"], row["method"]) for row in printed["rows"]]
+    methods = ("bicubic", "DRN", "DRN+")
+    assert combinations == [(s, d, m) for s in (2, 3) for d in ("one", "two") for m in methods]
+    digest = weights.load(small_weights / "drn_x2.safetensors").sha256
+    assert printed["weights"]["x2"] == digest
+    table = drn(*common, "--weights", small_weights, "--no-self-ensemble").stdout
+    assert len(table.splitlines()) == 1 + 2 * 2 * 2
+
+
+def test_info_names_the_weights_and_the_device(small_weights: Path) -> None:
+    result = drn("info", "--weights", small_weights, "--device", "cpu", "--dtype", "fp32")
+    assert result.returncode == 0
+    assert result.stdout.startswith("device cpu, float32\nx2: drn_x2.safetensors")
+    assert '"n_feats": 16' in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["upscale", "nothing.png", "-o", "OUT"], 1, "nothing.png cannot be read: No such file or directory."),
+        (["upscale", "a/x.png", "b/x.jpg", "-o", "OUT"], 1, "Two of the images have the same name"),
+        (["upscale", "x.png", "-o", "OUT", "--scale", "7"], 1, "no weights for x7"),
+        (["upscale", "x.png", "-o", "OUT", "--device", "toaster"], 1, "device 'toaster' is not available"),
+        (["evaluate", "--data", "nowhere", "--scale", "2"], 1, "There is no folder nowhere"),
+        (["info", "--weights", "nowhere"], 1, "no weights file or folder nowhere"),
+        (["train", "--out", "OUT"], 1, "Training needs --data and --valid"),
+        (["train", "--out", "OUT", "--resume", "--seed", "3"], 1, "keeps its own settings"),
+        (["upscale", "x.png", "-o", "OUT", "--scale", "big"], 2, "--scale"),
+        (["upscale"], 2, "Missing argument"),
+        (["enlarge"], 2, "No such command"),
+    ],
+)
+def test_mistakes_get_one_sentence_and_the_right_code(
+    tmp_path: Path, arguments: list[str], code: int, sentence: str
+) -> None:
+    result = drn(*(str(tmp_path / "out") if a == "OUT" else a for a in arguments))
+    assert result.returncode == code, result.stderr
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr
+    assert code == 2 or len(result.stderr.strip().splitlines()) <= 2
+
+
+@pytest.mark.parametrize("command", [[], ["upscale"], ["evaluate"], ["train"], ["info"]])
+def test_help(command: list[str]) -> None:
+    result = drn(*command, "--help")
+    assert result.returncode == 0
+    assert "Usage" in result.stdout
+
+
+def test_the_library_does_not_need_gradio() -> None:
+    code = "import sys, drn.cli, drn.train, app.compare; sys.exit('gradio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drn.evaluate import evaluate, format_table, measure
+from drn.image import Array
+from drn.inference import Upscaler
+from drn.metrics import psnr
+from drn.resize import downscale, upscale
+from tests.conftest import small_model
+
+
+def test_rows_are_means_over_the_images(tmp_path: Path, photo: Array) -> None:
+    other = np.ascontiguousarray(photo[5:, 3:])  # 55x81: not a multiple of 2
+    for name, image in (("a", photo), ("b", other)):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    rows = evaluate(tmp_path, Upscaler(small_model(2), dtype="fp32"))
+    assert [(row.method, row.images, row.scale, row.data) for row in rows] == [
+        (method, 2, 2, tmp_path.name) for method in ("bicubic", "DRN", "DRN+")
+    ]
+    expected = [psnr(upscale(downscale(hr, 2), 2), hr, 2) for hr in (photo, other[:54, :80])]
+    assert rows[0].psnr == pytest.approx(np.mean(expected))
+    assert all(row.seconds > 0 for row in rows)
+
+
+def test_grey_files_are_measured_as_they_are(photo: Array) -> None:
+    grey = photo[..., 0]
+    row = measure("set", "bicubic", [grey], 2, lambda lr: upscale(lr, 2))
+    assert row.psnr == pytest.approx(psnr(upscale(downscale(grey, 2), 2), grey, 2), abs=0.02)
+
+
+def test_table_lines_up(photo: Array) -> None:
+    perfect = measure("set", "perfect", [photo], 2, lambda lr: photo)
+    lines = format_table([perfect]).splitlines()
+    assert lines[0].split() == ["data", "scale", "method", "images", "PSNR", "SSIM", "s/image"]
+    assert lines[1].split()[:6] == ["set", "x2", "perfect", "1", "inf", "1.0000"]
+    assert len(set(map(len, lines))) == 1

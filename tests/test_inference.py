@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from drn.errors import InputError
+from drn.image import Array, Picture, to_tensor
+from drn.inference import Cancelled, Region, Upscaler, choose_device, choose_dtype, split
+from drn.resize import upscale as bicubic
+from tests.conftest import small_model
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("tile", [2, 7, 16, 200])
+def test_tiled_equals_untiled(photo: Array, scale: int, tile: int) -> None:
+    lr = photo[:19, :25]
+    model = small_model(scale)
+    with torch.inference_mode():
+        whole = model(to_tensor(lr))
+    upscaler = Upscaler(model, "cpu", "fp32", tile=tile)
+    expected = whole[0].clamp(0, 1).mul(255).permute(1, 2, 0).numpy()
+    # Rounded to 8 bits: half a level, and 1e-4 of the range for the order of sums.
+    assert np.abs(upscaler.upscale(lr) - expected).max() <= 0.5 + 255e-4
+
+
+def test_tiled_tensors_agree_to_1e_4_in_fp32() -> None:
+    model = small_model(3)
+    upscaler = Upscaler(model, "cpu", "fp32")
+    lr = torch.rand(1, 3, 40, 50)
+    halo = model.halo
+    whole = upscaler.upscale_tensor(lr)
+    tile = upscaler.upscale_tensor(lr[:, :, 10 - halo if halo < 10 else 0 : 20 + halo, : 15 + halo])
+    top = min(10, halo)
+    assert (whole[:, :, 30:60, :45] - tile[:, :, 3 * top : 3 * top + 30, :45]).abs().max() <= 1e-4
+
+
+def test_bf16_tiles_differ_by_at_most_one_level(photo: Array) -> None:
+    model = small_model(2)
+    whole = Upscaler(model, "cpu", "bf16", tile=200).upscale(photo)
+    tiled = Upscaler(model, "cpu", "bf16", tile=17).upscale(photo)
+    assert np.abs(whole.astype(int) - tiled).max() <= 1
+
+
+def test_region_is_that_part_of_the_whole(photo: Array) -> None:
+    upscaler = Upscaler(small_model(3), "cpu", "fp32", tile=16)
+    whole = upscaler.upscale(photo)
+    for region in (Region(0, 0, 84, 60), Region(83, 59, 1, 1), Region(20, 31, 40, 5)):
+        part = whole[region.y * 3 : (region.y + region.height) * 3, region.x * 3 : (region.x + region.width) * 3]
+        difference = np.abs(upscaler.upscale(photo, region=region).astype(int) - part)
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 0.001
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (3, 2)])
+def test_tiny_images(size: tuple[int, int]) -> None:
+    lr = np.full((*size, 3), 77, np.uint8)
+    assert Upscaler(small_model(4), tile=8).upscale(lr).shape == (size[0] * 4, size[1] * 4, 3)
+
+
+def test_self_ensemble_is_the_mean_over_the_8_views() -> None:
+    model = small_model(2)
+    lr = torch.rand(1, 3, 10, 14)
+    views = []
+    for turned in (lr, lr.transpose(2, 3)):
+        for axes in ((), (2,), (3,), (2, 3)):
+            with torch.inference_mode():
+                back = model(turned.flip(axes)).flip(axes)
+            views.append(back if turned is lr else back.transpose(2, 3))
+    expected = torch.stack(views).mean(0)
+    actual = Upscaler(model, "cpu", "fp32").upscale_tensor(lr, self_ensemble=True)
+    assert torch.allclose(actual, expected, atol=1e-5)
+    assert not torch.allclose(actual, views[0], atol=1e-3)
+
+
+def test_self_ensemble_turns_with_the_image(photo: Array) -> None:
+    upscaler = Upscaler(small_model(2), "cpu", "fp32")
+    turned = upscaler.upscale(np.rot90(photo).copy(), self_ensemble=True)
+    difference = np.rot90(upscaler.upscale(photo, self_ensemble=True)).astype(int) - turned
+    assert np.abs(difference).max() <= 1
+
+
+def test_progress_and_cancel(photo: Array) -> None:
+    upscaler = Upscaler(small_model(2), tile=30)
+    seen: list[tuple[int, int]] = []
+    upscaler.upscale(photo, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 6), (2, 6), (3, 6), (4, 6), (5, 6), (6, 6)]
+    seen.clear()
+    with pytest.raises(Cancelled):
+        upscaler.upscale(
+            photo, progress=lambda done, total: seen.append((done, total)), cancelled=lambda: len(seen) == 2
+        )
+    assert len(seen) == 2
+
+
+def test_threads_do_not_meet(photo: Array) -> None:
+    upscaler = Upscaler(small_model(2), tile=20)
+    images = [photo, photo[::-1].copy(), 255 - photo]
+    alone = [upscaler.upscale(image) for image in images]
+    together: dict[int, Array] = {}
+    threads = [threading.Thread(target=lambda i=i: together.update({i: upscaler.upscale(images[i])})) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for i in range(3):
+        assert np.array_equal(together[i], alone[i])
+
+
+def test_the_callers_model_stays_as_it_was() -> None:
+    model = small_model(2).train()
+    Upscaler(model, "cpu", "bf16")
+    assert model.training
+    assert model.head.weight.dtype == torch.float32
+
+
+def test_picture_keeps_alpha_by_bicubic_and_grey(photo: Array) -> None:
+    alpha = photo[..., 0]
+    result = Upscaler(small_model(3)).upscale_picture(Picture(photo, alpha, is_grey=True, notes=("a",)))
+    assert result.alpha is not None
+    assert np.array_equal(result.alpha, bicubic(alpha, 3))
+    assert (result.is_grey, result.notes, result.rgb.shape) == (True, ("a",), (180, 252, 3))
+
+
+def test_split_covers_everything_once() -> None:
+    seen = np.zeros((23, 31), int)
+    for tile in split(Region(3, 5, 25, 17), 6):
+        assert tile.width <= 6
+        assert tile.height <= 6
+        seen[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width] += 1
+    assert (seen[5:22, 3:28] == 1).all()
+    assert seen.sum() == 25 * 17
+
+
+def test_choices_that_cannot_be_made_get_one_sentence(photo: Array) -> None:
+    with pytest.raises(InputError, match="device 'tpu9' is not available"):
+        choose_device("tpu9")
+    with pytest.raises(InputError, match="dtype 'int3' is unknown"):
+        choose_dtype("int3", torch.device("cpu"))
+    with pytest.raises(InputError, match="tile size"):
+        Upscaler(small_model(2), tile=-1)
+    with pytest.raises(ValueError, match="uint8"):
+        Upscaler(small_model(2)).upscale(photo / 255)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="outside the 84x60 image"):
+        Upscaler(small_model(2)).upscale(photo, region=Region(80, 0, 5, 5))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+def test_cuda_agrees_with_the_cpu(photo: Array) -> None:
+    model = small_model(2)
+    cpu, gpu = Upscaler(model, "cpu", "fp32").upscale(photo), Upscaler(model, "cuda").upscale(photo)
+    assert np.abs(cpu.astype(int) - gpu).max() <= 2

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from drn import weights
+from drn.errors import InputError
+from drn.image import Array
+from drn.model import DRN, DRNConfig
+from drn.optim import Optimizers
+from drn.train import CHECKPOINT, CURVE, TrainConfig, init_from, rate_factor, resume_configs, train
+from tests.conftest import small_model
+
+SMALL = small_model(2).config
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def config(tmp_path: Path, photo: Array) -> TrainConfig:
+    for name in ("data", "valid"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(photo).save(tmp_path / name / "a.png")
+    return TrainConfig(
+        out=tmp_path / "run",
+        data=(tmp_path / "data",),
+        valid=tmp_path / "valid",
+        iterations=8,
+        batch_size=2,
+        patch_size=12,
+        warmup=2,
+        valid_every=4,
+        dtype="fp32",
+    )
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / CURVE).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_resume_is_exact(config: TrainConfig, tmp_path: Path) -> None:
+    train(SMALL, config)
+    straight = load_file(config.out / CHECKPOINT)
+
+    cut = replace(config, out=tmp_path / "cut")
+    # SIGTERM arrives during iteration 3, as a handler would see it.
+    calls = 0
+    original = torch.nn.functional.l1_loss
+
+    def interrupting(*args: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drn.train.F.l1_loss", interrupting)
+        assert train(SMALL, cut).iteration == 3
+    model_config, resumed = resume_configs(cut.out)
+    assert (model_config, resumed) == (SMALL, cut)
+    assert train(model_config, resumed, resume=True).iteration == 8
+
+    again = load_file(cut.out / CHECKPOINT)
+    assert again.keys() == straight.keys()
+    for name, tensor in straight.items():
+        assert torch.equal(again[name], tensor), name
+    keys = ("iteration", "learning_rate", "loss", "valid_psnr")
+    assert [[row[k] for k in keys] for row in rows(cut.out)] == [[row[k] for k in keys] for row in rows(config.out)]
+
+
+def test_it_learns_and_exports_the_best(config: TrainConfig) -> None:
+    progress = train(SMALL, replace(config, iterations=60, valid_every=20, ema_decay=0.9))
+    curve = rows(config.out)
+    assert [int(row["iteration"]) for row in curve] == [20, 40, 60]
+    assert float(curve[-1]["loss"]) < 0.7 * float(curve[0]["loss"])
+    assert float(curve[-1]["valid_psnr"]) > float(curve[0]["valid_psnr"]) + 1
+    best = weights.load(config.out / "drn_x2.safetensors", 2)
+    assert best.notes["valid_psnr"] == f"{progress.best_psnr:.4f}"
+    assert any((config.out / "tensorboard").iterdir())
+
+
+def test_warm_start_of_another_scale_takes_all_but_the_tail(tmp_path: Path) -> None:
+    source, target = small_model(2), DRN(replace(SMALL, scale=3))
+    weights.save(tmp_path / "a.safetensors", source)
+    taken = init_from(target, tmp_path / "a.safetensors")
+    assert taken == len(source.state_dict()) - 2
+    assert torch.equal(target.head.weight, source.head.weight)
+    other = DRN(replace(SMALL, n_feats=8))
+    with pytest.raises(InputError, match="other width or depth"):
+        init_from(other, tmp_path / "a.safetensors")
+
+
+def test_muon_moves_the_body_and_adam_the_rest() -> None:
+    model = small_model(2).train()
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    optimizers = Optimizers(model, learning_rate=0.1, adam_learning_rate=0.0)
+    model(torch.rand(1, 3, 8, 8)).mean().backward()
+    optimizers.step(0.5)
+    for name, parameter in model.named_parameters():
+        moved = parameter.detach() - before[name]
+        if name.startswith(("head", "tail")) or name.endswith("bias"):
+            assert not moved.any(), name
+        else:
+            # Muon's update is orthogonal: of a flattened (rows, columns) matrix all singular values are near 1,
+            # times rate * 0.2 sqrt(max(rows, columns)); its Newton-Schulz steps leave them within 0.5 to 1.3.
+            matrix = moved.permute(0, 2, 3, 1).reshape(moved.shape[0], -1)
+            values = torch.linalg.svdvals(matrix) / (0.1 * 0.5 * 0.2 * max(matrix.shape) ** 0.5)
+            assert 0.3 < float(values.median()) < 1.4, name
+        assert parameter.grad is None, name
+
+
+def test_rates_rise_then_fall_to_zero(config: TrainConfig) -> None:
+    config = replace(config, iterations=100, warmup=10)
+    assert rate_factor(config, 0, 0) == pytest.approx(0.1, rel=0.01)
+    assert rate_factor(config, 50, 0) == pytest.approx(0.5)
+    assert rate_factor(config, 100, 0) == 0
+    timed = replace(config, iterations=0, max_hours=2)
+    assert rate_factor(timed, 999, 3600) == pytest.approx(0.5)
+    assert rate_factor(timed, 999, 7200) == 0
+
+
+def test_time_budget_ends_the_run(config: TrainConfig) -> None:
+    progress = train(SMALL, replace(config, iterations=0, max_hours=1 / 3600))
+    assert progress.iteration > 0
+    assert 1 <= progress.seconds < 20
+
+
+def test_misuse_gets_one_sentence(config: TrainConfig) -> None:
+    with pytest.raises(InputError, match="Give the training an end"):
+        replace(config, iterations=0)
+    with pytest.raises(InputError, match="no checkpoint"):
+        resume_configs(config.out)
+    config.out.mkdir()
+    (config.out / CHECKPOINT).write_bytes(b"junk")
+    with pytest.raises(InputError, match="already holds a run"):
+        train(SMALL, config)
+    with pytest.raises(InputError, match="not a complete checkpoint"):
+        resume_configs(config.out)
+    assert not list(config.out.glob(".*"))
+
+
+def test_sigterm_saves_and_exits_with_0(config: TrainConfig) -> None:
+    command = [sys.executable, "-m", "drn", "train", "--out", str(config.out), "--valid", str(config.valid)]
+    command += ["--data", str(config.data[0]), "--iterations", "100000", "--patch-size", "12", "--batch-size", "2"]
+    command += ["--n-feats", "8", "--n-groups", "1", "--valid-every", "5"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (config.out / CHECKPOINT).exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    model_config, stored = resume_configs(config.out, iterations=100_001)
+    assert model_config == DRNConfig(scale=2, n_feats=8, n_groups=1)
+    assert (stored.iterations, stored.batch_size) == (100_001, 2)
+    assert "best validation PSNR" in out

@@ -50,12 +50,12 @@ def build() -> gr.Blocks:
     if not scales:
         weights.find(2)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    with gr.Blocks(
-        title="DRN super-resolution", analytics_enabled=False, delete_cache=(1800, 3600), fill_width=True
-    ) as demo:
+    demo = gr.Blocks(title="DRN super-resolution", analytics_enabled=False, delete_cache=(1800, 3600), fill_width=True)
+    with demo:
         gr.HTML(
-            f'<header id="title"><span class="weights" data-testid="weights">{escape(weights_line())}</span>'
-            f'<h1>DRN</h1><p>Super-resolution beside its ground truth. <a href="{PAPER}">Paper</a></p></header>'
+            '<header id="title"><h1>DRN</h1>'
+            f'<p>Super-resolution beside its ground truth. <a href="{PAPER}">Paper</a></p>'
+            f'<span class="weights" data-testid="weights">{escape(weights_line())}</span></header>'
         )
         with gr.Tabs(), gr.Tab("Compare"):
             compare_tab(engine, scales)

@@ -50,13 +50,14 @@ def _card(panel: Panel, width: int, height: int, whole: Whole | None, best: bool
     if panel.score is None:
         numbers = f'<p class="explain">{panel.pixels.shape[1]}×{panel.pixels.shape[0]} pixels</p>'
     else:
-        whole_numbers = _values(whole.score, f"{whole.seconds:.2f} s") if whole else _MEASURING
-        region_time = "" if panel.seconds is None else f"{panel.seconds * 1000:.0f} ms"
+        times = [f"{panel.seconds * 1000:.0f} ms"] if panel.seconds is not None else []
+        times += [f"image {whole.seconds:.2f} s"] if whole else []
         numbers = (
             f'<div class="numbers{" best" if best else ""}" data-testid="region"><span>region</span>'
-            f"{_values(panel.score, region_time)}</div>"
+            f"{_values(panel.score)}</div>"
             f'<div class="numbers{" best" if best_whole else ""}" data-testid="whole"><span>image</span>'
-            f"{whole_numbers}</div>"
+            f"{_values(whole.score) if whole else _MEASURING}</div>"
+            f'<p class="explain">{" · ".join(times)}</p>'
         )
     return (
         f'<figure data-panel="{escape(panel.name)}">'
@@ -69,11 +70,8 @@ def _card(panel: Panel, width: int, height: int, whole: Whole | None, best: bool
 _MEASURING = '<span class="waiting">measuring…</span>'
 
 
-def _values(score: Score, time: str) -> str:
-    return (
-        f'<span class="psnr">{format_psnr(score)}</span><span class="ssim">{format_ssim(score)}</span>'
-        f'<span class="time">{time}</span>'
-    )
+def _values(score: Score) -> str:
+    return f'<span class="psnr">{format_psnr(score)}</span><span class="ssim">{format_ssim(score)}</span>'
 
 
 def _best(scores: Mapping[str, Score | None]) -> str | None:
@@ -103,7 +101,7 @@ def overview(pair: Pair, region: Region) -> tuple[Image.Image, float]:
     right = left + region.width * pair.scale * share
     bottom = top + region.height * pair.scale * share
     draw = ImageDraw.Draw(picture)
-    for inset, colour in ((2, "black"), (1, "white"), (0, "black")):
+    for inset, colour in enumerate(("black", "white", "white", "black")):
         box = (left - inset, top - inset, right - 1 + inset, bottom - 1 + inset)
         draw.rectangle(box, outline=colour)
     return picture, share

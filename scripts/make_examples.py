@@ -76,8 +76,7 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     for name, (source, box) in PHOTOS.items():
         image = Image.open(source)
-        image = image.crop(box) if box else image
-        image.save(OUT / f"{name}.png", optimize=True)
+        (image.crop(box) if box else image).save(OUT / f"{name}.png", optimize=True)
     test_card().save(OUT / "test-card.png", optimize=True)
 
 

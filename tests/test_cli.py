@@ -50,7 +50,7 @@ def test_evaluate_takes_several_scales_and_sets(tmp_path: Path, photo: Array, sm
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         Image.fromarray(photo).save(tmp_path / name / "a.png")
-    common = ["evaluate", "--data", tmp_path / "one", tmp_path / "two", "--scale", "2", "3"]
+    common = ["evaluate", "--data", str(tmp_path / "one"), str(tmp_path / "two"), "--scale", "2", "3"]
     result = drn(*common, "--weights", small_weights, "--json")
     assert result.returncode == 0, result.stderr
     printed = json.loads(result.stdout)

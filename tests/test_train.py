@@ -66,12 +66,12 @@ def test_resume_is_exact(config: TrainConfig, tmp_path: Path) -> None:
     calls = 0
     original = torch.nn.functional.l1_loss
 
-    def interrupting(*args: torch.Tensor) -> torch.Tensor:
+    def interrupting(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
         nonlocal calls
         calls += 1
         if calls == 3:
             os.kill(os.getpid(), signal.SIGTERM)
-        return original(*args)
+        return original(sr, hr)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("drn.train.F.l1_loss", interrupting)

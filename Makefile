@@ -1,0 +1,38 @@
+# make demo   set up and open the app on http://127.0.0.1:7860   (PORT=8000 make demo changes the port)
+# make test   set up, browser included, then check and test everything
+PYTHON ?= python3.11
+PORT ?= 7860
+PY := .venv/bin/python
+
+.PHONY: demo test check browser clean
+
+demo: .venv/app
+	GRADIO_SERVER_PORT=$(PORT) $(PY) app.py
+
+test: .venv/dev browser check
+	$(PY) -m pytest
+
+check: .venv/dev
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+# A Chromium for the browser tests: the one that is there, else Debian's, else playwright's own.
+browser: .venv/dev
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	  || (command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium) \
+	  || $(PY) -m playwright install --with-deps chromium
+
+$(PY):
+	$(PYTHON) -m venv .venv
+
+.venv/app: requirements.txt | $(PY)
+	$(PY) -m pip install --quiet --requirement requirements.txt
+	touch $@
+
+.venv/dev: requirements-dev.txt requirements.txt | $(PY)
+	$(PY) -m pip install --quiet --requirement requirements-dev.txt
+	touch .venv/app $@
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

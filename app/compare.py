@@ -1,20 +1,24 @@
-"""What the page shows, without the page: a ground truth, its LR, and crops with their numbers."""
+"""What the page shows, without the page: a ground truth, its LR, what each method makes of it, scores and maps."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from drn.image import Array, Picture, mod_crop, to_grey
 from drn.inference import Region, Upscaler
-from drn.metrics import SSIM_WINDOW, psnr, ssim
-from drn.resize import MARGIN, downscale, upscale
+from drn.metrics import SSIM_WINDOW, psnr, rgb_to_y, ssim
+from drn.resize import downscale, upscale
 
-METHODS = ("bicubic", "DRN", "DRN+")
+ERROR_RANGE = 32
+"""Levels of 255 at the top of the error maps' colour scale."""
+
+ADDED_GAIN = 4
+"""How many times the map of added detail enlarges differences around mid-grey."""
 
 
 @dataclass(frozen=True)
@@ -43,27 +47,17 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One image of the comparison.
+class Result:
+    """What a method made of the LR image.
 
     Attributes:
-        name: LR, bicubic, DRN, DRN+ or ground truth.
-        pixels: uint8, (h, w, 3): the region; the LR one is ``scale`` times smaller.
-        score: PSNR and SSIM of the region; None for LR and the ground truth itself.
-        seconds: Time taken to compute the region.
+        sr: uint8, (H, W, 3).
+        whole: Score over the whole image.
+        seconds: Time it took.
     """
 
-    name: str
-    pixels: Array
-    score: Score | None = None
-    seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class Whole:
-    """Score of a method over the whole image, and the time it took."""
-
-    score: Score
+    sr: Array
+    whole: Score
     seconds: float
 
 
@@ -79,71 +73,49 @@ def make_pair(picture: Picture, scale: int) -> Pair:
     return Pair(hr, downscale(hr, scale), scale, picture.is_grey)
 
 
-def region_around(pair: Pair, x: float, y: float, size: int) -> Region:
-    """The square region, in LR pixels, of about ``size`` HR pixels a side, centred near HR (x, y).
-
-    It is moved, and made smaller if it must be, to lie inside the image.
-    """
-    rows, columns = pair.lr.shape[:2]
-    height, width = (min(max(1, size // pair.scale), side) for side in (rows, columns))
-    left = round(x / pair.scale - width / 2)
-    top = round(y / pair.scale - height / 2)
-    return Region(min(max(left, 0), columns - width), min(max(top, 0), rows - height), width, height)
+def whole_of(pair: Pair) -> Region:
+    """The region that is the whole image, in HR pixels."""
+    return Region(0, 0, pair.hr.shape[1], pair.hr.shape[0])
 
 
-def compare_region(pair: Pair, upscaler: Upscaler, region: Region, methods: tuple[str, ...]) -> list[Panel]:
-    """The panels of a region: LR, each of ``methods``, ground truth. Only the region is computed."""
-    scale = pair.scale
-    rows = slice(region.y * scale, (region.y + region.height) * scale)
-    columns = slice(region.x * scale, (region.x + region.width) * scale)
-    lr = pair.lr[region.y : region.y + region.height, region.x : region.x + region.width]
-    hr = pair.hr[rows, columns]
-    panels = [Panel("LR", lr)]
-    for method in methods:
-        pixels, seconds = _timed(lambda method=method: _run(pair, upscaler, method, region))  # type: ignore[misc]
-        panels.append(Panel(method, pixels, _score(pair, pixels, region), seconds))
-    return [*panels, Panel("ground truth", hr)]
-
-
-def measure_whole(pair: Pair, upscaler: Upscaler, method: str) -> Whole:
-    """Score one method over the whole image."""
-    everything = Region(0, 0, pair.lr.shape[1], pair.lr.shape[0])
-    pixels, seconds = _timed(lambda: _run(pair, upscaler, method, everything))
-    return Whole(_score(pair, pixels, everything), seconds)
-
-
-def _timed(work: Callable[[], Array]) -> tuple[Array, float]:
+def run(pair: Pair, upscaler: Upscaler, method: str) -> Result:
+    """Enlarge the LR image by ``bicubic``, ``DRN`` or ``DRN+`` and score the result."""
     start = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - start
+    if method == "bicubic":
+        sr = upscale(pair.lr, pair.scale)
+    else:
+        sr = upscaler.upscale(pair.lr, self_ensemble=method == "DRN+")
+    seconds = time.perf_counter() - start
+    return Result(sr, score(pair, sr, whole_of(pair)), seconds)
 
 
-def _run(pair: Pair, upscaler: Upscaler, method: str, region: Region) -> Array:
-    if method != "bicubic":
-        return upscaler.upscale(pair.lr, region=region, self_ensemble=method == "DRN+")
-    left, top = max(region.x - MARGIN, 0), max(region.y - MARGIN, 0)
-    source = pair.lr[top : region.y + region.height + MARGIN, left : region.x + region.width + MARGIN]
-    enlarged = upscale(source, pair.scale)
-    y, x = (region.y - top) * pair.scale, (region.x - left) * pair.scale
-    return enlarged[y : y + region.height * pair.scale, x : x + region.width * pair.scale]
-
-
-def _score(pair: Pair, sr: Array, region: Region) -> Score:
-    """PSNR and SSIM of the part of the region that the protocol counts: ``crop_border`` = scale."""
+def score(pair: Pair, sr: Array, region: Region) -> Score:
+    """PSNR and SSIM in a region, in HR pixels, without the image's border of ``scale`` pixels (``crop_border``)."""
     height, width = pair.hr.shape[:2]
     border = pair.scale
-    left, top = region.x * pair.scale, region.y * pair.scale
-    right, bottom = left + sr.shape[1], top + sr.shape[0]
     counted = np.s_[
-        max(top, border) - top : min(bottom, height - border) - top,
-        max(left, border) - left : min(right, width - border) - left,
+        max(region.y, border) : min(region.y + region.height, height - border),
+        max(region.x, border) : min(region.x + region.width, width - border),
     ]
-    a, b = sr[counted], pair.hr[top:bottom, left:right][counted]
+    a, b = sr[counted], pair.hr[counted]
     if pair.is_grey:
         a, b = to_grey(a), to_grey(b)
     if 0 in a.shape:
         return Score(None, None)
     return Score(psnr(a, b, 0), ssim(a, b, 0) if min(a.shape[:2]) >= SSIM_WINDOW else None)
+
+
+def error_map(pair: Pair, sr: Array) -> Array:
+    """Absolute difference of luma from the ground truth, 0 to ``ERROR_RANGE`` levels, in inferno colours."""
+    error = np.abs(rgb_to_y(sr) - rgb_to_y(pair.hr)) * (255 / ERROR_RANGE)
+    coloured = cv2.applyColorMap(np.minimum(error, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    return np.asarray(cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def added_map(base: Array, sr: Array) -> Array:
+    """Luma of ``sr`` minus that of ``base``, times ``ADDED_GAIN``, around mid-grey: (H, W, 3)."""
+    added = 128 + ADDED_GAIN * (rgb_to_y(sr) - rgb_to_y(base))
+    return np.repeat(np.clip(added, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def format_psnr(score: Score) -> str:

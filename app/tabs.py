@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app.compare import METHODS, Pair, Whole, compare_region, make_pair, measure_whole, region_around
-from app.viewer import overview, panels_html
+from app.compare import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
+from app.viewer import Layer, Line, Scene, numbers_for, scene_value, viewer
 from drn.errors import InputError
 from drn.image import Picture, read_image
 from drn.inference import Region, Upscaler
 
 EXAMPLES = Path(__file__).parent / "examples"
 FIRST_EXAMPLE = "palace"
+START_ZOOM = 4
 MAX_UPLOAD_BYTES = 20_000_000
 MAX_PIXELS = 4_000_000
 HEAVY = "heavy"
 """Shared concurrency group of every event that runs the network."""
 
+METHODS = {"bicubic": "the baseline", "DRN": "one pass", "DRN+": "mean of 8 passes"}
+
 PROTOCOL = (
     "PSNR and SSIM on the Y channel of BT.601 YCbCr, 8-bit, `crop_border` = scale; LR by antialiased bicubic "
-    "(MATLAB convention). Region: the pixels shown. Image: all of it. Time: this server, this request."
+    "(MATLAB convention). In view: the region shown. Image: all of it. Time: this server, this request."
 )
 
 Engine = Callable[[int], Upscaler]
+"""The network for a scale."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +42,21 @@ class Session:
 
     Attributes:
         picture: The ground truth as read.
+        picture_token: Names this picture, so that the viewer keeps its place while it does not change.
         pair: It and its LR image, at the chosen scale.
-        centre: Centre of the region, in HR pixels.
-        whole: Scores over the whole image known so far, by method.
-        share: Size of the overview as a share of the ground truth's.
-        region: The region shown, in LR pixels.
+        results: By method, as far as they are known.
+        token: Names this set of images, so that late questions about another one are not answered.
     """
 
     picture: Picture
+    picture_token: str
     pair: Pair
-    centre: tuple[float, float]
-    whole: dict[str, Whole]
-    region: Region
-    share: float = 1.0
+    results: dict[str, Result] = field(default_factory=dict)
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+Shown = Iterator[tuple[Session, dict[str, Any]]]
+"""Values for the session and the viewer, better ones replacing the first."""
 
 
 def examples() -> list[Path]:
@@ -57,8 +64,8 @@ def examples() -> list[Path]:
     return sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != FIRST_EXAMPLE, path.stem))
 
 
-def open_session(path: Path, scale: int, size: int) -> Session:
-    """Read a photograph and look at its middle.
+def open_session(path: Path, scale: int) -> Session:
+    """Read a photograph.
 
     Raises:
         InputError: If it cannot be read, or is too large or too small.
@@ -66,46 +73,57 @@ def open_session(path: Path, scale: int, size: int) -> Session:
     picture = read_image(path, MAX_UPLOAD_BYTES, MAX_PIXELS)
     if min(picture.rgb.shape[:2]) < 16:
         raise InputError("The photograph is smaller than 16 pixels: choose a larger one.")
-    height, width = picture.rgb.shape[:2]
-    return at_scale(picture, scale, (width / 2, height / 2), size)
+    return Session(picture, secrets.token_hex(8), make_pair(picture, scale))
 
 
-def at_scale(picture: Picture, scale: int, centre: tuple[float, float], size: int) -> Session:
-    pair = make_pair(picture, scale)
-    return Session(picture, pair, centre, {}, region_around(pair, *centre, size))
+def methods(plus: bool) -> list[str]:
+    return [method for method in METHODS if plus or method != "DRN+"]
 
 
-def render(session: Session, upscaler: Upscaler, plus: bool) -> tuple[Session, Any, str]:
-    """Values of (session, overview, panels) for the region, computed on its own."""
-    panels = compare_region(session.pair, upscaler, session.region, methods(plus))
-    picture, share = overview(session.pair, session.region)
-    whole = {method: session.whole.get(method) for method in methods(plus)}
-    return replace(session, share=share), picture, panels_html(panels, whole)
+def compute(session: Session, upscaler: Upscaler, plus: bool) -> Iterator[Session]:
+    """The session with every method's result, one more at each step."""
+    for method in methods(plus):
+        if method not in session.results:
+            result = run(session.pair, upscaler, method)
+            session = replace(session, results=session.results | {method: result}, token=secrets.token_hex(8))
+            yield session
 
 
-def methods(plus: bool) -> tuple[str, ...]:
-    return METHODS if plus else METHODS[:2]
+def scene(session: Session, plus: bool) -> Scene:
+    """What the viewer shows of a session; methods not computed yet have no pixels."""
+    pair, results = session.pair, session.results
+    height, width = pair.hr.shape[:2]
+    layers = [Layer("lr", "LR", "all that is given", pair.lr, factor=pair.scale)]
+    for method in methods(plus):
+        pixels = results[method].sr if method in results else None
+        layers.append(Layer(method.lower(), method, METHODS[method], pixels))
+    layers.append(Layer("truth", "ground truth", "the original", pair.hr))
+    for method in methods(plus):
+        if method in results:
+            pixels, legend = error_map(pair, results[method].sr), ("error", "0", f"{ERROR_RANGE} levels")
+            layers.append(Layer(f"error-{method.lower()}", f"{method} error", "off by, in luma", pixels, 1, legend))
+    if "DRN" in results:
+        pixels, reach = added_map(results["bicubic"].sr, results["DRN"].sr), 128 // ADDED_GAIN
+        legend = ("added", f"−{reach}", f"+{reach} levels")
+        layers.append(Layer("added", "what DRN adds", "over bicubic", pixels, 1, legend))
+    start = (width / 2, height / 2, START_ZOOM)
+    return Scene(session.token, session.picture_token, width, height, tuple(layers), start)
 
 
-def render_whole(session: Session, upscaler: Upscaler, plus: bool) -> Iterator[tuple[Session, Any, str]]:
-    """Like ``render``: at once for the region, then again as each whole image is measured."""
-    session, picture, html = render(session, upscaler, plus)
-    yield session, picture, html
-    missing = [method for method in methods(plus) if method not in session.whole]
-    if not missing:
-        return
-    panels = compare_region(session.pair, upscaler, session.region, methods(plus))
-    for method in missing:
-        session = replace(session, whole=session.whole | {method: measure_whole(session.pair, upscaler, method)})
-        whole = {method: session.whole.get(method) for method in methods(plus)}
-        yield session, gr.skip(), panels_html(panels, whole)
+def numbers(session: Session, region: Region) -> dict[str, Any]:
+    """The viewer's numbers for a region, in HR pixels."""
+    lines = {
+        method.lower(): Line(score(session.pair, result.sr, region), result.whole, result.seconds)
+        for method, result in session.results.items()
+    }
+    return numbers_for(session.token, region, lines)
 
 
 def compare_tab(engine: Engine, scales: list[int]) -> None:
-    """The Compare tab; its first result is computed here, so that it is in the page as it loads."""
-    scale, size = max(scales), 72
-    *_, (session, _, _) = render_whole(open_session(examples()[0], scale, size), engine(scale), False)
-    session, picture, html = render(session, engine(scale), False)
+    """The Compare tab; its first comparison is computed here, so that it is in the page as it loads."""
+    scale = max(scales)
+    *_, session = compute(open_session(examples()[0], scale), engine(scale), plus=False)
+
     state = gr.State(session, time_to_live=3600)
     gallery = gr.Gallery(
         [(str(path), path.stem.replace("-", " ")) for path in examples()],
@@ -120,67 +138,51 @@ def compare_tab(engine: Engine, scales: list[int]) -> None:
         buttons=[],
     )
     with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=300):
-            upload = gr.UploadButton("Upload your own", file_types=["image"], size="sm", elem_id="upload")
-            scale_radio = gr.Radio(
-                [(f"x{s}", str(s)) for s in scales], value=str(scale), label="Scale", elem_id="scale"
-            )
-            plus_box = gr.Checkbox(label="DRN+ too: 8 passes, averaged", elem_id="plus")
-            size_slider = gr.Slider(24, 240, value=size, step=12, label="Region size (pixels)", elem_id="size")
-            overview_image = gr.Image(
-                picture,
-                label="Click to choose the region",
-                elem_id="overview",
-                format="png",
-                interactive=False,
-                buttons=[],
-                alt_text="The whole photograph with the compared region outlined",
-            )
-        with gr.Column(scale=3, min_width=340):
-            panels = gr.HTML(html, elem_id="panels")
-            gr.Markdown(PROTOCOL, elem_classes="note")
+        scale_radio = gr.Radio(
+            [(f"x{s}", str(s)) for s in scales], value=str(scale), label="Scale", elem_id="scale", min_width=200
+        )
+        plus_box = gr.Checkbox(label="DRN+ too: 8 passes, averaged", elem_id="plus", min_width=200)
+        upload = gr.UploadButton("Upload your own", file_types=["image"], size="sm", elem_id="upload", min_width=200)
+    panels = viewer(scene(session, plus=False), "viewer")
+    gr.Markdown(PROTOCOL, elem_classes="note")
 
-    controls = [scale_radio, plus_box, size_slider]
-    outputs = [state, overview_image, panels]
-    heavy: dict[str, Any] = {
-        "concurrency_id": HEAVY,
-        "show_progress": "hidden",
-        "trigger_mode": "always_last",
-        "api_visibility": "private",
-    }
+    controls, outputs = [scale_radio, plus_box], [state, panels]
+    options: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+    heavy = {**options, "concurrency_id": HEAVY}
 
-    def open_example(event: gr.SelectData, scale: str, plus: bool, size: int) -> Iterator[tuple[Session, Any, str]]:
-        path = examples()[int(event.index)]
-        yield from render_whole(open_session(path, int(scale), int(size)), engine(int(scale)), plus)
+    def show(session: Session, plus: bool) -> Shown:
+        yield session, scene_value(scene(session, plus))
+        for computed in compute(session, engine(session.pair.scale), plus):
+            yield computed, scene_value(scene(computed, plus))
 
-    def open_upload(path: str, scale: str, plus: bool, size: int) -> Iterator[tuple[Session, Any, str]]:
+    def open_example(event: gr.SelectData, scale: str, plus: bool) -> Shown:
+        yield from show(open_session(examples()[int(event.index)], int(scale)), plus)
+
+    def open_upload(path: str, scale: str, plus: bool) -> Shown:
         try:
-            session = open_session(Path(path), int(scale), int(size))
+            session = open_session(Path(path), int(scale))
         except InputError as error:
             raise gr.Error(escape(str(error))) from error
         for note in session.picture.notes:
             gr.Info(escape(note))
-        yield from render_whole(session, engine(int(scale)), plus)
+        yield from show(session, plus)
 
-    def change_scale(session: Session, scale: str, plus: bool, size: int) -> Iterator[tuple[Session, Any, str]]:
-        changed = at_scale(session.picture, int(scale), session.centre, int(size))
-        yield from render_whole(changed, engine(int(scale)), plus)
+    def change_scale(session: Session, scale: str, plus: bool) -> Shown:
+        pair = make_pair(session.picture, int(scale))
+        yield from show(Session(session.picture, session.picture_token, pair), plus)
 
-    def change_plus(session: Session, scale: str, plus: bool, size: int) -> Iterator[tuple[Session, Any, str]]:
-        yield from render_whole(session, engine(session.pair.scale), plus)
+    def change_plus(session: Session, scale: str, plus: bool) -> Shown:
+        yield from show(replace(session, token=secrets.token_hex(8)), plus)
 
-    def change_size(session: Session, scale: str, plus: bool, size: int) -> tuple[Session, Any, str]:
-        region = region_around(session.pair, *session.centre, int(size))
-        return render(replace(session, region=region), engine(session.pair.scale), plus)
-
-    def move(event: gr.SelectData, session: Session, scale: str, plus: bool, size: int) -> tuple[Session, Any, str]:
-        centre = (event.index[0] / session.share, event.index[1] / session.share)
-        moved = replace(session, centre=centre, region=region_around(session.pair, *centre, int(size)))
-        return render(moved, engine(session.pair.scale), plus)
+    def measure(event: gr.EventData, session: Session) -> Any:
+        seen = event._data or {}
+        if seen.get("token") != session.token:
+            return gr.skip()
+        region = Region(*(int(seen[name]) for name in ("x", "y", "width", "height")))
+        return gr.HTML(numbers=numbers(session, region))
 
     gallery.select(open_example, controls, outputs, **heavy)
     upload.upload(open_upload, [upload, *controls], outputs, **heavy)
     scale_radio.input(change_scale, [state, *controls], outputs, **heavy)
     plus_box.input(change_plus, [state, *controls], outputs, **heavy)
-    size_slider.change(change_size, [state, *controls], outputs, **heavy)
-    overview_image.select(move, [state, *controls], outputs, **heavy)
+    panels.viewport(measure, [state], [panels], concurrency_limit=2, **options)

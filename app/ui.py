@@ -9,7 +9,7 @@ from html import escape
 import gradio as gr
 
 from app.tabs import MAX_UPLOAD_BYTES, compare_tab
-from app.viewer import CSS
+from app.viewer import read_static
 from drn import weights
 from drn.inference import Upscaler
 
@@ -55,7 +55,8 @@ def build() -> gr.Blocks:
         gr.HTML(
             '<header id="title"><h1>DRN</h1>'
             f'<p>Super-resolution beside its ground truth. <a href="{PAPER}">Paper</a></p>'
-            f'<span class="weights" data-testid="weights">{escape(weights_line())}</span></header>'
+            f'<span class="weights" data-testid="weights">{escape(weights_line())}</span></header>',
+            elem_id="header",
         )
         with gr.Tabs(), gr.Tab("Compare"):
             compare_tab(engine, scales)
@@ -67,7 +68,7 @@ def launch(demo: gr.Blocks, *, block: bool = True) -> str:
     """Serve the page and return its address; ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT`` are respected."""
     _, url, _ = demo.launch(
         theme=THEME,
-        css=CSS,
+        css=read_static("page.css", "viewer/viewer.css"),
         max_file_size=MAX_UPLOAD_BYTES,
         show_error=False,
         enable_monitoring=False,

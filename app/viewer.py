@@ -1,107 +1,140 @@
-"""The panels of a comparison as HTML: the same region in every panel, at a whole-number zoom."""
+"""The synced viewer: a gradio component of our own, whose client side is app/static/viewer/."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from PIL import Image, ImageDraw
+import gradio as gr
+from gradio.processing_utils import save_img_array_to_cache
+from gradio.utils import get_upload_folder
 
-from app.compare import Pair, Panel, Score, Whole, format_psnr, format_ssim
+from app.compare import Score, format_psnr, format_ssim
 from drn.image import Array
 from drn.inference import Region
 
 STATIC = Path(__file__).parent / "static"
-CSS = (STATIC / "page.css").read_text(encoding="utf-8")
-OVERVIEW_EDGE = 640
-"""Longest side of the overview picture, in pixels."""
-
-EXPLAIN = {
-    "LR": "all that is given",
-    "bicubic": "the baseline",
-    "DRN": "one pass",
-    "DRN+": "mean of 8 passes",
-    "ground truth": "the original",
-}
 
 
-def panels_html(panels: list[Panel], whole: Mapping[str, Whole | None]) -> str:
-    """The panels side by side.
+def read_static(*names: str) -> str:
+    """The named files of app/static, joined."""
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
 
-    Args:
-        panels: From ``compare_region``; the last one is the ground truth.
-        whole: Score over the whole image by method, None while it is being computed.
+
+@dataclass(frozen=True)
+class Layer:
+    """One image of a scene.
+
+    Attributes:
+        key: Short name used by the client side and in links.
+        name: Label.
+        note: A few words of explanation.
+        pixels: uint8, (h, w, 3); None while it is being computed.
+        factor: HR pixels for one of its pixels on each axis.
+        legend: For maps: kind of colour scale, label of its low end, label of its high end.
     """
-    height, width = panels[-1].pixels.shape[:2]
-    best = _best({panel.name: panel.score for panel in panels})
-    best_whole = _best({name: result.score if result else None for name, result in whole.items()})
-    cards = "".join(
-        _card(panel, width, height, whole.get(panel.name), panel.name == best, panel.name == best_whole)
-        for panel in panels
-    )
-    return f'<div class="panels" data-testid="panels" style="--w:{width};--h:{height}">{cards}</div>'
+
+    key: str
+    name: str
+    note: str
+    pixels: Array | None
+    factor: int = 1
+    legend: tuple[str, str, str] | None = None
 
 
-def _card(panel: Panel, width: int, height: int, whole: Whole | None, best: bool, best_whole: bool) -> str:
-    alt = f"{panel.name}, {EXPLAIN[panel.name]}: a region of {width} by {height} pixels"
-    if panel.score is None:
-        numbers = f'<p class="explain">{panel.pixels.shape[1]}×{panel.pixels.shape[0]} pixels</p>'
-    else:
-        times = [f"{panel.seconds * 1000:.0f} ms"] if panel.seconds is not None else []
-        times += [f"image {whole.seconds:.2f} s"] if whole else []
-        numbers = (
-            f'<div class="numbers{" best" if best else ""}" data-testid="region"><span>region</span>'
-            f"{_values(panel.score)}</div>"
-            f'<div class="numbers{" best" if best_whole else ""}" data-testid="whole"><span>image</span>'
-            f"{_values(whole.score) if whole else _MEASURING}</div>"
-            f'<p class="explain">{" · ".join(times)}</p>'
-        )
-    return (
-        f'<figure data-panel="{escape(panel.name)}">'
-        f'<div class="pixels"><img src="{_data_url(panel.pixels)}" alt="{escape(alt)}"></div>'
-        f"<figcaption><strong>{escape(panel.name)}</strong> "
-        f'<span class="explain">{EXPLAIN[panel.name]}</span>{numbers}</figcaption></figure>'
-    )
+@dataclass(frozen=True)
+class Scene:
+    """What the viewer shows.
 
-
-_MEASURING = '<span class="waiting">measuring…</span>'
-
-
-def _values(score: Score) -> str:
-    return f'<span class="psnr">{format_psnr(score)}</span><span class="ssim">{format_ssim(score)}</span>'
-
-
-def _best(scores: Mapping[str, Score | None]) -> str | None:
-    """The name with the highest PSNR; None while any is missing or there is nothing to compare."""
-    known = {name: score.psnr for name, score in scores.items() if score and score.psnr is not None}
-    return max(known, key=lambda name: known[name]) if len(known) > 1 else None
-
-
-def _data_url(pixels: Array) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def overview(pair: Pair, region: Region) -> tuple[Image.Image, float]:
-    """The ground truth, reduced if it is large, with the region's box drawn on it.
-
-    Returns:
-        The picture, and its size as a share of the ground truth's.
+    Attributes:
+        token: Changes whenever the images do.
+        picture: Changes when another photograph is opened; the view stays while it does not.
+        width: Of the ground truth, in pixels.
+        height: Of the ground truth, in pixels.
+        layers: The images, in the order of the number keys.
+        start: Centre (x, y) in HR pixels and zoom to begin with.
     """
-    height, width = pair.hr.shape[:2]
-    share = min(1.0, OVERVIEW_EDGE / max(height, width))
-    picture = Image.fromarray(pair.hr)
-    if share < 1:
-        picture = picture.resize((max(1, round(width * share)), max(1, round(height * share))))
-    left, top = region.x * pair.scale * share, region.y * pair.scale * share
-    right = left + region.width * pair.scale * share
-    bottom = top + region.height * pair.scale * share
-    draw = ImageDraw.Draw(picture)
-    for inset, colour in enumerate(("black", "white", "white", "black")):
-        box = (left - inset, top - inset, right - 1 + inset, bottom - 1 + inset)
-        draw.rectangle(box, outline=colour)
-    return picture, share
+
+    token: str
+    picture: str
+    width: int
+    height: int
+    layers: tuple[Layer, ...]
+    start: tuple[float, float, int]
+
+
+@dataclass(frozen=True)
+class Line:
+    """The numbers of one image: in view, over the whole image (None while unknown), and the seconds it took."""
+
+    region: Score
+    whole: Score
+    seconds: float
+
+
+def viewer(scene: Scene, elem_id: str) -> gr.HTML:
+    """The component: images side by side under one viewport.
+
+    Its value is a ``scene_value``. Its event ``viewport`` reports the region in view (token, x, y, width, height,
+    in HR pixels); the answer is ``gr.HTML(numbers=numbers_for(...))``, which leaves the images alone.
+    """
+    return gr.HTML(
+        scene_value(scene),
+        html_template=read_static("viewer/viewer.html"),
+        js_on_load=read_static("viewer/view.js", "viewer/panels.js", "viewer/controls.js"),
+        apply_default_css=False,
+        elem_id=elem_id,
+        numbers=None,
+    )
+
+
+def scene_value(scene: Scene) -> dict[str, Any]:
+    """The scene as the client side takes it; the images become PNG files in gradio's cache."""
+    x, y, zoom = scene.start
+    return {
+        "token": scene.token,
+        "picture": scene.picture,
+        "width": scene.width,
+        "height": scene.height,
+        "start": {"x": x, "y": y, "zoom": zoom},
+        "images": [_image(layer) for layer in scene.layers],
+    }
+
+
+def _image(layer: Layer) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "key": layer.key,
+        "name": layer.name,
+        "note": layer.note,
+        "factor": layer.factor,
+        "legend": layer.legend,
+    }
+    if layer.pixels is not None:
+        path = save_img_array_to_cache(layer.pixels, get_upload_folder(), format="png")
+        described["file"] = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    return described
+
+
+def numbers_for(token: str, region: Region, lines: Mapping[str, Line]) -> dict[str, Any]:
+    """The ``numbers`` of a viewer: formatted scores by layer key, the best of each kind marked."""
+    best = {which: _best({key: getattr(line, which) for key, line in lines.items()}) for which in ("region", "whole")}
+    return {
+        "token": token,
+        "region": {"x": region.x, "y": region.y, "width": region.width, "height": region.height},
+        "scores": {
+            key: {
+                "region": [format_psnr(line.region), format_ssim(line.region), key == best["region"]],
+                "whole": [format_psnr(line.whole), format_ssim(line.whole), key == best["whole"]],
+                "time": f"whole image in {line.seconds:.2f} s",
+            }
+            for key, line in lines.items()
+        },
+    }
+
+
+def _best(scores: Mapping[str, Score]) -> str | None:
+    """The key with the highest PSNR; None if there is nothing to compare."""
+    known = {key: score.psnr for key, score in scores.items() if score.psnr is not None}
+    return max(known, key=lambda key: known[key]) if len(known) > 1 else None

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from drn.image import Array
+from app.tabs import examples
+from drn.image import Array, mod_crop, read_image
+from drn.inference import Region
+from drn.metrics import psnr, ssim
+from drn.resize import downscale, upscale
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -48,8 +55,9 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 
 
 def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
-    """PSNR and SSIM that a panel shows for the ``region`` or the ``whole`` image."""
-    row = page.locator(f'[data-panel="{panel}"] [data-testid="{which}"]')
+    """PSNR and SSIM that a panel shows for the ``region`` in view or the ``whole`` image, once they are settled."""
+    expect(page.locator('[data-testid="viewer"][data-fresh="true"]')).to_have_count(1)
+    row = page.locator(f'[data-of="{panel}"] [data-testid="{which}"]')
     expect(row.locator(".psnr")).to_have_text(re.compile(r"^\d+\.\d\d dB$"))
     return float(row.locator(".psnr").inner_text().split()[0]), float(row.locator(".ssim").inner_text())
 
@@ -58,80 +66,277 @@ def names(page: Page) -> list[str | None]:
     return [figure.get_attribute("data-panel") for figure in page.locator("[data-panel]").all()]
 
 
-def picture(page: Page, panel: str) -> str | None:
-    return page.locator(f'[data-panel="{panel}"] img').get_attribute("src")
+def in_view(page: Page) -> Region:
+    """The region that the viewer says it shows, in HR pixels."""
+    match = re.fullmatch(r"(\d+)×(\d+) pixels at (\d+), (\d+)", page.get_by_test_id("place").inner_text())
+    assert match is not None
+    width, height, x, y = map(int, match.groups())
+    return Region(x, y, width, height)
+
+
+def drawn(page: Page, key: str) -> Array:
+    """What a panel's canvas shows: uint8 (h, w, 4), transparent where there is no image."""
+    page.wait_for_timeout(60)  # one animation frame
+    encoded = page.locator(f'canvas[data-key="{key}"]').evaluate("canvas => canvas.toDataURL('image/png')")
+    with Image.open(io.BytesIO(base64.b64decode(encoded.split(",")[1]))) as image:
+        return np.asarray(image.convert("RGBA"))
+
+
+def assert_shows(canvas: Array, image: Array, region: Region, zoom: int) -> None:
+    """Every pixel of ``region`` is a block of zoom x zoom equal screen pixels, cut only by the canvas' edge."""
+    part = image[region.y : region.y + region.height, region.x : region.x + region.width]
+    blocks = part.repeat(zoom, 0).repeat(zoom, 1)
+    height, width = canvas.shape[:2]
+    # The first pixel may be cut; where is not said, so try each offset: exactly one must fit everywhere.
+    fits = [
+        (dy, dx)
+        for dy in range(zoom)
+        for dx in range(zoom)
+        if blocks[dy : dy + height, dx : dx + width].shape[:2] == (height, width)
+        and np.array_equal(blocks[dy : dy + height, dx : dx + width], canvas[..., :3])
+    ]
+    assert fits, "the canvas does not show the region pixel by pixel"
+
+
+def drag(page: Page, key: str, dx: int, dy: int) -> None:
+    box = page.locator(f'canvas[data-key="{key}"]').bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx / 2, y + dy / 2)
+    page.mouse.move(x + dx, y + dy)
+    page.mouse.up()
+
+
+@pytest.fixture(scope="module")
+def truth() -> Array:
+    return mod_crop(read_image(examples()[0]).rgb, 4)
 
 
 def test_an_example_is_compared_without_a_click(page: Page) -> None:
     expect(page.locator("[data-panel]")).to_have_count(4)
     assert names(page) == ["LR", "bicubic", "DRN", "ground truth"]
     for which in ("region", "whole"):
-        bicubic, drn = numbers(page, "bicubic", which), numbers(page, "DRN", which)
+        bicubic, drn = numbers(page, "bicubic", which), numbers(page, "drn", which)
         assert 10 < bicubic[0] < drn[0] < 60
         assert 0 < bicubic[1] < drn[1] < 1
-        assert page.locator(f'[data-panel="DRN"] [data-testid="{which}"].best').count() == 1
+        expect(page.locator(f'[data-of="drn"] [data-testid="{which}"]')).to_have_class(re.compile("best"))
     expect(page.get_by_test_id("weights")).to_contain_text(re.compile(r"bundled \(x2 [0-9a-f]{7}, x3"))
 
 
-def test_changing_the_scale_changes_the_numbers(page: Page) -> None:
-    before = {which: numbers(page, "DRN", which) for which in ("region", "whole")}
+def test_the_panels_show_the_pixels_of_one_region(page: Page, truth: Array) -> None:
+    numbers(page, "drn", "region")
+    region = in_view(page)
+    assert_shows(drawn(page, "truth"), truth, region, 4)
+    assert_shows(drawn(page, "bicubic"), upscale(downscale(truth, 4), 4), region, 4)
+    page.get_by_role("button", name="200").click()
+    numbers(page, "drn", "region")
+    assert in_view(page).width > 1.9 * region.width
+    assert_shows(drawn(page, "truth"), truth, in_view(page), 2)
+    assert_shows(drawn(page, "lr"), downscale(truth, 4).repeat(4, 0).repeat(4, 1), in_view(page), 2)
+
+
+def test_numbers_are_those_of_the_region_in_view(page: Page, truth: Array) -> None:
+    numbers(page, "bicubic", "region")
+    drag(page, "bicubic", 200, 160)
+    shown, region = numbers(page, "bicubic", "region"), in_view(page)
+    rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
+    sr = upscale(downscale(truth, 4), 4)
+    assert shown[0] == pytest.approx(psnr(sr[rows, columns], truth[rows, columns], 0), abs=0.0051)
+    assert shown[1] == pytest.approx(ssim(sr[rows, columns], truth[rows, columns], 0), abs=0.000051)
+
+
+def test_changing_the_scale_changes_the_numbers_and_keeps_the_place(page: Page) -> None:
+    before = {which: numbers(page, "drn", which) for which in ("region", "whole")}
+    place = in_view(page)
     page.get_by_label("x2").check()
-    expect(page.locator('[data-panel="LR"]')).to_contain_text("36×36 pixels")
+    expect(page.locator('[data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{before['whole'][0]:.2f} dB")
     for which in ("region", "whole"):
-        assert numbers(page, "DRN", which)[0] > before[which][0] + 1
+        assert numbers(page, "drn", which)[0] > before[which][0] + 1
+    assert in_view(page) == place
 
 
-def test_clicking_the_photograph_moves_the_region(page: Page) -> None:
-    whole, truth = numbers(page, "DRN", "whole"), picture(page, "ground truth")
-    box = page.locator("#overview img").bounding_box()
+def test_drag_wheel_and_double_click(page: Page, truth: Array) -> None:
+    numbers(page, "drn", "region")
+    start = in_view(page)
+    drag(page, "drn", -80, 40)
+    moved = in_view(page)
+    assert (moved.x - start.x, moved.y - start.y) == (20, -10)
+    assert_shows(drawn(page, "lr"), downscale(truth, 4).repeat(4, 0).repeat(4, 1), moved, 4)
+    page.mouse.wheel(0, -120)
+    expect(page.get_by_test_id("zoom")).to_have_text("600 %")
+    page.mouse.wheel(0, 120)
+    page.mouse.wheel(0, 120)
+    expect(page.get_by_test_id("zoom")).to_have_text("300 %")
+    page.locator('canvas[data-key="drn"]').dblclick()
+    expect(page.get_by_test_id("zoom")).to_have_text("400 %")
+    assert in_view(page) == start
+
+
+def test_the_wheel_zooms_around_the_pointer(page: Page) -> None:
+    numbers(page, "drn", "region")
+    box = page.locator('canvas[data-key="truth"]').bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.8)
-    expect(page.locator('[data-panel="ground truth"] img')).not_to_have_attribute("src", truth or "")
-    numbers(page, "DRN", "region")
-    assert numbers(page, "DRN", "whole") == whole
+    page.mouse.move(box["x"] + 8, box["y"] + 8)
+    before = in_view(page)
+    page.mouse.wheel(0, -120)
+    expect(page.get_by_test_id("zoom")).to_have_text("600 %")
+    after = in_view(page)
+    assert abs(after.x - before.x) <= 1
+    assert abs(after.y - before.y) <= 1
 
 
-def test_the_size_slider_and_drn_plus(page: Page) -> None:
-    page.locator("#size input[type=number]").fill("120")
-    page.locator("#size input[type=number]").press("Enter")
-    expect(page.locator('[data-panel="ground truth"]')).to_contain_text("120×120 pixels")
-    page.get_by_label("DRN+").check()
+def test_keys(page: Page) -> None:
+    numbers(page, "drn", "region")
+    start = in_view(page)
+    page.get_by_test_id("viewer").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(60)
+    assert in_view(page).x > start.x
+    page.keyboard.press("+")
+    expect(page.get_by_test_id("zoom")).to_have_text("600 %")
+    page.keyboard.press("0")
+    page.wait_for_timeout(60)
+    assert (in_view(page).x, in_view(page).y) == (0, 0)
+    page.keyboard.press("4")
+    expect(page.locator("[data-panel]")).to_have_count(1)
+    assert names(page) == ["ground truth"]
+    page.keyboard.press("3")
+    assert names(page) == ["DRN"]
+    page.keyboard.press("Space")
+    assert names(page) == ["ground truth"]
+    page.keyboard.press("Space")
+    assert names(page) == ["DRN"]
+    page.keyboard.press("s")
+    expect(page.locator("[data-panel]")).to_have_count(4)
+
+
+def test_the_divider_shows_one_image_on_each_side(page: Page, truth: Array) -> None:
+    numbers(page, "drn", "region")
+    page.get_by_role("button", name="Divider").click()
+    page.keyboard.press("4")
+    page.get_by_label("Left of the divider").select_option("bicubic")
+    numbers(page, "bicubic", "region")
+    left, right = upscale(downscale(truth, 4), 4), truth
+
+    def check(share: float) -> None:
+        canvas, region = drawn(page, "truth"), in_view(page)
+        cut = round(canvas.shape[1] * share)
+        columns = cut // 4  # whole pixels left of the divider, at 400 %
+        assert_shows(canvas[:, : (columns - 1) * 4], left, region, 4)
+        behind = Region(region.x + columns + 1, region.y, region.width - columns - 1, region.height)
+        edge = next(x for x in range(cut, cut + 9) if np.array_equal(canvas[0, x, :3], right[region.y, behind.x]))
+        assert_shows(canvas[:, edge:], right, behind, 4)
+
+    check(0.5)
+    handle = page.get_by_test_id("divider")
+    handle.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    assert handle.get_attribute("aria-valuenow") == "40"
+    check(0.4)
+    box, pane = handle.bounding_box(), page.locator('canvas[data-key="truth"]').bounding_box()
+    assert box is not None
+    assert pane is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(pane["x"] + pane["width"] * 0.75, box["y"] + 100)
+    page.mouse.up()
+    assert handle.get_attribute("aria-valuenow") == "75"
+    check(0.75)
+
+
+def test_the_overview_moves_the_view(page: Page) -> None:
+    whole = numbers(page, "drn", "whole")
+    before = numbers(page, "drn", "region")
+    box = page.get_by_test_id("overview").bounding_box()
+    assert box is not None
+    page.get_by_test_id("overview").click(position={"x": box["width"] * 0.25, "y": box["height"] * 0.75})
+    page.wait_for_timeout(60)
+    region = in_view(page)
+    assert region.x + region.width / 2 == pytest.approx(0.25 * 640, abs=4)
+    assert region.y + region.height / 2 == pytest.approx(0.75 * 424, abs=4)
+    assert numbers(page, "drn", "region") != before
+    assert numbers(page, "drn", "whole") == whole
+
+
+def test_touch(browser: Browser, url: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, device_scale_factor=2)
+    page = context.new_page()
+    page.goto(url)
+    numbers(page, "drn", "region")
+    start = in_view(page)
+    canvas = page.locator('canvas[data-key="drn"]')
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    client = context.new_cdp_session(page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        touches = [{"x": px, "y": py, "id": index} for index, (px, py) in enumerate(points)]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+    touch("touchStart", (x, y))
+    touch("touchMove", (x - 20, y))
+    touch("touchMove", (x - 40, y))
+    touch("touchEnd")
+    page.wait_for_timeout(60)
+    assert in_view(page).x - start.x == pytest.approx(10, abs=1)
+    touch("touchStart", (x - 20, y), (x + 20, y))
+    touch("touchMove", (x - 22, y), (x + 22, y))
+    touch("touchMove", (x - 40, y), (x + 40, y))
+    touch("touchEnd")
+    expect(page.get_by_test_id("zoom")).to_have_text("800 %")
+    context.close()
+
+
+def test_drn_plus_and_the_maps(page: Page) -> None:
+    numbers(page, "drn", "region")
+    page.get_by_label("DRN+ too").check()
     expect(page.locator("[data-panel]")).to_have_count(5)
     assert names(page)[2:4] == ["DRN", "DRN+"]
-    assert numbers(page, "DRN+", "whole")[0] > numbers(page, "DRN", "whole")[0]
+    assert numbers(page, "drn+", "whole")[0] > numbers(page, "drn", "whole")[0]
+    for name in ("DRN+ error", "what DRN adds"):
+        page.get_by_role("button", name=name).click()
+        assert name in names(page)
+    expect(page.locator('[data-of="error-drn+"] .legend')).to_contain_text("32 levels")
 
 
 def test_another_example(page: Page) -> None:
-    before, truth = numbers(page, "DRN", "whole"), picture(page, "ground truth")
+    before = numbers(page, "drn", "whole")
     page.locator("#examples").get_by_role("button").nth(3).click()
-    expect(page.locator('[data-panel="ground truth"] img')).not_to_have_attribute("src", truth or "")
-    assert numbers(page, "DRN", "whole") != before
+    expect(page.locator('[data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{before[0]:.2f} dB")
+    assert numbers(page, "bicubic", "whole")[0] != before[0]
 
 
 def test_uploads(page: Page, photo: Array, tmp_path: Path) -> None:
     Image.fromarray(photo).save(tmp_path / "mine.png")
     (tmp_path / "broken.png").write_text("no image")
-    before = picture(page, "ground truth")
-    chooser = page.locator("#upload input[type=file], input[type=file]").first
+    numbers(page, "drn", "whole")
+    chooser = page.locator("input[type=file]").first
     chooser.set_input_files(tmp_path / "mine.png")
-    expect(page.locator('[data-panel="ground truth"] img')).not_to_have_attribute("src", before or "")
-    expect(page.locator('[data-panel="ground truth"]')).to_contain_text("72×60 pixels")
-    mine = picture(page, "ground truth")
+    expect(page.get_by_test_id("place")).to_have_text("74×60 pixels at 5, 0")
+    mine = numbers(page, "bicubic", "whole")
+    assert mine[0] == pytest.approx(psnr(upscale(downscale(photo, 4), 4), photo, 4), abs=0.0051)
     chooser.set_input_files(tmp_path / "broken.png")
     expect(page.get_by_text("broken.png is not an image that can be read")).to_be_visible()
-    assert picture(page, "ground truth") == mine
+    assert numbers(page, "bicubic", "whole") == mine
 
 
 @pytest.mark.parametrize("width", [390, 800, 1280, 2560])
-def test_pixels_are_whole_and_nothing_overflows(page: Page, width: int) -> None:
+def test_nothing_overflows(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
-    for name in ("LR", "bicubic", "DRN", "ground truth"):
-        box = page.locator(f'[data-panel="{name}"] img').bounding_box()
+    numbers(page, "drn", "region")
+    boxes = [page.locator(f'canvas[data-key="{key}"]').bounding_box() for key in ("lr", "bicubic", "drn", "truth")]
+    for box in boxes:
         assert box is not None
-        assert box["width"] >= 144
-        assert box["width"] % 72 == pytest.approx(0, abs=0.01)
-        assert box["height"] == pytest.approx(box["width"], abs=0.01)
+        assert box["width"] >= 130
+        assert 0 <= box["x"] < box["x"] + box["width"] <= width
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for line in page.locator(".numbers .line:visible").all():
+        assert line.evaluate("line => line.scrollWidth <= line.clientWidth + 1")
 
 
 def test_the_page_asks_nobody_else(browser: Browser, url: str) -> None:
@@ -139,6 +344,6 @@ def test_the_page_asks_nobody_else(browser: Browser, url: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(url)
-    expect(page.locator("[data-panel]")).to_have_count(4)
+    numbers(page, "drn", "region")
     page.close()
     assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []

@@ -2,27 +2,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from app.compare import (
-    METHODS,
-    Score,
-    compare_region,
-    format_psnr,
-    format_ssim,
-    make_pair,
-    measure_whole,
-    region_around,
-)
-from app.tabs import at_scale, examples, open_session, render, render_whole
-from app.viewer import overview, panels_html
+from app.compare import Pair, Score, added_map, error_map, format_psnr, format_ssim, make_pair, run, score, whole_of
+from app.tabs import Session, compute, examples, numbers, open_session, scene
+from app.viewer import scene_value
 from drn.errors import InputError
 from drn.evaluate import measure
 from drn.image import Array, Picture, read_image
 from drn.inference import Region, Upscaler
-from drn.metrics import psnr, ssim
+from drn.metrics import psnr, rgb_to_y, ssim
 from drn.resize import upscale
 from tests.conftest import small_model
 
@@ -32,87 +24,113 @@ def upscaler() -> Upscaler:
     return Upscaler(small_model(3), "cpu", "fp32")
 
 
-@pytest.mark.parametrize(
-    ("x", "y", "size", "expected"),
-    [
-        (42, 30, 24, Region(10, 6, 8, 8)),
-        (0, 0, 24, Region(0, 0, 8, 8)),
-        (1e9, 1e9, 24, Region(20, 12, 8, 8)),
-        (-5, 30, 1000, Region(0, 0, 28, 20)),
-        (42, 30, 1, Region(14, 10, 1, 1)),
-    ],
-)
-def test_region_stays_inside(photo: Array, x: float, y: float, size: int, expected: Region) -> None:
-    assert region_around(make_pair(Picture(photo), 3), x, y, size) == expected
-
-
-def test_panels_show_the_same_place(photo: Array, upscaler: Upscaler) -> None:
-    pair = make_pair(Picture(photo), 3)
-    region = Region(7, 4, 9, 8)
-    panels = {panel.name: panel for panel in compare_region(pair, upscaler, region, METHODS)}
-    assert list(panels) == ["LR", "bicubic", "DRN", "DRN+", "ground truth"]
-    assert np.array_equal(panels["LR"].pixels, pair.lr[4:12, 7:16])
-    assert np.array_equal(panels["ground truth"].pixels, photo[12:36, 21:48])
-    assert np.array_equal(panels["bicubic"].pixels, upscale(pair.lr, 3)[12:36, 21:48])
-    whole = upscaler.upscale(pair.lr)[12:36, 21:48].astype(int)
-    assert np.abs(panels["DRN"].pixels - whole).max() <= 1
-    score = panels["bicubic"].score
-    assert score is not None
-    assert score.psnr == pytest.approx(psnr(panels["bicubic"].pixels, photo[12:36, 21:48], 0))
-    assert score.ssim == pytest.approx(ssim(panels["bicubic"].pixels, photo[12:36, 21:48], 0))
+@pytest.fixture
+def pair(photo: Array) -> Pair:
+    return make_pair(Picture(photo), 3)
 
 
 def test_the_whole_image_scores_as_in_the_tables(photo: Array, upscaler: Upscaler) -> None:
     for picture in (Picture(photo), Picture(photo[..., :1].repeat(3, 2), is_grey=True)):
         pair = make_pair(picture, 3)
         row = measure("set", "DRN", [picture.measured], 3, upscaler.upscale)
-        whole = measure_whole(pair, upscaler, "DRN")
-        assert whole.score.psnr == pytest.approx(row.psnr, abs=1e-9)
-        assert whole.score.ssim == pytest.approx(row.ssim, abs=1e-9)
-        # A region that is the whole image is scored like the whole image.
-        everything = Region(0, 0, 28, 20)
-        assert compare_region(pair, upscaler, everything, ("DRN",))[1].score == whole.score
+        result = run(pair, upscaler, "DRN")
+        assert result.whole.psnr == pytest.approx(row.psnr, abs=1e-9)
+        assert result.whole.ssim == pytest.approx(row.ssim, abs=1e-9)
+        assert score(pair, result.sr, whole_of(pair)) == result.whole
 
 
-def test_what_cannot_be_measured_shows_a_dash(photo: Array, upscaler: Upscaler) -> None:
-    pair = make_pair(Picture(photo), 3)
-    corner = compare_region(pair, upscaler, Region(0, 0, 1, 1), ("bicubic",))[1].score
-    assert corner == Score(None, None)
+def test_methods(pair: Pair, upscaler: Upscaler) -> None:
+    assert np.array_equal(run(pair, upscaler, "bicubic").sr, upscale(pair.lr, 3))
+    assert np.array_equal(run(pair, upscaler, "DRN").sr, upscaler.upscale(pair.lr))
+    assert np.array_equal(run(pair, upscaler, "DRN+").sr, upscaler.upscale(pair.lr, self_ensemble=True))
+
+
+@pytest.mark.parametrize(
+    ("region", "counted"),
+    [
+        (Region(20, 30, 24, 18), np.s_[30:48, 20:44]),
+        (Region(0, 0, 20, 16), np.s_[3:16, 3:20]),
+        (Region(60, 40, 24, 20), np.s_[40:57, 60:81]),
+        (Region(-50, -9, 10_000, 10_000), np.s_[3:57, 3:81]),
+    ],
+)
+def test_a_region_is_scored_without_the_images_border(
+    photo: Array, pair: Pair, region: Region, counted: tuple[slice, slice]
+) -> None:
+    sr = upscale(pair.lr, 3)
+    found = score(pair, sr, region)
+    assert found.psnr == pytest.approx(psnr(sr[counted], photo[counted], 0))
+    assert found.ssim == pytest.approx(ssim(sr[counted], photo[counted], 0))
+
+
+def test_what_cannot_be_measured_shows_a_dash(pair: Pair) -> None:
+    sr = upscale(pair.lr, 3)
+    assert score(pair, sr, Region(0, 0, 3, 3)) == Score(None, None)
+    assert score(pair, sr, Region(500, 20, 30, 30)) == Score(None, None)
     assert (format_psnr(Score(None, None)), format_ssim(Score(None, None))) == ("–", "–")
-    small = compare_region(pair, upscaler, Region(5, 5, 3, 3), ("bicubic",))[1].score
-    assert small is not None
+    small = score(pair, sr, Region(20, 20, 9, 30))
     assert small.psnr is not None
     assert small.ssim is None
-    assert format_psnr(Score(float("inf"), 1.0)) == "∞ dB"
+    assert format_psnr(score(pair, pair.hr, whole_of(pair))) == "∞ dB"
 
 
-def test_best_value_is_marked_once_everything_is_known(photo: Array, upscaler: Upscaler) -> None:
-    session = at_scale(Picture(photo), 3, (42, 30), 24)
-    panels = compare_region(session.pair, upscaler, session.region, ("bicubic", "DRN"))
-    waiting = panels_html(panels, {"bicubic": None, "DRN": None})
-    assert waiting.count("measuring…") == 2
-    assert waiting.count('numbers best" data-testid="region"') == 1
-    assert 'best" data-testid="whole"' not in waiting
-    whole = {name: measure_whole(session.pair, upscaler, name) for name in ("bicubic", "DRN")}
-    assert panels_html(panels, whole).count('best" data-testid="whole"') == 1
+def test_maps(pair: Pair) -> None:
+    hr = np.full((9, 9, 3), 100, np.uint8)
+    sr = hr.copy()
+    sr[4, 4] = 110  # 10 levels of full-range grey are 8.6 of limited-range luma: 102 to 110
+    sr[0, 0] = 255
+    flat = Pair(hr, hr[:3, :3], 3, False)
+    ramp = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(256, 3)[:, ::-1]
+    coloured = error_map(flat, sr)
+    step = int(rgb_to_y(sr)[4, 4] - rgb_to_y(hr)[4, 4])
+    assert step in (8, 9)
+    assert coloured[8, 8].tolist() == ramp[0].tolist()
+    assert coloured[4, 4].tolist() == ramp[int(step * 255 / 32)].tolist()
+    assert coloured[0, 0].tolist() == ramp[255].tolist()
+    added = added_map(hr, sr)
+    assert added[8, 8].tolist() == [128] * 3
+    assert added[4, 4].tolist() == [128 + 4 * step] * 3
+    assert added_map(sr, hr)[0, 0].tolist() == [0] * 3
 
 
-def test_region_comes_first_and_then_the_whole_image(photo: Array, upscaler: Upscaler) -> None:
-    states = [session for session, _, _ in render_whole(at_scale(Picture(photo), 3, (42, 30), 24), upscaler, False)]
-    assert [sorted(session.whole) for session in states] == [[], ["bicubic"], ["DRN", "bicubic"]]
-    assert render(states[-1], upscaler, False)[2].count("measuring…") == 0
+def test_results_come_one_by_one_under_new_tokens(photo: Array, upscaler: Upscaler) -> None:
+    session = Session(Picture(photo), "p", make_pair(Picture(photo), 3))
+    steps = list(compute(session, upscaler, plus=True))
+    assert [list(step.results) for step in steps] == [["bicubic"], ["bicubic", "DRN"], ["bicubic", "DRN", "DRN+"]]
+    assert len({session.token, *(step.token for step in steps)}) == 4
+    assert list(compute(steps[-1], upscaler, plus=False)) == []
 
 
-def test_overview_outlines_the_region(photo: Array) -> None:
-    pair = make_pair(Picture(np.full((1200, 900, 3), 90, np.uint8)), 3)
-    picture, share = overview(pair, Region(60, 90, 30, 30))
-    assert picture.size == (480, 640)
-    changed = (np.asarray(picture) != 90).any(2)
-    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
-    assert columns[0] == pytest.approx(180 * share, abs=3)
-    assert columns[-1] == pytest.approx(270 * share, abs=3)
-    assert rows[0] == pytest.approx(270 * share, abs=3)
-    assert not changed[170, 115]
+def test_a_scene_has_a_place_for_what_is_still_computed(photo: Array, upscaler: Upscaler) -> None:
+    session = Session(Picture(photo), "p", make_pair(Picture(photo), 3))
+    bicubic, both = compute(session, upscaler, plus=False)
+    waiting = {layer.key: layer.pixels is not None for layer in scene(bicubic, plus=False).layers}
+    assert waiting == {"lr": True, "bicubic": True, "drn": False, "truth": True, "error-bicubic": True}
+    complete = scene(both, plus=False)
+    keys = [layer.key for layer in complete.layers]
+    assert keys == ["lr", "bicubic", "drn", "truth", "error-bicubic", "error-drn", "added"]
+    value = scene_value(complete)
+    for image, layer in zip(value["images"], complete.layers, strict=True):
+        with Image.open(image["file"]["path"]) as stored:
+            assert stored.format == "PNG"
+            assert layer.pixels is not None
+            assert np.array_equal(np.asarray(stored), layer.pixels)
+
+
+def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
+    session = Session(Picture(photo), "p", make_pair(Picture(photo), 3))
+    *_, session = compute(session, upscaler, plus=False)
+    region = Region(12, 9, 30, 30)
+    found = numbers(session, region)
+    assert found["token"] == session.token
+    values = {
+        key: score(session.pair, session.results[name].sr, region).psnr
+        for key, name in (("bicubic", "bicubic"), ("drn", "DRN"))
+    }
+    for key, value in values.items():
+        shown, _, best = found["scores"][key]["region"]
+        assert shown == f"{value:.2f} dB"
+        assert best == (value == max(v for v in values.values() if v is not None))
 
 
 def test_examples_are_enough_and_credited() -> None:
@@ -127,7 +145,7 @@ def test_examples_are_enough_and_credited() -> None:
 def test_photographs_that_cannot_be_compared_are_refused(tmp_path: Path, photo: Array) -> None:
     Image.fromarray(photo[:10]).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="smaller than 16 pixels"):
-        open_session(tmp_path / "a.png", 2, 72)
+        open_session(tmp_path / "a.png", 2)
     Image.new("L", (3000, 2000)).save(tmp_path / "b.png")
     with pytest.raises(InputError, match=r"3000x2000: the limit here is 4\.00 megapixels"):
-        open_session(tmp_path / "b.png", 2, 72)
+        open_session(tmp_path / "b.png", 2)

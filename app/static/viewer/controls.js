@@ -1,0 +1,154 @@
+// Moving and choosing: mouse, touch, wheel, keys, buttons; and what arrives from the server.
+const boxOf = () => stage.querySelector("canvas").getBoundingClientRect();
+
+/** Change the zoom, keeping the HR point under (clientX, clientY) where it is. */
+function zoomTo(zoom, clientX, clientY, box = boxOf()) {
+  const before = zoomFor(box);
+  view.zoom = zoom === fitZoom(box) ? "fit" : zoom;
+  const after = zoomFor(box), dx = clientX - box.left - box.width / 2, dy = clientY - box.top - box.height / 2;
+  view.x += dx / before - dx / after;
+  view.y += dy / before - dy / after;
+  redraw();
+}
+
+/** Zooms that the wheel and pinching stop at: the fitting one and the whole numbers above it. */
+function levels(box) {
+  const fit = fitZoom(box);
+  return [fit, ...ZOOMS.filter((zoom) => zoom > fit)];
+}
+
+function zoomStep(direction, clientX, clientY, box = boxOf()) {
+  const now = zoomFor(box), steps = levels(box);
+  const next = direction > 0 ? steps.find((zoom) => zoom > now + 1e-6) : steps.findLast((zoom) => zoom < now - 1e-6);
+  if (next !== undefined) zoomTo(next, clientX, clientY, box);
+}
+
+function centred(action) {
+  const box = boxOf();
+  action(box.left + box.width / 2, box.top + box.height / 2);
+}
+
+function pan(dx, dy) {
+  const zoom = zoomFor(boxOf());
+  view.x += dx / zoom;
+  view.y += dy / zoom;
+  redraw();
+}
+
+function reset() {
+  view = { ...scene.start };
+  redraw();
+}
+
+const pointers = new Map();
+let pinch = null;             // finger distance and zoom when two fingers met
+stage.addEventListener("pointerdown", (event) => {
+  if (!event.target.closest("canvas")) return;
+  root.focus({ preventScroll: true });
+  event.target.setPointerCapture(event.pointerId);
+  pointers.set(event.pointerId, event);
+  pinch = null;
+});
+stage.addEventListener("pointermove", (event) => {
+  const before = pointers.get(event.pointerId);
+  if (!before) return;
+  pointers.set(event.pointerId, event);
+  if (pointers.size === 1) pan(before.clientX - event.clientX, before.clientY - event.clientY);
+  else if (pointers.size === 2) {
+    const [a, b] = [...pointers.values()], apart = Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+    const box = event.target.getBoundingClientRect();
+    pinch = pinch || { apart, zoom: zoomFor(box) };
+    const wanted = (pinch.zoom * apart) / pinch.apart, off = (zoom) => Math.abs(Math.log(zoom / wanted));
+    const nearest = levels(box).reduce((best, zoom) => (off(zoom) < off(best) ? zoom : best));
+    if (nearest !== zoomFor(box)) zoomTo(nearest, (a.clientX + b.clientX) / 2, (a.clientY + b.clientY) / 2, box);
+  }
+});
+for (const name of ["pointerup", "pointercancel"]) {
+  stage.addEventListener(name, (event) => pointers.delete(event.pointerId));
+}
+let wheeled = 0;
+stage.addEventListener("wheel", (event) => {
+  const canvas = event.target.closest("canvas");
+  if (!canvas) return;
+  event.preventDefault();
+  wheeled += event.deltaY;
+  if (Math.abs(wheeled) < 40) return;
+  zoomStep(wheeled < 0 ? 1 : -1, event.clientX, event.clientY, canvas.getBoundingClientRect());
+  wheeled = 0;
+}, { passive: false });
+stage.addEventListener("dblclick", (event) => event.target.closest("canvas") && reset());
+
+function moveFromOverview(event) {
+  const box = overview.getBoundingClientRect();
+  view.x = ((event.clientX - box.left) / box.width) * scene.width;
+  view.y = ((event.clientY - box.top) / box.height) * scene.height;
+  if (view.zoom === "fit") view.zoom = scene.start.zoom;
+  redraw();
+}
+overview.addEventListener("pointerdown", (event) => {
+  overview.setPointerCapture(event.pointerId);
+  moveFromOverview(event);
+});
+overview.addEventListener("pointermove", (event) => overview.hasPointerCapture(event.pointerId) && moveFromOverview(event));
+
+root.addEventListener("keydown", (event) => {
+  if (!scene || event.target.closest("select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const far = boxOf().width / 8;
+  const actions = {
+    ArrowLeft: () => pan(-far, 0), ArrowRight: () => pan(far, 0), ArrowUp: () => pan(0, -far), ArrowDown: () => pan(0, far),
+    "+": () => centred((x, y) => zoomStep(1, x, y)), "=": () => centred((x, y) => zoomStep(1, x, y)),
+    "-": () => centred((x, y) => zoomStep(-1, x, y)), 0: () => centred((x, y) => zoomTo("fit", x, y)),
+    " ": () => { if (mode === "side") mode = "single"; else bringToFront(previous); build(); },
+    f: fullscreen, s: () => setMode("side"), d: () => setMode("divider"), r: reset,
+  };
+  const image = scene.images[Number(event.key) - 1];
+  if (/^[1-6]$/.test(event.key) && image) {
+    if (mode === "side") mode = "single";
+    bringToFront(image.key);
+    build();
+  } else if (event.key === " " && event.target.closest("button")) return;
+  else if (actions[event.key]) actions[event.key]();
+  else return;
+  event.preventDefault();
+});
+
+function fullscreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else root.requestFullscreen?.();
+}
+
+$(".bar").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button || !scene) return;
+  if (button.dataset.mode) setMode(button.dataset.mode);
+  else if (button.dataset.zoom) centred((x, y) => zoomTo(button.dataset.zoom === "fit" ? "fit" : Number(button.dataset.zoom), x, y));
+  else if (button.dataset.do === "fullscreen") fullscreen();
+});
+$(".left-choice select").addEventListener("change", (event) => {
+  left = event.target.value;
+  build();
+});
+new ResizeObserver(layout).observe(stage);
+document.addEventListener("fullscreenchange", layout);
+
+async function show(value) {
+  if (!value) return;
+  const loaded = await Promise.all(value.images.filter((image) => image.file).map(async (image) => {
+    const bitmap = new Image();
+    bitmap.src = image.file.url;
+    await bitmap.decode();
+    return [image.key, bitmap];
+  }));
+  if (props.value.token !== value.token) return;
+  const same = scene && scene.picture === value.picture;
+  scene = value;
+  pixels = new Map(loaded);
+  for (const [key, wanted] of [["front", front], ["left", left]]) {
+    if (!scene.images.some((image) => image.key === wanted)) key === "front" ? (front = "bicubic") : (left = "bicubic");
+  }
+  if (!same) view = { ...scene.start };
+  build();
+}
+watch("value", () => show(props.value));
+watch("numbers", showNumbers);
+show(props.value);

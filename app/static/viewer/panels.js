@@ -1,0 +1,163 @@
+// The stage: panels, captions with their numbers, chips, the divider.
+let reportTimer = 0;
+function report(box) {
+  const key = JSON.stringify([scene.token, box]);
+  $(".place").textContent = `${box.width}×${box.height} pixels at ${box.x}, ${box.y}`;
+  if (key === reported) return;
+  reported = key;
+  root.dataset.fresh = "false";
+  clearTimeout(reportTimer);
+  reportTimer = setTimeout(() => trigger("viewport", { token: scene.token, ...box }), 60);
+}
+
+function showNumbers() {
+  const numbers = props.numbers;
+  if (!scene || !numbers || numbers.token !== scene.token) return;
+  for (const figure of stage.querySelectorAll("figure")) {
+    for (const caption of figure.querySelectorAll("[data-of]")) {
+      const score = numbers.scores[caption.dataset.of];
+      caption.querySelector(".numbers").hidden = !score;
+      if (!score) continue;
+      for (const which of ["region", "whole"]) {
+        const line = caption.querySelector(`.${which}`), [psnr, ssim, best] = score[which];
+        line.querySelector(".psnr").textContent = psnr;
+        line.querySelector(".ssim").textContent = ssim;
+        line.classList.toggle("best", best);
+      }
+      caption.querySelector(".time").textContent = score.time;
+    }
+  }
+  const same = JSON.stringify([scene.token, numbers.region]) === reported;
+  root.dataset.fresh = String(same);
+}
+
+const find = (key) => scene.images.find((image) => image.key === key) || scene.images[0];
+const visible = () => scene.images.filter((image) => shown.has(image.key));
+
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "text") node.textContent = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+function caption(image) {
+  const line = (which, label) => make("div", { class: `line ${which}`, "data-testid": which },
+    make("span", { class: "what", text: label }), make("span", { class: "psnr", text: "…" }), make("span", { class: "ssim" }));
+  const numbers = make("div", { class: "numbers" }, line("region", "in view"), line("whole", "image"), make("p", { class: "time" }));
+  numbers.hidden = true;
+  const note = make("span", { class: "note", text: image.note });
+  const head = make("p", { class: "name" }, make("strong", { text: image.name }), " ", note);
+  if (image.legend) {
+    head.append(make("span", { class: `legend ${image.legend[0]}`, "aria-hidden": "true" },
+      make("i", { text: image.legend[1] }), make("i", { text: image.legend[2] })));
+  }
+  return make("div", { class: "caption", "data-of": image.key }, head, numbers);
+}
+
+function panel(key, captions) {
+  const names = captions.map((image) => image.name).join(" and ");
+  const canvas = make("canvas", { "data-key": key, role: "img", "aria-label": `${names}, the region in view` });
+  const frame = make("div", { class: "pane" }, canvas);
+  const waiting = captions.filter((image) => !image.file).map((image) => image.name);
+  if (waiting.length) frame.append(make("p", { class: "waiting", text: `computing ${waiting.join(" and ")}…` }));
+  if (mode === "divider") frame.append(handle());
+  return make("figure", { "data-panel": captions.at(-1).name }, frame,
+    make("figcaption", {}, ...captions.map(caption)));
+}
+
+function handle() {
+  const node = make("div", {
+    class: "handle", role: "slider", tabindex: "0", "aria-label": "Divider between the two images",
+    "aria-valuemin": "0", "aria-valuemax": "100", "data-testid": "divider",
+  });
+  const move = (share) => {
+    divider = Math.min(1, Math.max(0, share));
+    node.style.left = `${divider * 100}%`;
+    node.setAttribute("aria-valuenow", String(Math.round(divider * 100)));
+    redraw();
+  };
+  node.addEventListener("pointerdown", (event) => {
+    event.stopPropagation();
+    node.setPointerCapture(event.pointerId);
+  });
+  node.addEventListener("pointermove", (event) => {
+    if (!node.hasPointerCapture(event.pointerId)) return;
+    const box = node.parentElement.getBoundingClientRect();
+    move((event.clientX - box.left) / box.width);
+  });
+  node.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -0.02, ArrowRight: 0.02, PageDown: -0.1, PageUp: 0.1, Home: -1, End: 1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    event.stopPropagation();
+    move(divider + step);
+  });
+  move(divider);
+  return node;
+}
+
+function build() {
+  if (!scene) return;
+  root.dataset.mode = mode;
+  for (const button of root.querySelectorAll("[data-mode]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
+  }
+  buildChips();
+  if (mode === "side") stage.replaceChildren(...visible().map((image) => panel(image.key, [image])));
+  else if (mode === "single") stage.replaceChildren(panel(front, [find(front)]));
+  else stage.replaceChildren(panel(front, [find(left), find(front)]));
+  layout();
+  showNumbers();
+}
+
+/** As many columns as fit, all panels alike, filling the screen in fullscreen. */
+function layout() {
+  const count = Math.max(1, stage.children.length), width = stage.clientWidth;
+  const least = width < 600 ? MIN_PANEL_PHONE : MIN_PANEL;
+  const most = Math.max(1, Math.floor((width + 8) / (least + 8)));
+  const columns = Math.ceil(count / Math.ceil(count / Math.min(count, most)));
+  stage.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+  const one = (width - 8 * (columns - 1)) / columns, rows = Math.ceil(count / columns);
+  const room = (document.fullscreenElement === root ? window.innerHeight - 330 : window.innerHeight * 0.72) / rows;
+  const least_height = Math.min(one, 150);
+  stage.style.setProperty("--height", `${Math.round(Math.max(least_height, Math.min(one, room)))}px`);
+  redraw();
+}
+
+function buildChips() {
+  const pressed = { side: (key) => shown.has(key), single: (key) => key === front, divider: (key) => key === front }[mode];
+  $(".chips").replaceChildren(...scene.images.map((image, index) => {
+    const hint = index < FLIP_KEYS ? `${index + 1} ` : "";
+    const chip = make("button", { type: "button", "aria-pressed": String(pressed(image.key)), "data-key": image.key },
+      make("kbd", { text: hint }), image.name);
+    chip.addEventListener("click", () => choose(image.key));
+    return chip;
+  }));
+  $(".left-choice").hidden = mode !== "divider";
+  $(".left-choice select").replaceChildren(...scene.images.map((image) => {
+    const option = make("option", { value: image.key, text: image.name });
+    option.selected = image.key === left;
+    return option;
+  }));
+}
+
+function choose(key) {
+  if (mode === "side") {
+    if (!shown.delete(key)) shown.add(key);
+    if (!visible().length) shown.add(key);
+  } else bringToFront(key);
+  build();
+}
+
+function bringToFront(key) {
+  if (key !== front) [previous, front] = [front, key];
+}
+
+function setMode(next) {
+  mode = next;
+  build();
+}

@@ -8,7 +8,10 @@ from html import escape
 
 import gradio as gr
 
-from app.tabs import MAX_UPLOAD_BYTES, compare_tab
+from app.session import MAX_UPLOAD_BYTES
+from app.tabs.compare import compare_tab
+from app.tabs.scales import scales_tab
+from app.tabs.upscale import upscale_tab
 from app.viewer import read_static
 from drn import weights
 from drn.inference import Upscaler
@@ -58,8 +61,11 @@ def build() -> gr.Blocks:
             f'<span class="weights" data-testid="weights">{escape(weights_line())}</span></header>',
             elem_id="header",
         )
-        with gr.Tabs(), gr.Tab("Compare"):
-            compare_tab(engine, scales)
+        with gr.Tabs():
+            with gr.Tab("Compare"):
+                compared = compare_tab(engine, scales)
+            scales_tab(engine, scales, compared)
+            upscale_tab(engine, scales)
     demo.queue(max_size=32, default_concurrency_limit=1)
     return demo
 

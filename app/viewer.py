@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.processing_utils import save_img_array_to_cache
 from gradio.utils import get_upload_folder
 
-from app.compare import Score, format_psnr, format_ssim
+from drn.compare import Score, format_psnr, format_ssim
 from drn.image import Array
 from drn.inference import Region
 
@@ -34,6 +34,7 @@ class Layer:
         pixels: uint8, (h, w, 3); None while it is being computed.
         factor: HR pixels for one of its pixels on each axis.
         legend: For maps: kind of colour scale, label of its low end, label of its high end.
+        shown: Whether it is among the panels to begin with.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Layer:
     pixels: Array | None
     factor: int = 1
     legend: tuple[str, str, str] | None = None
+    shown: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Scene:
         height: Of the ground truth, in pixels.
         layers: The images, in the order of the number keys.
         start: Centre (x, y) in HR pixels and zoom to begin with.
+        columns: Panels in a row where there is room; 0 is as many as fit.
+        hint: A sentence shown below the panels.
     """
 
     token: str
@@ -63,6 +67,8 @@ class Scene:
     height: int
     layers: tuple[Layer, ...]
     start: tuple[float, float, int]
+    columns: int = 0
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,14 +80,14 @@ class Line:
     seconds: float
 
 
-def viewer(scene: Scene, elem_id: str) -> gr.HTML:
+def viewer(scene: Scene | None, elem_id: str) -> gr.HTML:
     """The component: images side by side under one viewport.
 
     Its value is a ``scene_value``. Its event ``viewport`` reports the region in view (token, x, y, width, height,
     in HR pixels); the answer is ``gr.HTML(numbers=numbers_for(...))``, which leaves the images alone.
     """
     return gr.HTML(
-        scene_value(scene),
+        None if scene is None else scene_value(scene),
         html_template=read_static("viewer/viewer.html"),
         js_on_load=read_static("viewer/view.js", "viewer/panels.js", "viewer/controls.js"),
         apply_default_css=False,
@@ -99,6 +105,8 @@ def scene_value(scene: Scene) -> dict[str, Any]:
         "width": scene.width,
         "height": scene.height,
         "start": {"x": x, "y": y, "zoom": zoom},
+        "columns": scene.columns,
+        "hint": scene.hint,
         "images": [_image(layer) for layer in scene.layers],
     }
 
@@ -110,6 +118,7 @@ def _image(layer: Layer) -> dict[str, Any]:
         "note": layer.note,
         "factor": layer.factor,
         "legend": layer.legend,
+        "shown": layer.shown,
     }
     if layer.pixels is not None:
         path = save_img_array_to_cache(layer.pixels, get_upload_folder(), format="png")
@@ -117,20 +126,22 @@ def _image(layer: Layer) -> dict[str, Any]:
     return described
 
 
-def numbers_for(token: str, region: Region, lines: Mapping[str, Line]) -> dict[str, Any]:
-    """The ``numbers`` of a viewer: formatted scores by layer key, the best of each kind marked."""
-    best = {which: _best({key: getattr(line, which) for key, line in lines.items()}) for which in ("region", "whole")}
+def numbers_for(token: str, region: Region, groups: Sequence[Mapping[str, Line]]) -> dict[str, Any]:
+    """The ``numbers`` of a viewer: formatted scores by layer key, the best of each group marked."""
+    scores = {}
+    for lines in groups:
+        best_region = _best({key: line.region for key, line in lines.items()})
+        best_whole = _best({key: line.whole for key, line in lines.items()})
+        for key, line in lines.items():
+            scores[key] = {
+                "region": [format_psnr(line.region), format_ssim(line.region), key == best_region],
+                "whole": [format_psnr(line.whole), format_ssim(line.whole), key == best_whole],
+                "time": f"whole image in {line.seconds:.2f} s",
+            }
     return {
         "token": token,
         "region": {"x": region.x, "y": region.y, "width": region.width, "height": region.height},
-        "scores": {
-            key: {
-                "region": [format_psnr(line.region), format_ssim(line.region), key == best["region"]],
-                "whole": [format_psnr(line.whole), format_ssim(line.whole), key == best["whole"]],
-                "time": f"whole image in {line.seconds:.2f} s",
-            }
-            for key, line in lines.items()
-        },
+        "scores": scores,
     }
 
 

@@ -123,12 +123,12 @@ def _decode(image: Image.Image) -> Picture:
     alpha = None
     if image.mode in ("LA", "RGBA", "La", "RGBa"):
         image = image.convert("LA" if image.mode.startswith("L") else "RGBA")
-        alpha = np.asarray(image.getchannel("A"))
+        alpha = np.array(image.getchannel("A"))
         image = image.convert(image.mode[:-1])
     is_grey = image.mode == "L"
     if profile:
         image = _to_srgb(image, profile, notes)
-    return Picture(np.asarray(image.convert("RGB")), alpha, is_grey, tuple(notes))
+    return Picture(np.array(image.convert("RGB")), alpha, is_grey, tuple(notes))
 
 
 def read_image(source: Path | IO[bytes], max_bytes: int | None = None, max_pixels: int | None = None) -> Picture:

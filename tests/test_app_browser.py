@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from app.tabs import examples
+from app.session import examples
 from drn.image import Array, mod_crop, read_image
 from drn.inference import Region
 from drn.metrics import psnr, ssim
@@ -56,19 +56,20 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 
 def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
     """PSNR and SSIM that a panel shows for the ``region`` in view or the ``whole`` image, once they are settled."""
-    expect(page.locator('[data-testid="viewer"][data-fresh="true"]')).to_have_count(1)
+    expect(page.locator('#viewer [data-fresh="true"]')).to_have_count(1)
     row = page.locator(f'[data-of="{panel}"] [data-testid="{which}"]')
     expect(row.locator(".psnr")).to_have_text(re.compile(r"^\d+\.\d\d dB$"))
     return float(row.locator(".psnr").inner_text().split()[0]), float(row.locator(".ssim").inner_text())
 
 
 def names(page: Page) -> list[str | None]:
-    return [figure.get_attribute("data-panel") for figure in page.locator("[data-panel]").all()]
+    return [figure.get_attribute("data-panel") for figure in page.locator("#viewer [data-panel]").all()]
 
 
 def in_view(page: Page) -> Region:
-    """The region that the viewer says it shows, in HR pixels."""
-    match = re.fullmatch(r"(\d+)×(\d+) pixels at (\d+), (\d+)", page.get_by_test_id("place").inner_text())
+    """The region that the Compare tab's viewer says it shows, in HR pixels."""
+    place = page.locator("#viewer").get_by_test_id("place").inner_text()
+    match = re.fullmatch(r"(\d+)×(\d+) pixels at (\d+), (\d+)", place)
     assert match is not None
     width, height, x, y = map(int, match.groups())
     return Region(x, y, width, height)
@@ -115,7 +116,7 @@ def truth() -> Array:
 
 
 def test_an_example_is_compared_without_a_click(page: Page) -> None:
-    expect(page.locator("[data-panel]")).to_have_count(4)
+    expect(page.locator("#viewer [data-panel]")).to_have_count(4)
     assert names(page) == ["LR", "bicubic", "DRN", "ground truth"]
     for which in ("region", "whole"):
         bicubic, drn = numbers(page, "bicubic", which), numbers(page, "drn", which)
@@ -130,7 +131,7 @@ def test_the_panels_show_the_pixels_of_one_region(page: Page, truth: Array) -> N
     region = in_view(page)
     assert_shows(drawn(page, "truth"), truth, region, 4)
     assert_shows(drawn(page, "bicubic"), upscale(downscale(truth, 4), 4), region, 4)
-    page.get_by_role("button", name="200").click()
+    page.locator("#viewer").get_by_role("button", name="200").click()
     numbers(page, "drn", "region")
     assert in_view(page).width > 1.9 * region.width
     assert_shows(drawn(page, "truth"), truth, in_view(page), 2)
@@ -150,7 +151,7 @@ def test_numbers_are_those_of_the_region_in_view(page: Page, truth: Array) -> No
 def test_changing_the_scale_changes_the_numbers_and_keeps_the_place(page: Page) -> None:
     before = {which: numbers(page, "drn", which) for which in ("region", "whole")}
     place = in_view(page)
-    page.get_by_label("x2").check()
+    page.locator("#scale").get_by_label("x2").check()
     expect(page.locator('[data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{before['whole'][0]:.2f} dB")
     for which in ("region", "whole"):
         assert numbers(page, "drn", which)[0] > before[which][0] + 1
@@ -165,12 +166,12 @@ def test_drag_wheel_and_double_click(page: Page, truth: Array) -> None:
     assert (moved.x - start.x, moved.y - start.y) == (20, -10)
     assert_shows(drawn(page, "lr"), downscale(truth, 4).repeat(4, 0).repeat(4, 1), moved, 4)
     page.mouse.wheel(0, -120)
-    expect(page.get_by_test_id("zoom")).to_have_text("600 %")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
     page.mouse.wheel(0, 120)
     page.mouse.wheel(0, 120)
-    expect(page.get_by_test_id("zoom")).to_have_text("300 %")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("300 %")
     page.locator('canvas[data-key="drn"]').dblclick()
-    expect(page.get_by_test_id("zoom")).to_have_text("400 %")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("400 %")
     assert in_view(page) == start
 
 
@@ -181,7 +182,7 @@ def test_the_wheel_zooms_around_the_pointer(page: Page) -> None:
     page.mouse.move(box["x"] + 8, box["y"] + 8)
     before = in_view(page)
     page.mouse.wheel(0, -120)
-    expect(page.get_by_test_id("zoom")).to_have_text("600 %")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
     after = in_view(page)
     assert abs(after.x - before.x) <= 1
     assert abs(after.y - before.y) <= 1
@@ -190,17 +191,17 @@ def test_the_wheel_zooms_around_the_pointer(page: Page) -> None:
 def test_keys(page: Page) -> None:
     numbers(page, "drn", "region")
     start = in_view(page)
-    page.get_by_test_id("viewer").focus()
+    page.locator("#viewer").get_by_test_id("viewer").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_timeout(60)
     assert in_view(page).x > start.x
     page.keyboard.press("+")
-    expect(page.get_by_test_id("zoom")).to_have_text("600 %")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
     page.keyboard.press("0")
     page.wait_for_timeout(60)
     assert (in_view(page).x, in_view(page).y) == (0, 0)
     page.keyboard.press("4")
-    expect(page.locator("[data-panel]")).to_have_count(1)
+    expect(page.locator("#viewer [data-panel]")).to_have_count(1)
     assert names(page) == ["ground truth"]
     page.keyboard.press("3")
     assert names(page) == ["DRN"]
@@ -209,12 +210,12 @@ def test_keys(page: Page) -> None:
     page.keyboard.press("Space")
     assert names(page) == ["DRN"]
     page.keyboard.press("s")
-    expect(page.locator("[data-panel]")).to_have_count(4)
+    expect(page.locator("#viewer [data-panel]")).to_have_count(4)
 
 
 def test_the_divider_shows_one_image_on_each_side(page: Page, truth: Array) -> None:
     numbers(page, "drn", "region")
-    page.get_by_role("button", name="Divider").click()
+    page.locator("#viewer").get_by_role("button", name="Divider").click()
     page.keyboard.press("4")
     page.get_by_label("Left of the divider").select_option("bicubic")
     numbers(page, "bicubic", "region")
@@ -250,9 +251,11 @@ def test_the_divider_shows_one_image_on_each_side(page: Page, truth: Array) -> N
 def test_the_overview_moves_the_view(page: Page) -> None:
     whole = numbers(page, "drn", "whole")
     before = numbers(page, "drn", "region")
-    box = page.get_by_test_id("overview").bounding_box()
+    box = page.locator("#viewer").get_by_test_id("overview").bounding_box()
     assert box is not None
-    page.get_by_test_id("overview").click(position={"x": box["width"] * 0.25, "y": box["height"] * 0.75})
+    page.locator("#viewer").get_by_test_id("overview").click(
+        position={"x": box["width"] * 0.25, "y": box["height"] * 0.75}
+    )
     page.wait_for_timeout(60)
     region = in_view(page)
     assert region.x + region.width / 2 == pytest.approx(0.25 * 640, abs=4)
@@ -288,14 +291,14 @@ def test_touch(browser: Browser, url: str) -> None:
     touch("touchMove", (x - 22, y), (x + 22, y))
     touch("touchMove", (x - 40, y), (x + 40, y))
     touch("touchEnd")
-    expect(page.get_by_test_id("zoom")).to_have_text("800 %")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("800 %")
     context.close()
 
 
 def test_drn_plus_and_the_maps(page: Page) -> None:
     numbers(page, "drn", "region")
     page.get_by_label("DRN+ too").check()
-    expect(page.locator("[data-panel]")).to_have_count(5)
+    expect(page.locator("#viewer [data-panel]")).to_have_count(5)
     assert names(page)[2:4] == ["DRN", "DRN+"]
     assert numbers(page, "drn+", "whole")[0] > numbers(page, "drn", "whole")[0]
     for name in ("DRN+ error", "what DRN adds"):
@@ -317,12 +320,77 @@ def test_uploads(page: Page, photo: Array, tmp_path: Path) -> None:
     numbers(page, "drn", "whole")
     chooser = page.locator("input[type=file]").first
     chooser.set_input_files(tmp_path / "mine.png")
-    expect(page.get_by_test_id("place")).to_have_text("74×60 pixels at 5, 0")
+    expect(page.locator("#viewer").get_by_test_id("place")).to_have_text("74×60 pixels at 5, 0")
     mine = numbers(page, "bicubic", "whole")
     assert mine[0] == pytest.approx(psnr(upscale(downscale(photo, 4), 4), photo, 4), abs=0.0051)
     chooser.set_input_files(tmp_path / "broken.png")
     expect(page.get_by_text("broken.png is not an image that can be read")).to_be_visible()
     assert numbers(page, "bicubic", "whole") == mine
+
+
+def test_all_scales_show_the_same_region(page: Page) -> None:
+    numbers(page, "drn", "region")
+    drag(page, "drn", 100, 60)
+    numbers(page, "drn", "region")
+    place = in_view(page)
+    page.get_by_role("tab", name="Scales").click()
+    expect(page.locator("#scales-chart .series")).to_have_count(3)
+    scales = page.locator("#scales-viewer")
+    expect(scales.locator("[data-panel]")).to_have_count(12)
+    expect(scales.locator('[data-fresh="true"]')).to_have_count(1)
+    shown = re.findall(r"\d+", scales.get_by_test_id("place").inner_text())
+    width, height, x, y = map(int, shown)
+    assert x + width / 2 == pytest.approx(place.x + place.width / 2, abs=2)
+    assert y + height / 2 == pytest.approx(place.y + place.height / 2, abs=2)
+    found = [
+        float(scales.locator(f'[data-of="drn-x{scale}"] [data-testid="whole"] .psnr').inner_text().split()[0])
+        for scale in (2, 3, 4)
+    ]
+    assert found == sorted(found, reverse=True)
+
+
+def test_upscaling_ones_own_image(page: Page, photo: Array, tmp_path: Path) -> None:
+    alpha = np.full(photo.shape[:2], 200, np.uint8)
+    Image.fromarray(np.dstack([photo, alpha])).save(tmp_path / "my logo.png")
+    page.get_by_role("tab", name="Upscale").click()
+    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "my logo.png")
+    expect(page.locator("#small-image img")).to_be_visible()
+    page.locator("#upscale-scale").get_by_label("x3").check()
+    page.locator("#upscale-start").click()
+    expect(page.get_by_test_id("status")).to_have_text("252×180 pixels. Transparency was kept.")
+    viewer = page.locator("#upscale-viewer")
+    assert [node.get_attribute("data-panel") for node in viewer.locator("[data-panel]").all()] == [
+        "LR",
+        "bicubic",
+        "DRN",
+    ]
+    expect(viewer).to_contain_text("There is no original to compare with")
+    expect(viewer.locator(".numbers:visible")).to_have_count(0)
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    assert download.value.suggested_filename == "my logo_DRN_x3.png"
+    with Image.open(download.value.path()) as result:
+        assert (result.size, result.mode) == ((252, 180), "RGBA")
+
+
+def test_upscaling_can_be_cancelled(page: Page, photo: Array, tmp_path: Path) -> None:
+    Image.fromarray(np.tile(photo, (16, 10, 1))).save(tmp_path / "large.png")
+    page.get_by_role("tab", name="Upscale").click()
+    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "large.png")
+    expect(page.locator("#small-image img")).to_be_visible()
+    page.locator("#upscale-plus").get_by_label("DRN+").check()
+    page.locator("#upscale-start").click()
+    expect(page.get_by_test_id("status")).to_contain_text("Upscaling")
+    page.locator("#upscale-cancel").click()
+    expect(page.get_by_test_id("status")).to_have_text("Cancelled.")
+    # The queue is free again: another job is answered.
+    Image.fromarray(photo).save(tmp_path / "small.png")
+    page.locator("#small-image").get_by_label("Remove").or_(page.locator("#small-image button").first).first.click()
+    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "small.png")
+    expect(page.locator("#small-image img")).to_be_visible()
+    page.locator("#upscale-plus").get_by_label("DRN+").uncheck()
+    page.locator("#upscale-start").click()
+    expect(page.get_by_test_id("status")).to_have_text("336×240 pixels.", timeout=60_000)
 
 
 @pytest.mark.parametrize("width", [390, 800, 1280, 2560])

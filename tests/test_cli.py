@@ -104,5 +104,5 @@ def test_help(command: list[str]) -> None:
 
 
 def test_the_library_does_not_need_gradio() -> None:
-    code = "import sys, drn.cli, drn.train, app.compare; sys.exit('gradio' in sys.modules)"
+    code = "import sys, drn.cli, drn.train, drn.compare; sys.exit('gradio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

@@ -143,10 +143,14 @@ async function show(value) {
   const same = scene && scene.picture === value.picture;
   scene = value;
   pixels = new Map(loaded);
-  for (const [key, wanted] of [["front", front], ["left", left]]) {
-    if (!scene.images.some((image) => image.key === wanted)) key === "front" ? (front = "bicubic") : (left = "bicubic");
+  const keys = scene.images.map((image) => image.key);
+  if (!keys.includes(front)) front = keys[2];
+  if (!keys.includes(left)) left = keys[1];
+  for (const image of scene.images) {
+    if (image.shown && !known.has(image.key)) shown.add(image.key);
+    known.add(image.key);
   }
-  if (!same) view = { ...scene.start };
+  if (!same) view = { ...(places[scene.picture] ?? scene.start) };
   build();
 }
 watch("value", () => show(props.value));

@@ -102,7 +102,9 @@ function handle() {
 
 function build() {
   if (!scene) return;
+  root.hidden = false;
   root.dataset.mode = mode;
+  $(".hint").textContent = scene.hint;
   for (const button of root.querySelectorAll("[data-mode]")) {
     button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
   }
@@ -119,7 +121,8 @@ function layout() {
   const count = Math.max(1, stage.children.length), width = stage.clientWidth;
   const least = width < 600 ? MIN_PANEL_PHONE : MIN_PANEL;
   const most = Math.max(1, Math.floor((width + 8) / (least + 8)));
-  const columns = Math.ceil(count / Math.ceil(count / Math.min(count, most)));
+  const wanted = mode === "side" && most >= scene?.columns ? scene.columns : 0;
+  const columns = wanted || Math.ceil(count / Math.ceil(count / Math.min(count, most)));
   stage.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
   const one = (width - 8 * (columns - 1)) / columns, rows = Math.ceil(count / columns);
   const room = (document.fullscreenElement === root ? window.innerHeight - 330 : window.innerHeight * 0.72) / rows;

@@ -12,9 +12,12 @@ let scene = null;               // the server's value
 let pixels = new Map();         // key -> decoded image
 let view = { x: 0, y: 0, zoom: "fit" };
 let mode = "side";
-let shown = new Set(["lr", "bicubic", "drn", "drn+", "truth"]);
+let shown = new Set();         // keys of the panels, side by side
+let known = new Set();         // keys met before: what a visitor hid stays hidden
 let front = "drn", previous = "bicubic", left = "bicubic", divider = 0.5;
 let reported = "";
+// Where each picture was last looked at, shared by the viewers of the page.
+const places = (window.drnPlaces ??= {});
 
 function fitZoom(box) {
   const zoom = Math.min(box.width / scene.width, box.height / scene.height);
@@ -95,6 +98,7 @@ function draw() {
   for (const button of root.querySelectorAll("[data-zoom]")) {
     button.setAttribute("aria-pressed", String(String(view.zoom) === button.dataset.zoom));
   }
+  places[scene.picture] = { ...view };
   report(region(canvases[0]));
 }
 
@@ -106,7 +110,8 @@ function drawOverview(box) {
     [overview.width, overview.height] = [width * ratio, height * ratio];
     [overview.style.width, overview.style.aspectRatio] = [`${width}px`, `${width} / ${height}`];
   }
-  const context = overview.getContext("2d"), bitmap = pixels.get("truth") || pixels.get("bicubic");
+  const context = overview.getContext("2d"), whole = scene.images.find((image) => image.key.startsWith("truth")) ?? scene.images[1];
+  const bitmap = pixels.get(whole.key);
   context.imageSmoothingQuality = "high";
   if (bitmap) context.drawImage(bitmap, 0, 0, overview.width, overview.height);
   const k = share * ratio;

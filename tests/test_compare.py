@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.compare import Pair, Score, added_map, error_map, format_psnr, format_ssim, make_pair, run, score, whole_of
-from app.tabs import Session, compute, examples, numbers, open_session, scene
+from app.session import Session, compute, examples, numbers, open_session, scene
 from app.viewer import scene_value
+from drn.compare import Pair, Score, added_map, error_map, format_psnr, format_ssim, make_pair, run, score, whole_of
 from drn.errors import InputError
 from drn.evaluate import measure
 from drn.image import Array, Picture, read_image
@@ -94,16 +94,20 @@ def test_maps(pair: Pair) -> None:
 
 
 def test_results_come_one_by_one_under_new_tokens(photo: Array, upscaler: Upscaler) -> None:
-    session = Session(Picture(photo), "p", make_pair(Picture(photo), 3))
-    steps = list(compute(session, upscaler, plus=True))
-    assert [list(step.results) for step in steps] == [["bicubic"], ["bicubic", "DRN"], ["bicubic", "DRN", "DRN+"]]
+    session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
+    steps = list(compute(session, lambda scale: upscaler, plus=True))
+    assert [[method for _, method in step.results] for step in steps] == [
+        ["bicubic"],
+        ["bicubic", "DRN"],
+        ["bicubic", "DRN", "DRN+"],
+    ]
     assert len({session.token, *(step.token for step in steps)}) == 4
-    assert list(compute(steps[-1], upscaler, plus=False)) == []
+    assert list(compute(steps[-1], lambda scale: upscaler, plus=False)) == []
 
 
 def test_a_scene_has_a_place_for_what_is_still_computed(photo: Array, upscaler: Upscaler) -> None:
-    session = Session(Picture(photo), "p", make_pair(Picture(photo), 3))
-    bicubic, both = compute(session, upscaler, plus=False)
+    session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
+    bicubic, both = compute(session, lambda scale: upscaler, plus=False)
     waiting = {layer.key: layer.pixels is not None for layer in scene(bicubic, plus=False).layers}
     assert waiting == {"lr": True, "bicubic": True, "drn": False, "truth": True, "error-bicubic": True}
     complete = scene(both, plus=False)
@@ -118,13 +122,13 @@ def test_a_scene_has_a_place_for_what_is_still_computed(photo: Array, upscaler: 
 
 
 def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
-    session = Session(Picture(photo), "p", make_pair(Picture(photo), 3))
-    *_, session = compute(session, upscaler, plus=False)
+    session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
+    *_, session = compute(session, lambda scale: upscaler, plus=False)
     region = Region(12, 9, 30, 30)
     found = numbers(session, region)
     assert found["token"] == session.token
     values = {
-        key: score(session.pair, session.results[name].sr, region).psnr
+        key: score(session.pairs[0], session.results[3, name].sr, region).psnr
         for key, name in (("bicubic", "bicubic"), ("drn", "DRN"))
     }
     for key, value in values.items():

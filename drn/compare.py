@@ -1,4 +1,4 @@
-"""What the page shows, without the page: a ground truth, its LR, what each method makes of it, scores and maps."""
+"""A ground truth beside what each method makes of its LR image, with scores and maps: for the page and for figures."""
 
 from __future__ import annotations
 

@@ -1,0 +1,149 @@
+"""What one visitor is looking at: a photograph, its LR images, what each method made of them; and how it is shown."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from app.viewer import Layer, Line, Scene, numbers_for
+from drn.compare import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
+from drn.errors import InputError
+from drn.image import Picture, read_image
+from drn.inference import Region, Upscaler
+
+EXAMPLES = Path(__file__).parent / "examples"
+FIRST_EXAMPLE = "palace"
+START_ZOOM = 4
+MAX_UPLOAD_BYTES = 20_000_000
+MAX_PIXELS = 4_000_000
+MIN_SIDE = 16
+
+METHODS = {"bicubic": "the baseline", "DRN": "one pass", "DRN+": "mean of 8 passes"}
+
+Engine = Callable[[int], Upscaler]
+"""The network for a scale."""
+
+
+def new_token() -> str:
+    return secrets.token_hex(8)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One visitor's comparison.
+
+    Attributes:
+        picture: The ground truth as read.
+        picture_token: Names this picture, so that the viewer keeps its place while it does not change.
+        pairs: It and its LR image, for each scale looked at; all of one size.
+        results: By scale and method, as far as they are known.
+        token: Names this set of images, so that late questions about another one are not answered.
+    """
+
+    picture: Picture
+    picture_token: str
+    pairs: tuple[Pair, ...]
+    results: dict[tuple[int, str], Result] = field(default_factory=dict)
+    token: str = field(default_factory=new_token)
+
+    def key(self, pair: Pair, name: str) -> str:
+        """The viewer's key for an image; it names the scale where there are several."""
+        return name.lower() if len(self.pairs) == 1 else f"{name.lower()}-x{pair.scale}"
+
+
+def examples() -> list[Path]:
+    """The bundled photographs, the first one first."""
+    return sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != FIRST_EXAMPLE, path.stem))
+
+
+def read_photograph(path: Path) -> Picture:
+    """Read a ground truth.
+
+    Raises:
+        InputError: If it cannot be read, or is too large or too small.
+    """
+    picture = read_image(path, MAX_UPLOAD_BYTES, MAX_PIXELS)
+    if min(picture.rgb.shape[:2]) < MIN_SIDE:
+        raise InputError(f"The photograph is smaller than {MIN_SIDE} pixels: choose a larger one.")
+    return picture
+
+
+def open_session(path: Path, scale: int) -> Session:
+    """Read a photograph to compare at one scale.
+
+    Raises:
+        InputError: If it cannot be read, or is too large or too small.
+    """
+    picture = read_photograph(path)
+    return Session(picture, new_token(), (make_pair(picture, scale),))
+
+
+def methods(plus: bool) -> list[str]:
+    return [method for method in METHODS if plus or method != "DRN+"]
+
+
+def compute(session: Session, engine: Engine, plus: bool) -> Iterator[Session]:
+    """The session with the results of one more method, at every scale, at each step."""
+    for method in methods(plus):
+        missing = [pair for pair in session.pairs if (pair.scale, method) not in session.results]
+        if missing:
+            found = {(pair.scale, method): run(pair, engine(pair.scale), method) for pair in missing}
+            session = replace(session, results=session.results | found, token=new_token())
+            yield session
+
+
+def scene(session: Session, plus: bool) -> Scene:
+    """What the viewer shows of a session; methods not computed yet have no pixels.
+
+    Several scales make a row of images each; one scale also has maps.
+    """
+    several = len(session.pairs) > 1
+    layers: list[Layer] = []
+    for pair in session.pairs:
+        suffix = f" x{pair.scale}" if several else ""
+        layers.append(Layer(session.key(pair, "lr"), f"LR{suffix}", "all that is given", pair.lr, factor=pair.scale))
+        for method in methods(plus):
+            result = session.results.get((pair.scale, method))
+            pixels = None if result is None else result.sr
+            layers.append(Layer(session.key(pair, method), method + suffix, METHODS[method], pixels))
+        layers.append(Layer(session.key(pair, "truth"), f"ground truth{suffix}", "the original", pair.hr))
+    if not several:
+        layers += _maps(session, plus)
+    height, width = session.pairs[0].hr.shape[:2]
+    start = (width / 2, height / 2, START_ZOOM)
+    columns = len(layers) // len(session.pairs) if several else 0
+    return Scene(session.token, session.picture_token, width, height, tuple(layers), start, columns)
+
+
+def _maps(session: Session, plus: bool) -> Iterator[Layer]:
+    pair = session.pairs[0]
+    known = {method: session.results.get((pair.scale, method)) for method in methods(plus)}
+    for method, result in known.items():
+        if result is not None:
+            pixels, legend = error_map(pair, result.sr), ("error", "0", f"{ERROR_RANGE} levels")
+            layer = Layer(f"error-{method.lower()}", f"{method} error", "off by, in luma", pixels, legend=legend)
+            yield replace(layer, shown=False)
+    base, drn = known["bicubic"], known["DRN"]
+    if base is not None and drn is not None:
+        reach = 128 // ADDED_GAIN
+        legend = ("added", f"−{reach}", f"+{reach} levels")
+        pixels = added_map(base.sr, drn.sr)
+        yield Layer("added", "what DRN adds", "over bicubic", pixels, legend=legend, shown=False)
+
+
+def numbers(session: Session, region: Region) -> dict[str, Any]:
+    """The viewer's numbers for a region, in HR pixels; the best of each scale are marked."""
+    groups = []
+    for pair in session.pairs:
+        known = {method: session.results.get((pair.scale, method)) for method in METHODS}
+        groups.append(
+            {
+                session.key(pair, method): Line(score(pair, result.sr, region), result.whole, result.seconds)
+                for method, result in known.items()
+                if result is not None
+            }
+        )
+    return numbers_for(session.token, region, groups)

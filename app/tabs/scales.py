@@ -1,0 +1,56 @@
+"""The Scales tab: the photograph of the Compare tab at every scale, under one viewport."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from app.charts import chart
+from app.session import METHODS, Engine, Session, compute, scene
+from app.tabs.compare import HEAVY, QUIET, measure
+from app.viewer import scene_value, viewer
+from drn.compare import make_pair
+from drn.image import mod_crop
+
+
+def scales_tab(engine: Engine, scales: list[int], compared: gr.State) -> None:
+    """Lay out the tab.
+
+    Args:
+        compared: The Compare tab's session; its photograph is the one shown.
+    """
+    with gr.Tab("Scales", elem_id="scales-tab") as tab:
+        state = gr.State(None, time_to_live=3600)
+        panels = viewer(None, "scales-viewer")
+        plot = gr.HTML("", elem_id="scales-chart", apply_default_css=False)
+
+    def open_scales(session: Session, shown: Session | None) -> Iterator[tuple[Session, Any, Any]]:
+        if shown is not None and shown.picture_token == session.picture_token:
+            return
+        # One size for all scales, so that a region is the same region in every row.
+        picture = replace(session.picture, rgb=mod_crop(session.picture.rgb, math.lcm(*scales)))
+        pairs = tuple(make_pair(picture, scale) for scale in scales)
+        opened = Session(picture, session.picture_token, pairs)
+        yield opened, scene_value(scene(opened, plus=False)), gr.skip()
+        for computed in compute(opened, engine, plus=True):
+            yield computed, scene_value(scene(computed, plus=False)), psnr_chart(computed)
+
+    tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
+    panels.viewport(measure, [state], [panels], concurrency_limit=2, **QUIET)
+
+
+def psnr_chart(session: Session) -> str:
+    """PSNR over the whole image against scale, a line for each method."""
+    series = {
+        method: [
+            (scale, result.whole.psnr)
+            for (scale, name), result in sorted(session.results.items())
+            if name == method and result.whole.psnr is not None and math.isfinite(result.whole.psnr)
+        ]
+        for method in METHODS
+    }
+    return chart("PSNR of the whole image against scale", "scale", "dB", series)

@@ -1,0 +1,104 @@
+"""The Upscale tab: one's own small image, with no ground truth to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from app.jobs import in_steps
+from app.session import MAX_UPLOAD_BYTES, METHODS, START_ZOOM, Engine, new_token
+from app.tabs.compare import HEAVY
+from app.viewer import Layer, Scene, scene_value, viewer
+from drn.errors import InputError
+from drn.image import Array, Picture, read_image, write_png
+from drn.resize import upscale
+
+MAX_OUTPUT_PIXELS = 16_000_000
+NO_TRUTH = "There is no original to compare with, so there is no PSNR or SSIM: judge by eye."
+
+
+def upscale_tab(engine: Engine, scales: list[int]) -> None:
+    """Lay out the tab."""
+    with gr.Tab("Upscale", elem_id="upscale-tab"):
+        with gr.Row(equal_height=False):
+            image = gr.Image(
+                label="A small image",
+                sources=["upload", "clipboard"],
+                type="filepath",
+                image_mode=None,
+                format="png",
+                height=230,
+                elem_id="small-image",
+                buttons=[],
+            )
+            with gr.Column(min_width=260):
+                scale_radio = gr.Radio(
+                    [(f"x{s}", str(s)) for s in scales], value=str(max(scales)), label="Scale", elem_id="upscale-scale"
+                )
+                plus_box = gr.Checkbox(label="DRN+: 8 passes, averaged", elem_id="upscale-plus")
+                with gr.Row():
+                    start = gr.Button("Upscale", variant="primary", elem_id="upscale-start")
+                    cancel = gr.Button("Cancel", elem_id="upscale-cancel")
+                status = gr.HTML(status_html(f"The result may have up to {MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels."))
+                download = gr.DownloadButton("Download PNG", visible=False, elem_id="download")
+        panels = viewer(None, "upscale-viewer")
+
+    def run(path: str | None, scale_choice: str, plus: bool) -> Iterator[tuple[Any, Any, Any]]:
+        if path is None:
+            raise gr.Error("Choose an image first.")
+        scale = int(scale_choice)
+        try:
+            picture = read_image(Path(path), MAX_UPLOAD_BYTES, MAX_OUTPUT_PIXELS // scale**2)
+        except InputError as error:
+            raise gr.Error(escape(str(error))) from error
+        yield status_html("Upscaling…", 0.0), gr.DownloadButton(visible=False), gr.skip()
+
+        def work(progress: Any, cancelled: Any) -> Picture:
+            return engine(scale).upscale_picture(picture, self_ensemble=plus, progress=progress, cancelled=cancelled)
+
+        steps = in_steps(work)
+        while True:
+            try:
+                done, total = next(steps)
+            except StopIteration as finished:
+                result: Picture = finished.value
+                break
+            told = f"Upscaling: {done} of {total} tiles done" if total > 1 else "Upscaling…"
+            yield status_html(told, done / total), gr.skip(), gr.skip()
+        target = Path(get_upload_folder()) / new_token() / f"{Path(path).stem}_DRN_x{scale}.png"
+        target.parent.mkdir(parents=True)
+        write_png(target, result)
+        height, width = result.rgb.shape[:2]
+        kept = ["Transparency was kept."] if result.alpha is not None else []
+        told = " ".join([f"{width}×{height} pixels.", *kept, *result.notes])
+        name = "DRN+" if plus else "DRN"
+        shown = scene_value(scene(picture.rgb, result.rgb, scale, name))
+        yield status_html(told), gr.DownloadButton(value=str(target), visible=True), shown
+
+    running = start.click(run, [image, scale_radio, plus_box], [status, download, panels], **HEAVY)
+    cancel.click(
+        lambda: status_html("Cancelled."), None, status, cancels=[running], queue=False, api_visibility="private"
+    )
+
+
+def scene(lr: Array, sr: Array, scale: int, name: str) -> Scene:
+    """LR, bicubic and the result, without a ground truth."""
+    height, width = sr.shape[:2]
+    layers = (
+        Layer("lr", "LR", "your image", lr, factor=scale),
+        Layer("bicubic", "bicubic", METHODS["bicubic"], upscale(lr, scale)),
+        Layer("sr", name, METHODS[name], sr),
+    )
+    token = new_token()
+    return Scene(token, token, width, height, layers, (width / 2, height / 2, START_ZOOM), hint=NO_TRUTH)
+
+
+def status_html(text: str, share: float | None = None) -> str:
+    """A line of text, with a progress bar if ``share`` (0 to 1) is given."""
+    bar = "" if share is None else f'<progress max="1" value="{share:.3f}"></progress>'
+    return f'<p class="note" role="status" data-testid="status">{escape(text)}</p>{bar}'

@@ -1,0 +1,86 @@
+"""The app's small parts: charts and jobs."""
+
+from __future__ import annotations
+
+import re
+import threading
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+
+import pytest
+
+from app.charts import chart
+from app.jobs import in_steps
+from drn.inference import Cancelled, Progress
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def dots(svg: str) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)]
+
+
+def test_points_lie_where_their_values_say() -> None:
+    svg = chart("t", "x", "y", {"a": [(0, 10), (5, 20)], "b": [(10, 30)]})
+    (ax, ay), (bx, by), (cx, cy) = dots(svg)
+    assert bx == pytest.approx((ax + cx) / 2, abs=0.1)
+    assert by == pytest.approx((ay + cy) / 2, abs=0.1)
+    assert ax < cx
+    assert ay > cy
+    ticks = [float(text) for text in re.findall(r'text-anchor="end">([\d.]+)<', svg)]
+    assert ticks == [10, 20, 30]
+
+
+def test_charts_are_well_formed_and_escape_names() -> None:
+    svg = chart("a & b", "x", "y", {"<script>": [(1, 1.5)], "empty": []}, lines=False)
+    root = ET.fromstring(svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" '))
+    names = [node.text for node in root.iter(f"{SVG}text") if node.get("class") == "name"]
+    assert names == ["<script>"]
+    assert not list(root.iter(f"{SVG}polyline"))
+    assert chart("t", "x", "y", {"none": []}) == ""
+
+
+def test_a_job_yields_its_progress_and_returns_its_result() -> None:
+    def work(progress: Progress, cancelled: Callable[[], bool]) -> str:
+        for done in (1, 2):
+            progress(done, 2)
+        return "done"
+
+    steps = in_steps(work)
+    assert (next(steps), next(steps), next(steps)) == ((0, 1), (1, 2), (2, 2))
+    with pytest.raises(StopIteration) as finished:
+        next(steps)
+    assert finished.value.value == "done"
+
+
+def test_a_failing_job_raises_in_the_caller() -> None:
+    def work(progress: Progress, cancelled: Callable[[], bool]) -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        list(in_steps(work))
+
+
+def test_a_slow_step_is_reported_again() -> None:
+    hold = threading.Event()
+    steps = in_steps(lambda progress, cancelled: hold.wait(30))
+    assert (next(steps), next(steps), next(steps)) == ((0, 1), (0, 1), (0, 1))
+    hold.set()
+    with pytest.raises(StopIteration):
+        while True:
+            next(steps)
+
+
+def test_closing_a_job_stops_its_work() -> None:
+    stopped = threading.Event()
+
+    def work(progress: Progress, cancelled: Callable[[], bool]) -> None:
+        while not cancelled():
+            progress(1, 10)
+        stopped.set()
+        raise Cancelled
+
+    steps = in_steps(work)
+    next(steps)
+    steps.close()
+    assert stopped.wait(5)

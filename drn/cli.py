@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 
 from drn import weights
 from drn.errors import InputError
-from drn.evaluate import Row, evaluate, format_table
+from drn.evaluate import Row, evaluate, format_table, report
 from drn.image import read_image, write_png
 from drn.inference import Upscaler, choose_device, choose_dtype
 from drn.model import SCALES, count_parameters, drn
@@ -113,17 +113,17 @@ def evaluate_command(
 ) -> None:
     """Measure bicubic, DRN and DRN+: PSNR and SSIM (Y channel, crop_border = scale), seconds per image."""
     rows: list[Row] = []
-    digests = {}
+    used = []
     scales = scale or list(SCALES)
     with tqdm(total=len(scales) * len(data) * (2 + self_ensemble), unit="row", leave=False, disable=None) as bar:
         for factor in scales:
             loaded = weights.load(weights.find(factor, weights_at), factor)
-            digests[f"x{factor}"] = loaded.sha256
+            used.append(loaded)
             upscaler = Upscaler(loaded.model, device, dtype, tile)
             for folder in data:
                 rows += evaluate(folder, upscaler, self_ensemble, lambda row: bar.update())
     if as_json:
-        typer.echo(json.dumps({"weights": digests, "rows": [asdict(row) for row in rows]}, indent=2))
+        typer.echo(json.dumps(report(rows, used, upscaler), indent=2))
     else:
         typer.echo(format_table(rows))
 

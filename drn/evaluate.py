@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import numpy as np
+import torch
 
 from drn.image import Array, find_images, mod_crop, read_image, to_grey
 from drn.inference import Upscaler
 from drn.metrics import psnr, ssim
+from drn.model import count_parameters
 from drn.resize import downscale, upscale
+from drn.weights import Weights
 
 Enlarge = Callable[[Array], Array]
 """lr, uint8 (H, W, 3) -> sr, uint8 (H*scale, W*scale, 3)."""
@@ -93,6 +98,33 @@ def evaluate(
         rows.append(measure(folder.name, name, images, scale, enlarge))
         on_row(rows[-1])
     return rows
+
+
+def report(rows: list[Row], used: list[Weights], upscaler: Upscaler) -> dict[str, Any]:
+    """Everything a reader needs to repeat the numbers, as plain data: what ``evaluate --json`` prints.
+
+    Args:
+        used: The weights that were measured, one for each scale.
+        upscaler: Tells the device and the dtype.
+    """
+    names = dict.fromkeys(row.data for row in rows)
+    scales = dict.fromkeys(str(row.scale) for row in rows)
+    return {
+        "command": f"python -m drn evaluate --data {' '.join(names)} --scale {' '.join(scales)} --json",
+        "date": datetime.now(UTC).date().isoformat(),
+        "torch": torch.__version__,
+        "device": f"{upscaler.device.type} {str(upscaler.dtype).removeprefix('torch.')}",
+        "weights": {
+            f"x{part.model.scale}": {
+                "file": part.path.name,
+                "sha256": part.sha256,
+                "parameters": count_parameters(part.model),
+                **part.notes,
+            }
+            for part in used
+        },
+        "rows": [asdict(row) for row in rows],
+    }
 
 
 def format_table(rows: list[Row]) -> str:

@@ -1,0 +1,47 @@
+"""Put weights/results.json into the tables of README.md and weights/README.md, between their markers.
+
+python -m drn evaluate --data .../Set5 .../Set14 --json > results.json && mv results.json weights/
+python scripts/write_results.py
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from drn.image import replace_file
+
+ROOT = Path(__file__).resolve().parent.parent
+START, END = "<!-- results -->", "<!-- /results -->"
+
+
+def table(results: dict[str, Any]) -> str:
+    """PSNR / SSIM as Markdown: a row for each test set and scale, a column for each method."""
+    methods = list(dict.fromkeys(row["method"] for row in results["rows"]))
+    lines = [f"| PSNR (dB) / SSIM | {' | '.join(methods)} |", "|---|" + "---|" * len(methods)]
+    cells: dict[tuple[str, int], list[str]] = {}
+    for row in results["rows"]:
+        cells.setdefault((row["data"], row["scale"]), []).append(f"{row['psnr']:.2f} / {row['ssim']:.4f}")
+    for (data, scale), values in sorted(cells.items(), key=lambda item: (item[0][0] != "Set5", item[0])):
+        lines.append(f"| {data} x{scale} | {' | '.join(values)} |")
+    used = ", ".join(
+        f"{scale} {entry['parameters']:,} parameters, sha256 {entry['sha256'][:12]}"
+        for scale, entry in results["weights"].items()
+    )
+    made = f"Printed by `{results['command']}` on {results['date']}, torch {results['torch']}, {results['device']}."
+    return "\n".join([*lines, "", made, f"Weights: {used}."])
+
+
+def main() -> None:
+    text = table(json.loads((ROOT / "weights" / "results.json").read_text(encoding="utf-8")))
+    for path in (ROOT / "README.md", ROOT / "weights" / "README.md"):
+        before, rest = path.read_text(encoding="utf-8").split(START)
+        after = rest.split(END)[1]
+        content = f"{before}{START}\n{text}\n{END}{after}"
+        replace_file(path, functools.partial(Path.write_text, data=content, encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -44,7 +44,7 @@ def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points], 
         dots = "".join(f'<circle cx="{x}" cy="{y}" r="3.5"/>' for x, y in placed)
         x, y = placed[-1]
         label = f'<text class="name" x="{x + 8}" y="{y + 4}">{escape(name)}</text>'
-        parts.append(f'<g class="series s{index % 6}">{line}{dots}{label}</g>')
+        parts.append(f'<g class="series s{index % 8}">{line}{dots}{label}</g>')
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
         f'<text class="title" x="{LEFT}" y="16">{escape(title)}</text>{"".join(parts)}'

@@ -9,6 +9,7 @@ from html import escape
 import gradio as gr
 
 from app.session import MAX_UPLOAD_BYTES
+from app.tabs.benchmarks import benchmarks_tab
 from app.tabs.compare import compare_tab
 from app.tabs.scales import scales_tab
 from app.tabs.upscale import upscale_tab
@@ -66,6 +67,7 @@ def build() -> gr.Blocks:
                 compared = compare_tab(engine, scales)
             scales_tab(engine, scales, compared)
             upscale_tab(engine, scales)
+            benchmarks_tab()
     demo.queue(max_size=32, default_concurrency_limit=1)
     return demo
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from app.charts import chart
 from app.jobs import in_steps
+from app.tabs.benchmarks import PUBLISHED, curves_html, peers_html, read_results, results_html
 from drn.inference import Cancelled, Progress
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -84,3 +87,33 @@ def test_closing_a_job_stops_its_work() -> None:
     next(steps)
     steps.close()
     assert stopped.wait(5)
+
+
+def test_benchmarks_show_what_was_measured_beside_what_was_published(tmp_path: Path) -> None:
+    rows = [
+        {"data": "Set5", "scale": 2, "method": method, "images": 5, "psnr": psnr, "ssim": 0.9, "seconds": 1.0}
+        for method, psnr in (("bicubic", 33.0), ("DRN", 37.25))
+    ]
+    results = {
+        "command": "python -m drn evaluate <x>",
+        "date": "2026-01-02",
+        "torch": "2.9",
+        "device": "cpu float32",
+        "weights": {"x2": {"parameters": 800_000}},
+        "rows": rows,
+    }
+    html = results_html(results)
+    assert "<td>Set5 x2</td><td>33.00 / 0.9000</td><td>37.25 / 0.9000</td>" in html
+    assert "&lt;x&gt;" in html
+    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    peers = peers_html(published, results)
+    assert re.findall(r'class="name"[^>]*>([^<]+)<', peers)[:7] == [
+        *(network["name"] for network in published["networks"]),
+        "DRN",
+    ]
+    assert all(network["source"] in peers for network in published["networks"])
+    assert read_results(tmp_path / "results.json") is None
+    (tmp_path / "curve_x2.csv").write_text(
+        "iteration,hours,learning_rate,loss,valid_psnr\n1,0.1,1,1,30\n2,0.2,1,1,31\n"
+    )
+    assert len(dots(curves_html(tmp_path))) == 2

@@ -1,0 +1,89 @@
+"""The Benchmarks tab: what was measured, beside what other networks published, and how training went."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.charts import Points, chart
+from drn.weights import BUNDLED
+
+PUBLISHED = Path(__file__).parent.parent / "published.json"
+
+
+def benchmarks_tab() -> None:
+    """Lay out the tab from ``weights/results.json``, the training curves beside it, and the published figures."""
+    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    results = read_results(BUNDLED / "results.json")
+    with gr.Tab("Benchmarks", elem_id="benchmarks-tab"):
+        if results is None:
+            gr.Markdown("There is no `weights/results.json` yet: `python -m drn evaluate --json` prints one.")
+        else:
+            gr.HTML(results_html(results), apply_default_css=False, elem_id="results")
+        gr.HTML(peers_html(published, results), apply_default_css=False, elem_id="peers")
+        gr.HTML(curves_html(BUNDLED), apply_default_css=False, elem_id="curves")
+
+
+def read_results(path: Path) -> dict[str, Any] | None:
+    """What ``evaluate --json`` printed, or None where it was not kept."""
+    if not path.is_file():
+        return None
+    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return results
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table class="plain"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def results_html(results: dict[str, Any]) -> str:
+    """PSNR and SSIM of our own measurement, and the command that printed them."""
+    methods = list(dict.fromkeys(row["method"] for row in results["rows"]))
+    cells: dict[tuple[str, int], dict[str, str]] = {}
+    for row in results["rows"]:
+        cells.setdefault((row["data"], row["scale"]), {})[row["method"]] = f"{row['psnr']:.2f} / {row['ssim']:.4f}"
+    rows = [[f"{data} x{scale}", *(found.get(m, "–") for m in methods)] for (data, scale), found in cells.items()]
+    made = f"{results['command']} · {results['date']} · torch {results['torch']} · {results['device']}"
+    return (
+        f"<h3>Measured: PSNR in dB / SSIM</h3>{table(['test set', *methods], rows)}"
+        f'<p class="note"><code>{escape(made)}</code></p>'
+    )
+
+
+def peers_html(published: dict[str, Any], results: dict[str, Any] | None) -> str:
+    """PSNR on Set5 against parameters, a chart for each scale, and where each figure comes from."""
+    charts = []
+    for scale in ("2", "3", "4"):
+        series: dict[str, Points] = {
+            entry["name"]: [(entry["parameters"] / 1e6, entry["psnr"][scale])] for entry in published["networks"]
+        }
+        if results is not None and f"x{scale}" in results["weights"]:
+            size = results["weights"][f"x{scale}"]["parameters"] / 1e6
+            for row in results["rows"]:
+                if (row["data"], str(row["scale"])) == ("Set5", scale) and row["method"] != "bicubic":
+                    series[row["method"]] = [(size, row["psnr"])]
+        charts.append(chart(f"Set5 x{scale}", "million parameters", "PSNR (dB)", series, lines=False))
+    sources = "; ".join(f"{entry['name']}: {entry['source']}" for entry in published["networks"])
+    return (
+        f'<h3>Against published networks</h3><div class="charts">{"".join(charts)}</div>'
+        f'<p class="note">{escape(published["note"])} {escape(sources)}. DRN and DRN+: measured here.</p>'
+    )
+
+
+def curves_html(folder: Path) -> str:
+    """Validation PSNR against training hours, from the ``curve_x*.csv`` files in ``folder``."""
+    charts = []
+    for path in sorted(folder.glob("curve_x*.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            points = [(float(row["hours"]), float(row["valid_psnr"])) for row in csv.DictReader(file)]
+        name = path.stem.removeprefix("curve_")
+        charts.append(chart(f"Training of {name}", "hours on two CPU cores", "validation PSNR (dB)", {name: points}))
+    return f'<h3>Training</h3><div class="charts">{"".join(charts)}</div>' if charts else ""

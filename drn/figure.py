@@ -1,0 +1,74 @@
+"""The figure that super-resolution papers show: the whole image with a box, and the boxed region by each method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from drn.compare import Pair, Result, format_psnr, format_ssim, score
+from drn.image import Array
+from drn.inference import Region
+
+TILE = 240
+"""About how many pixels a region takes on the figure, on its longer side."""
+
+GAP, LABEL, FONT = 16, 46, 17
+INK, PAPER, FAINT = (24, 28, 36), (255, 255, 255), (96, 104, 120)
+
+
+def figure(pair: Pair, results: Mapping[str, Result], region: Region) -> Image.Image:
+    """Draw the figure.
+
+    Args:
+        results: By method, in the order of the panels between LR and the ground truth.
+        region: In HR pixels, inside the image; widened to whole LR pixels for the LR panel.
+
+    Returns:
+        RGB. Regions are enlarged by a whole factor, pixel by pixel; the best PSNR is in bold ink, the rest in grey.
+    """
+    zoom = max(1, TILE // max(region.width, region.height))
+    width, height = region.width * zoom, region.height * zoom
+    scores = {name: score(pair, result.sr, region) for name, result in results.items()}
+    known = {name: value.psnr for name, value in scores.items() if value.psnr is not None}
+    best = max(known, key=lambda name: known[name]) if known else None
+    nearest = pair.lr.repeat(pair.scale, 0).repeat(pair.scale, 1)
+    panels = {"LR": nearest, **{name: result.sr for name, result in results.items()}, "ground truth": pair.hr}
+
+    columns = -(-len(panels) // 2)
+    rows = -(-len(panels) // columns)
+    right_height = rows * (height + LABEL) + (rows - 1) * GAP
+    whole_width = round(pair.hr.shape[1] * (right_height - LABEL) / pair.hr.shape[0])
+    size = (GAP * 2 + whole_width + columns * (width + GAP), right_height + 2 * GAP)
+    canvas = Image.new("RGB", size, PAPER)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
+
+    canvas.paste(_overview(pair.hr, region, whole_width, right_height - LABEL), (GAP, GAP))
+    draw.text((GAP, GAP + right_height - LABEL + 4), f"x{pair.scale}, region {region.width}x{region.height}", INK, font)
+    for index, (name, image) in enumerate(panels.items()):
+        left = 2 * GAP + whole_width + (index % columns) * (width + GAP)
+        top = GAP + (index // columns) * (height + LABEL + GAP)
+        part = image[region.y : region.y + region.height, region.x : region.x + region.width]
+        canvas.paste(Image.fromarray(np.ascontiguousarray(part.repeat(zoom, 0).repeat(zoom, 1))), (left, top))
+        draw.text((left, top + height + 3), name, INK, font)
+        if name in scores:
+            numbers = f"{format_psnr(scores[name])} / {format_ssim(scores[name])}"
+            ink, stroke = (INK, 0.4) if name == best else (FAINT, 0)
+            draw.text((left, top + height + 23), numbers, ink, font, stroke_width=stroke)
+    return canvas
+
+
+def _overview(hr: Array, region: Region, width: int, height: int) -> Image.Image:
+    picture = Image.fromarray(hr).resize((width, height), Image.Resampling.LANCZOS)
+    across, down = width / hr.shape[1], height / hr.shape[0]
+    box = (
+        region.x * across,
+        region.y * down,
+        (region.x + region.width) * across,
+        (region.y + region.height) * down,
+    )
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle(box, outline=(0, 0, 0), width=4)
+    draw.rectangle([box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1], outline=(255, 220, 40), width=2)
+    return picture

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from drn.compare import Result, make_pair, run, score, whole_of
+from drn.figure import GAP, figure
+from drn.image import Array, Picture
+from drn.inference import Region, Upscaler
+from tests.conftest import small_model
+
+
+@pytest.mark.parametrize("region", [Region(20, 10, 30, 24), Region(0, 0, 84, 60), Region(81, 57, 3, 3)])
+def test_regions_are_enlarged_pixel_by_pixel(photo: Array, region: Region) -> None:
+    pair = make_pair(Picture(photo), 3)
+    upscaler = Upscaler(small_model(3), "cpu", "fp32")
+    results = {name: run(pair, upscaler, name) for name in ("bicubic", "DRN")}
+    drawn = np.asarray(figure(pair, results, region))
+    zoom = max(1, 240 // max(region.width, region.height))
+    rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
+    for image in (photo, results["DRN"].sr, results["bicubic"].sr):
+        expected = image[rows, columns].repeat(zoom, 0).repeat(zoom, 1)
+        height, width = expected.shape[:2]
+        right, lower = drawn.shape[1] - GAP, drawn.shape[0]
+        places = [
+            (top, left)
+            for left in (right - width, right - 2 * width - GAP)
+            for top in range(GAP, lower - height)
+            if np.array_equal(drawn[top : top + height, left : left + width], expected)
+        ]
+        assert len(places) >= 1
+
+
+def test_it_takes_a_perfect_result(photo: Array) -> None:
+    pair = make_pair(Picture(photo), 2)
+    perfect = Result(pair.hr, score(pair, pair.hr, whole_of(pair)), 0.1)
+    assert figure(pair, {"DRN": perfect}, Region(4, 4, 8, 8)).size[0] > 240

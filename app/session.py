@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.viewer import Layer, Line, Scene, numbers_for
+from app.viewer import LAYOUTS, Layer, Line, Scene, View, numbers_for
 from drn.compare import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
 from drn.errors import InputError
 from drn.image import Picture, read_image
@@ -40,6 +41,8 @@ class Session:
         picture_token: Names this picture, so that the viewer keeps its place while it does not change.
         pairs: It and its LR image, for each scale looked at; all of one size.
         results: By scale and method, as far as they are known.
+        name: Of the example, for links; empty for a visitor's own photograph.
+        view: Where a link asks to look; None is the middle.
         token: Names this set of images, so that late questions about another one are not answered.
     """
 
@@ -47,6 +50,8 @@ class Session:
     picture_token: str
     pairs: tuple[Pair, ...]
     results: dict[tuple[int, str], Result] = field(default_factory=dict)
+    name: str = ""
+    view: View | None = None
     token: str = field(default_factory=new_token)
 
     def key(self, pair: Pair, name: str) -> str:
@@ -71,14 +76,33 @@ def read_photograph(path: Path) -> Picture:
     return picture
 
 
-def open_session(path: Path, scale: int) -> Session:
+def open_session(path: Path, scale: int, view: View | None = None) -> Session:
     """Read a photograph to compare at one scale.
 
     Raises:
         InputError: If it cannot be read, or is too large or too small.
     """
     picture = read_photograph(path)
-    return Session(picture, new_token(), (make_pair(picture, scale),))
+    name = path.stem if path in examples() else ""
+    return Session(picture, new_token(), (make_pair(picture, scale),), name=name, view=view)
+
+
+def open_link(params: Mapping[str, str], scales: Sequence[int]) -> Session | None:
+    """The session that a shared link describes, or None if it is not a link of ours.
+
+    Args:
+        params: The page's query: ``image`` (an example), ``scale``, and ``x``, ``y``, ``zoom``, ``layout``.
+    """
+    named = {path.stem: path for path in examples()}
+    try:
+        path, scale = named[params["image"]], int(params["scale"])
+        view = View(float(params["x"]), float(params["y"]), float(params["zoom"]), params["layout"])
+    except (KeyError, ValueError):
+        return None
+    numbers = (view.x, view.y, view.zoom)
+    if scale not in scales or view.layout not in LAYOUTS or not all(map(math.isfinite, numbers)) or view.zoom < 0:
+        return None
+    return open_session(path, scale, view)
 
 
 def methods(plus: bool) -> list[str]:
@@ -113,9 +137,16 @@ def scene(session: Session, plus: bool) -> Scene:
     if not several:
         layers += _maps(session, plus)
     height, width = session.pairs[0].hr.shape[:2]
-    start = (width / 2, height / 2, START_ZOOM)
-    columns = len(layers) // len(session.pairs) if several else 0
-    return Scene(session.token, session.picture_token, width, height, tuple(layers), start, columns)
+    return Scene(
+        session.token,
+        session.picture_token,
+        width,
+        height,
+        tuple(layers),
+        session.view or View(width / 2, height / 2, START_ZOOM),
+        columns=len(layers) // len(session.pairs) if several else 0,
+        link="" if several or not session.name else f"image={session.name}&scale={session.pairs[0].scale}",
+    )
 
 
 def _maps(session: Session, plus: bool) -> Iterator[Layer]:

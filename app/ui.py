@@ -64,7 +64,7 @@ def build() -> gr.Blocks:
         )
         with gr.Tabs():
             with gr.Tab("Compare"):
-                compared = compare_tab(engine, scales)
+                compared = compare_tab(demo, engine, scales)
             scales_tab(engine, scales, compared)
             upscale_tab(engine, scales)
             benchmarks_tab()

@@ -16,6 +16,7 @@ from drn.image import Array
 from drn.inference import Region
 
 STATIC = Path(__file__).parent / "static"
+LAYOUTS = ("side", "divider", "single")
 
 
 def read_static(*names: str) -> str:
@@ -47,6 +48,16 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class View:
+    """Where to look: the centre in HR pixels, screen pixels per HR pixel (0 fits all of it), and a layout."""
+
+    x: float
+    y: float
+    zoom: float
+    layout: str = "side"
+
+
+@dataclass(frozen=True)
 class Scene:
     """What the viewer shows.
 
@@ -56,9 +67,10 @@ class Scene:
         width: Of the ground truth, in pixels.
         height: Of the ground truth, in pixels.
         layers: The images, in the order of the number keys.
-        start: Centre (x, y) in HR pixels and zoom to begin with.
+        start: Where to look first.
         columns: Panels in a row where there is room; 0 is as many as fit.
         hint: A sentence shown below the panels.
+        link: The query that opens these images again; empty if there is none.
     """
 
     token: str
@@ -66,9 +78,10 @@ class Scene:
     width: int
     height: int
     layers: tuple[Layer, ...]
-    start: tuple[float, float, int]
+    start: View
     columns: int = 0
     hint: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,15 +111,16 @@ def viewer(scene: Scene | None, elem_id: str) -> gr.HTML:
 
 def scene_value(scene: Scene) -> dict[str, Any]:
     """The scene as the client side takes it; the images become PNG files in gradio's cache."""
-    x, y, zoom = scene.start
     return {
         "token": scene.token,
         "picture": scene.picture,
         "width": scene.width,
         "height": scene.height,
-        "start": {"x": x, "y": y, "zoom": zoom},
+        "start": {"x": scene.start.x, "y": scene.start.y, "zoom": scene.start.zoom or "fit"},
+        "layout": scene.start.layout,
         "columns": scene.columns,
         "hint": scene.hint,
+        "link": scene.link,
         "images": [_image(layer) for layer in scene.layers],
     }
 

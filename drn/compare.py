@@ -78,6 +78,14 @@ def whole_of(pair: Pair) -> Region:
     return Region(0, 0, pair.hr.shape[1], pair.hr.shape[0])
 
 
+def clip(region: Region, pair: Pair) -> Region:
+    """The part of a region, in HR pixels, that lies inside the image; at least one pixel."""
+    height, width = pair.hr.shape[:2]
+    left, top = min(max(region.x, 0), width - 1), min(max(region.y, 0), height - 1)
+    right, bottom = min(region.x + region.width, width), min(region.y + region.height, height)
+    return Region(left, top, max(right - left, 1), max(bottom - top, 1))
+
+
 def run(pair: Pair, upscaler: Upscaler, method: str) -> Result:
     """Enlarge the LR image by ``bicubic``, ``DRN`` or ``DRN+`` and score the result."""
     start = time.perf_counter()

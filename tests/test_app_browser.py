@@ -22,6 +22,7 @@ from drn.metrics import psnr, ssim
 from drn.resize import downscale, upscale
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 
 
 @pytest.fixture(scope="module")
@@ -391,6 +392,68 @@ def test_upscaling_can_be_cancelled(page: Page, photo: Array, tmp_path: Path) ->
     page.locator("#upscale-plus").get_by_label("DRN+").uncheck()
     page.locator("#upscale-start").click()
     expect(page.get_by_test_id("status")).to_have_text("336×240 pixels.", timeout=60_000)
+
+
+def test_a_link_restores_image_scale_place_and_layout(browser: Browser, url: str) -> None:
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    page = context.new_page()
+    page.goto(url)
+    whole = numbers(page, "drn", "whole")
+    page.locator("#examples").get_by_role("button").nth(3).click()
+    expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{whole[0]:.2f} dB")
+    page.locator("#scale").get_by_label("x2").check()
+    page.locator("#viewer").get_by_role("button", name="Divider").click()
+    page.locator("#viewer").get_by_role("button", name="200").click()
+    drag(page, "drn", 90, 30)
+    expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')).to_have_text(re.compile("dB"))
+    shown, place = numbers(page, "drn", "region"), in_view(page)
+    page.locator("#viewer").get_by_role("button", name="Copy link").click()
+    expect(page.locator("#viewer").get_by_role("button", name="Copied")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    other = context.new_page()
+    other.goto(link)
+    expect(other.get_by_test_id("divider")).to_be_visible()
+    expect(other.locator("#scale").get_by_label("x2")).to_be_checked()
+    expect(other.locator("#viewer").get_by_test_id("zoom")).to_have_text("200 %")
+    assert numbers(other, "drn", "region") == shown
+    assert in_view(other) == place
+    context.close()
+
+
+def test_a_broken_link_shows_the_usual_page(browser: Browser, url: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{url}?image=../../etc/passwd&scale=9&x=NaN&y=1e999&zoom=-3&layout=<b>")
+    numbers(page, "drn", "region")
+    expect(page.locator("#viewer [data-panel]")).to_have_count(4)
+    page.close()
+
+
+def test_the_figure_of_the_region_in_view(page: Page, truth: Array) -> None:
+    numbers(page, "drn", "region")
+    drag(page, "drn", 60, 20)
+    numbers(page, "drn", "region")
+    region = in_view(page)
+    with page.expect_download() as download:
+        page.locator("#figure").click()
+    assert download.value.suggested_filename == "palace_x4_figure.png"
+    with Image.open(download.value.path()) as image:
+        drawn = np.asarray(image)
+    zoom = 240 // max(region.width, region.height)
+    rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
+    expected = truth[rows, columns].repeat(zoom, 0).repeat(zoom, 1)
+    height, width = expected.shape[:2]
+    left = drawn.shape[1] - 16 - width
+    assert any(
+        np.array_equal(drawn[top : top + height, left : left + width], expected) for top in range(len(drawn) - height)
+    )
+
+
+def test_benchmarks(page: Page) -> None:
+    page.get_by_role("tab", name="Benchmarks").click()
+    expect(page.locator("#peers svg")).to_have_count(3)
+    expect(page.locator("#peers")).to_contain_text("Hui et al., ACM MM 2019")
 
 
 @pytest.mark.parametrize("width", [390, 800, 1280, 2560])

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
-from app.session import Engine, Session, compute, examples, new_token, numbers, open_session, scene
+from app.session import Engine, Session, compute, examples, new_token, numbers, open_link, open_session, scene
 from app.viewer import scene_value, viewer
-from drn.compare import make_pair
+from drn.compare import clip, make_pair, whole_of
 from drn.errors import InputError
+from drn.figure import figure
+from drn.image import replace_file
 from drn.inference import Region
 
 PROTOCOL = (
@@ -38,16 +41,27 @@ def show(session: Session, engine: Engine, plus: bool) -> Shown:
         yield computed, scene_value(scene(computed, plus))
 
 
-def measure(event: gr.EventData, session: Session | None) -> Any:
-    """Answer a viewer's ``viewport`` event with the numbers of the region in view."""
+def measure(event: gr.EventData, session: Session | None) -> tuple[Any, Any]:
+    """Answer a viewer's ``viewport`` event with the numbers of the region in view, and the region."""
     seen = event._data or {}
     if session is None or seen.get("token") != session.token:
-        return gr.skip()
+        return gr.skip(), gr.skip()
     region = Region(*(int(seen[name]) for name in ("x", "y", "width", "height")))
-    return gr.HTML(numbers=numbers(session, region))
+    return gr.HTML(numbers=numbers(session, region)), region
 
 
-def compare_tab(engine: Engine, scales: list[int]) -> gr.State:
+def draw_figure(session: Session, region: Region | None) -> str:
+    """Store the figure of the region in view; returns the file's path."""
+    pair = session.pairs[0]
+    results = {method: result for (_, method), result in session.results.items()}
+    drawn = figure(pair, results, clip(region or whole_of(pair), pair))
+    target = Path(get_upload_folder()) / new_token() / f"{session.name or 'image'}_x{pair.scale}_figure.png"
+    target.parent.mkdir(parents=True)
+    replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
+    return str(target)
+
+
+def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int]) -> gr.State:
     """Lay out the tab; its first comparison is computed here, so that it is in the page as it loads.
 
     Returns:
@@ -76,6 +90,10 @@ def compare_tab(engine: Engine, scales: list[int]) -> gr.State:
         plus_box = gr.Checkbox(label="DRN+ too: 8 passes, averaged", elem_id="plus", min_width=200)
         upload = gr.UploadButton("Upload your own", file_types=["image"], size="sm", elem_id="upload", min_width=200)
     panels = viewer(scene(session, plus=False), "viewer")
+    with gr.Row():
+        draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
+        drawn = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
+    in_view = gr.State(None)
     gr.Markdown(PROTOCOL, elem_classes="note")
 
     controls, outputs = [scale_radio, plus_box], [state, panels]
@@ -92,9 +110,20 @@ def compare_tab(engine: Engine, scales: list[int]) -> gr.State:
             gr.Info(escape(note))
         yield from show(session, engine, plus)
 
+    def restore(request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        session = open_link(dict(request.query_params), scales)
+        if session is None:
+            yield (gr.skip(),) * 4  # a generator that yields nothing would empty its outputs
+            return
+        chosen = [path.stem for path in examples()].index(session.name)
+        controls = gr.Radio(value=str(session.pairs[0].scale)), gr.Gallery(selected_index=chosen)
+        for state, shown in show(session, engine, plus=False):
+            yield state, shown, *controls
+
     def change_scale(session: Session, scale: str, plus: bool) -> Shown:
         pair = make_pair(session.picture, int(scale))
-        yield from show(Session(session.picture, session.picture_token, (pair,)), engine, plus)
+        changed = Session(session.picture, session.picture_token, (pair,), name=session.name)
+        yield from show(changed, engine, plus)
 
     def change_plus(session: Session, scale: str, plus: bool) -> Shown:
         yield from show(replace(session, token=new_token()), engine, plus)
@@ -103,5 +132,9 @@ def compare_tab(engine: Engine, scales: list[int]) -> gr.State:
     upload.upload(open_upload, [upload, *controls], outputs, **HEAVY)
     scale_radio.input(change_scale, [state, *controls], outputs, **HEAVY)
     plus_box.input(change_plus, [state, *controls], outputs, **HEAVY)
-    panels.viewport(measure, [state], [panels], concurrency_limit=2, **QUIET)
+    panels.viewport(measure, [state], [panels, in_view], concurrency_limit=2, **QUIET)
+    draw.click(draw_figure, [state, in_view], drawn, **QUIET).then(
+        None, js="() => document.querySelector('#figure-file')?.click()", api_visibility="private"
+    )
+    page.load(restore, None, [*outputs, scale_radio, gallery], **HEAVY)
     return state

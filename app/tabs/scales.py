@@ -28,8 +28,9 @@ def scales_tab(engine: Engine, scales: list[int], compared: gr.State) -> None:
         panels = viewer(None, "scales-viewer")
         plot = gr.HTML("", elem_id="scales-chart", apply_default_css=False)
 
-    def open_scales(session: Session, shown: Session | None) -> Iterator[tuple[Session, Any, Any]]:
+    def open_scales(session: Session, shown: Session | None) -> Iterator[tuple[Any, ...]]:
         if shown is not None and shown.picture_token == session.picture_token:
+            yield (gr.skip(),) * 3
             return
         # One size for all scales, so that a region is the same region in every row.
         picture = replace(session.picture, rgb=mod_crop(session.picture.rgb, math.lcm(*scales)))
@@ -40,7 +41,7 @@ def scales_tab(engine: Engine, scales: list[int], compared: gr.State) -> None:
             yield computed, scene_value(scene(computed, plus=False)), psnr_chart(computed)
 
     tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
-    panels.viewport(measure, [state], [panels], concurrency_limit=2, **QUIET)
+    panels.viewport(measure, [state], [panels, gr.State(None)], concurrency_limit=2, **QUIET)
 
 
 def psnr_chart(session: Session) -> str:

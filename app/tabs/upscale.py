@@ -13,7 +13,7 @@ from gradio.utils import get_upload_folder
 from app.jobs import in_steps
 from app.session import MAX_UPLOAD_BYTES, METHODS, START_ZOOM, Engine, new_token
 from app.tabs.compare import HEAVY
-from app.viewer import Layer, Scene, scene_value, viewer
+from app.viewer import Layer, Scene, View, scene_value, viewer
 from drn.errors import InputError
 from drn.image import Array, Picture, read_image, write_png
 from drn.resize import upscale
@@ -95,7 +95,7 @@ def scene(lr: Array, sr: Array, scale: int, name: str) -> Scene:
         Layer("sr", name, METHODS[name], sr),
     )
     token = new_token()
-    return Scene(token, token, width, height, layers, (width / 2, height / 2, START_ZOOM), hint=NO_TRUTH)
+    return Scene(token, token, width, height, layers, View(width / 2, height / 2, START_ZOOM), hint=NO_TRUTH)
 
 
 def status_html(text: str, share: float | None = None) -> str:

@@ -117,12 +117,31 @@ function fullscreen() {
   else root.requestFullscreen?.();
 }
 
+/** A link that opens this picture, scale, place and layout again. */
+function link() {
+  const zoom = view.zoom === "fit" ? 0 : view.zoom;
+  const place = new URLSearchParams({ x: view.x.toFixed(1), y: view.y.toFixed(1), zoom: String(zoom), layout: mode });
+  return `${location.origin}${location.pathname}?${scene.link}&${place}`;
+}
+
+async function copyLink(button) {
+  try {
+    await navigator.clipboard.writeText(link());
+    button.textContent = "Copied";
+  } catch {
+    history.replaceState(null, "", link());
+    button.textContent = "Link is in the address bar";
+  }
+  setTimeout(() => (button.textContent = "Copy link"), 2500);
+}
+
 $(".bar").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button || !scene) return;
   if (button.dataset.mode) setMode(button.dataset.mode);
   else if (button.dataset.zoom) centred((x, y) => zoomTo(button.dataset.zoom === "fit" ? "fit" : Number(button.dataset.zoom), x, y));
   else if (button.dataset.do === "fullscreen") fullscreen();
+  else if (button.dataset.do === "link") copyLink(button);
 });
 $(".left-choice select").addEventListener("change", (event) => {
   left = event.target.value;
@@ -150,7 +169,11 @@ async function show(value) {
     if (image.shown && !known.has(image.key)) shown.add(image.key);
     known.add(image.key);
   }
-  if (!same) view = { ...(places[scene.picture] ?? scene.start) };
+  if (!same) {
+    view = { ...(places[scene.picture] ?? scene.start) };
+    if (scene.layout !== "side") mode = scene.layout;
+  }
+  $('[data-do="link"]').hidden = !scene.link;
   build();
 }
 watch("value", () => show(props.value));

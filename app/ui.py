@@ -28,7 +28,7 @@ THEME = gr.themes.Base(
 @functools.cache
 def engine(scale: int) -> Upscaler:
     """The network for ``scale``, loaded once."""
-    return Upscaler(weights.load_model(scale))
+    return Upscaler(weights.load_model(weights.BUNDLED, scale=scale))
 
 
 def weights_line() -> str:

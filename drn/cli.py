@@ -1,4 +1,4 @@
-"""The command line: ``python -m drn upscale | evaluate | train | info``.
+"""The command line: ``python -m drn upscale | evaluate | train | publish | info``.
 
 Exit codes: 0 done, 1 bad input (one sentence on stderr), 2 wrong usage.
 """
@@ -21,6 +21,7 @@ from drn.evaluate import Row, evaluate, format_table
 from drn.image import read_image, write_png
 from drn.inference import Upscaler, choose_device, choose_dtype
 from drn.model import SCALES, count_parameters, drn
+from drn.weights import Weights
 
 app = typer.Typer(
     name="drn",
@@ -31,8 +32,13 @@ app = typer.Typer(
 )
 
 WeightsOption = Annotated[
-    Path | None,
-    typer.Option("--weights", help="A weights file, or a folder with one for each scale. [default: bundled]"),
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="PLACE",
+        help="A weights file, a folder with one for each scale, or a Hub repo: owner/name[@revision]. "
+        "[default: the repo that DRN_HUB_REPO names, else bundled]",
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 DtypeOption = Annotated[str, typer.Option(help="auto, fp32, bf16, fp16. auto is half precision where it is faster.")]
@@ -76,7 +82,7 @@ def upscale(
     targets = {image: output / f"{image.stem}_DRN_x{scale}.png" for image in images}
     if len(set(targets.values())) < len(targets):
         raise InputError("Two of the images have the same name: upscale them into different folders.")
-    upscaler = Upscaler(weights.load_model(scale, weights_at), device, dtype, tile)
+    upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
     output.mkdir(parents=True, exist_ok=True)
     failed = 0
     for image, target in targets.items():
@@ -116,9 +122,8 @@ def evaluate_command(
     digests = {}
     scales = scale or list(SCALES)
     with tqdm(total=len(scales) * len(data) * (2 + self_ensemble), unit="row", leave=False, disable=None) as bar:
-        for factor in scales:
-            loaded = weights.load(weights.find(factor, weights_at), factor)
-            digests[f"x{factor}"] = loaded.sha256
+        for loaded in _load(weights_at, scales):
+            digests[f"x{loaded.model.scale}"] = loaded.sha256
             upscaler = Upscaler(loaded.model, device, dtype, tile)
             for folder in data:
                 rows += evaluate(folder, upscaler, self_ensemble, lambda row: bar.update())
@@ -203,19 +208,18 @@ def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype:
     """Show the weights in use, the network's size, and the device and dtype that would be chosen."""
     chosen = choose_device(device)
     typer.echo(f"device {chosen}, {str(choose_dtype(dtype, chosen)).removeprefix('torch.')}")
-    if weights_at is not None and weights_at.is_file():
-        paths = [weights_at]
-    else:
-        paths = [weights.find(scale, weights_at) for scale in weights.available_scales(weights_at) or SCALES[:1]]
-    for path in paths:
-        loaded = weights.load(path)
+    for loaded in _load(weights_at):
         config = loaded.model.config
         notes = ", ".join(f"{key} {value}" for key, value in loaded.notes.items())
         typer.echo(
-            f"x{config.scale}: {path.name} ({loaded.source}), sha256 {loaded.sha256[:12]}, "
+            f"x{config.scale}: {loaded.path.name} ({loaded.source}), sha256 {loaded.sha256[:12]}, "
             f"{count_parameters(loaded.model):,} parameters\n"
             f"    {json.dumps(config.to_dict())}\n    {notes}"
         )
+
+
+def _load(weights_at: str | None, scales: list[int] | None = None) -> list[Weights]:
+    return weights.load_scales(weights_at, scales, lambda sentence: typer.echo(f"note: {sentence}", err=True))
 
 
 def _given(**options: Any) -> dict[str, Any]:

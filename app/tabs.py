@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from app.compare import METHODS, Pair, Whole, compare_region, make_pair, measure_whole, region_around
+from app.engines import Engine
 from app.viewer import overview, panels_html
 from drn.errors import InputError
 from drn.image import Picture, read_image
@@ -27,8 +28,6 @@ PROTOCOL = (
     "PSNR and SSIM on the Y channel of BT.601 YCbCr, 8-bit, `crop_border` = scale; LR by antialiased bicubic "
     "(MATLAB convention). Region: the pixels shown. Image: all of it. Time: this server, this request."
 )
-
-Engine = Callable[[int], Upscaler]
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,12 @@ def render_whole(session: Session, upscaler: Upscaler, plus: bool) -> Iterator[t
         yield session, gr.skip(), panels_html(panels, whole)
 
 
-def compare_tab(engine: Engine, scales: list[int]) -> None:
-    """The Compare tab; its first result is computed here, so that it is in the page as it loads."""
+def compare_tab(engine: Engine, scales: list[int], in_use: gr.State) -> None:
+    """The Compare tab; its first result is computed here, so that it is in the page as it loads.
+
+    Args:
+        in_use: Tells which weights are in use; when it changes the comparison is computed anew.
+    """
     scale, size = max(scales), 72
     *_, (session, _, _) = render_whole(open_session(examples()[0], scale, size), engine(scale), False)
     session, picture, html = render(session, engine(scale), False)
@@ -184,3 +187,4 @@ def compare_tab(engine: Engine, scales: list[int]) -> None:
     plus_box.input(change_plus, [state, *controls], outputs, **heavy)
     size_slider.change(change_size, [state, *controls], outputs, **heavy)
     overview_image.select(move, [state, *controls], outputs, **heavy)
+    in_use.change(change_scale, [state, *controls], outputs, **heavy)

@@ -106,7 +106,7 @@ def fetch(repo: HubRepo, names: Sequence[str]) -> Path:
         InputError: If the Hub said no, or a file is missing, too large, or cannot be stored.
     """
     seconds = deadline()
-    if (repo.is_pinned or is_offline_mode()) and (folder := _cached(repo, names)):
+    if (repo.is_pinned or is_offline_mode()) and (folder := cached(repo, names)):
         return folder
     if is_offline_mode():
         raise InputError(f"{repo} is not in the Hub's cache and HF_HUB_OFFLINE is set: unset it to fetch.")
@@ -128,12 +128,13 @@ def fetch(repo: HubRepo, names: Sequence[str]) -> Path:
             failure: InputError = HubUnreachable(late)
         else:
             failure = explain(repo.name, error)
-        if isinstance(failure, HubUnreachable) and (folder := _cached(repo, names)):
+        if isinstance(failure, HubUnreachable) and (folder := cached(repo, names)):
             return folder
         raise failure from error
 
 
-def _cached(repo: HubRepo, names: Sequence[str]) -> Path | None:
+def cached(repo: HubRepo, names: Sequence[str]) -> Path | None:
+    """The cache's folder with ``names``, None if one is not there. Nothing is requested."""
     first = try_to_load_from_cache(repo.name, names[0], revision=repo.revision)
     if not isinstance(first, str):
         return None

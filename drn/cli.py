@@ -6,12 +6,14 @@ Exit codes: 0 done, 1 bad input (one sentence on stderr), 2 wrong usage.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from huggingface_hub.utils.tqdm import disable_progress_bars
 from tqdm import tqdm
 from typer.core import TyperCommand
 
@@ -218,6 +220,22 @@ def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype:
         )
 
 
+@app.command("publish")
+def publish_command(
+    model: Annotated[str, typer.Option(help="Model repo to make or update: owner/name.")],
+    space: Annotated[str | None, typer.Option(help="Space to make or update: owner/name.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="New repos are private.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List every file and its size; upload nothing.")] = False,
+) -> None:
+    """Upload the bundled weights to the Hub and, with --space, the app that uses them."""
+    from drn.publish import listing, publish
+
+    if dry_run:
+        typer.echo("\n".join(listing(model, space)))
+    else:
+        publish(model, space, private, typer.echo)
+
+
 def _load(weights_at: str | None, scales: list[int] | None = None) -> list[Weights]:
     return weights.load_scales(weights_at, scales, lambda sentence: typer.echo(f"note: {sentence}", err=True))
 
@@ -228,6 +246,9 @@ def _given(**options: Any) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line; bad input ends with one sentence and exit code 1."""
+    # The client's own warnings and bars would stand beside our one sentence.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    disable_progress_bars()
     try:
         app()
     except (InputError, OSError) as error:

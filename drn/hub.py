@@ -19,7 +19,6 @@ from huggingface_hub.constants import is_offline_mode
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
-    LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -204,6 +203,6 @@ def explain(repo: str, error: BaseException) -> InputError:
 
 def _status(error: BaseException) -> int:
     """The HTTP status behind an error of the client, 0 if there is none."""
-    if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
-        return _status(error.__cause__)
-    return int(error.response.status_code) if isinstance(error, HfHubHTTPError) else 0
+    if isinstance(error, HfHubHTTPError):
+        return int(error.response.status_code)
+    return _status(error.__cause__) if error.__cause__ is not None else 0

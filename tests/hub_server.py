@@ -152,8 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
         raise _Answered
 
-    def _json(self, value: Any) -> None:
-        self._send(200, json.dumps(value).encode(), Content_Type="application/json")
+    def _json(self, value: Any, status: int = 200) -> None:
+        self._send(status, json.dumps(value).encode(), Content_Type="application/json")
 
     def _refuse(self, status: int, code: str) -> None:
         self._send(status, b"", **({"X_Error_Code": code} if code else {}))
@@ -220,11 +220,12 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._has_token:
             self._refuse(401, "")
         kind, name = f"{asked.get('type') or 'model'}s", f"{asked['organization']}/{asked['name']}"
+        made = {"url": f"{self.hub.url}/{'' if kind == 'models' else 'spaces/'}{name}", "id": name}
         if (kind, name) in self.hub.repos:
-            self._refuse(409, "")
+            self._json(made, status=409)
         repo = self.hub.add(name, {".gitattributes": b"*.safetensors filter=lfs\n"}, kind)
         repo.private = asked.get("visibility") == "private" or bool(asked.get("private"))
-        self._json({"url": f"{self.hub.url}/{'' if kind == 'models' else 'spaces/'}{name}", "id": name})
+        self._json(made)
 
     def _variables(self, kind: str, name: str) -> None:
         repo = self._repo(kind, name)

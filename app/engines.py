@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from app.zerogpu import IS_ZERO_GPU, ZeroGpuUpscaler
@@ -27,11 +27,13 @@ class _Loaded:
         upscalers: By scale.
         key: Tells this set from another.
         line: Source, digests and arithmetic, for the header.
+        note: What became of the Hub's weights, for the header; empty if they are these or were not asked for.
     """
 
     upscalers: dict[int, Upscaler]
     key: str
     line: str
+    note: str = ""
 
 
 def _place(parts: list[Weights]) -> _Loaded:
@@ -55,7 +57,6 @@ class Engines:
 
     def __init__(self) -> None:
         self._loaded = _place(weights.load_scales(weights.BUNDLED))
-        self._note = ""
         self._settled = threading.Event()
         self._ask()
 
@@ -74,8 +75,9 @@ class Engines:
     @property
     def header(self) -> str:
         """HTML that says which weights are in use, and why if others were asked for."""
-        note = f'<span class="note" data-testid="hub">{escape(self._note)}</span>' if self._note else ""
-        return f'<span class="weights" data-testid="weights">{escape(self._loaded.line)}</span>{note}'
+        loaded = self._loaded
+        note = f'<span class="note" data-testid="hub">{escape(loaded.note)}</span>' if loaded.note else ""
+        return f'<span class="weights" data-testid="weights">{escape(loaded.line)}</span>{note}'
 
     async def settled(self) -> None:
         """Wait until the Hub has delivered or failed; it holds no thread, however many visitors wait."""
@@ -89,9 +91,9 @@ class Engines:
         try:
             repo = HubRepo.parse(hub.requested())
         except InputError as error:
-            self._fail(error)
+            self._keep_bundled(error)
             return
-        self._note = f"fetching {repo}"
+        self._loaded = replace(self._loaded, note=f"fetching {repo}")
         # Nothing to wait for if it is cached; and ZeroGPU takes only what is placed before the page is served.
         is_cached = repo.is_pinned and hub.cached(repo, [weights.filename(scale) for scale in self.scales])
         if is_cached or IS_ZERO_GPU:
@@ -102,11 +104,10 @@ class Engines:
     def _fetch(self, repo: HubRepo) -> None:
         try:
             self._loaded = _place(weights.load_hub(repo, self.scales))
-            self._note = ""
             self._settled.set()
         except InputError as error:
-            self._fail(error)
+            self._keep_bundled(error)
 
-    def _fail(self, error: InputError) -> None:
-        self._note = f"Using the bundled weights: {error}"
+    def _keep_bundled(self, error: InputError) -> None:
+        self._loaded = replace(self._loaded, note=f"Using the bundled weights: {error}")
         self._settled.set()

@@ -165,23 +165,28 @@ def publish(model: str, space: str | None, private: bool, say: Callable[[str], o
     Raises:
         InputError: If a name, a file, the token or the Hub fails.
     """
-    names = [HubRepo.parse(name) for name in (model, space) if name]
+    model, space = _target(model), _target(space) if space else None
     if get_token() is None:
         raise InputError("Publishing needs a token that may write: set HF_TOKEN, or run `hf auth login`.")
     api = HfApi()
-    step = names[0].name
+    step = model
     try:
-        commit = _upload(api, names[0].name, "model", model_content(), private, say)
+        commit = _upload(api, model, "model", model_content(), private, say)
         if space:
-            step = names[1].name
-            pinned = HubRepo(names[0].name, commit)
-            _upload(api, step, "space", space_content(pinned), private, say)
-            _set_variable(api, step, f"{pinned.name}@{commit}", say)
+            step = space
+            _upload(api, space, "space", space_content(HubRepo(model, commit)), private, say)
+            _set_variable(api, space, f"{model}@{commit}", say)
     except InputError:
         raise
     except Exception as error:
         cause = hub.explain(step, error)
         raise InputError(f"{step} was not published, and what it held before is still in use: {cause}") from error
+
+
+def _target(text: str) -> str:
+    if "@" in text:
+        raise InputError(f"{text} names a revision: publish to owner/name.")
+    return HubRepo.parse(text).name
 
 
 def _upload(api: HfApi, name: str, kind: str, content: Content, private: bool, say: Callable[[str], object]) -> str:
@@ -213,10 +218,10 @@ def listing(model: str, space: str | None) -> list[str]:
     Raises:
         InputError: If a name or a file cannot be used.
     """
-    contents = {f"model {HubRepo.parse(model).name}": model_content()}
+    contents = {f"model {_target(model)}": model_content()}
     if space:
         # The commit is not known yet; any other is as long.
-        contents[f"space {HubRepo.parse(space).name}"] = space_content(HubRepo(model, "0" * 40))
+        contents[f"space {_target(space)}"] = space_content(HubRepo(model, "0" * 40))
     lines = []
     for repo, content in contents.items():
         lines.append(f"{repo}: {len(content)} files, {sum(map(len, content.values())):,} bytes")

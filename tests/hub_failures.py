@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -39,24 +38,34 @@ CASES = {
     "A pickle under our file's name": "drn/disguised",
     "Hub answers 500": "drn/500",
     "Hub answers 429": "drn/429",
+    "Hub slow to answer": "drn/slow",
+    "Hub stalls in a download": "drn/hangs",
     "Not a repo's name": "https://evil.example/drn",
 }
 """What is wrong, and the ``DRN_HUB_REPO`` that shows it."""
 
-ELSEWHERE = {
-    "Hub slow to answer": "drn/slow",
-    "Hub stalls in a download": "drn/hangs",
-    "Hub down": "drn/good",
-    "Disk full": "drn/good",
-    "Cache folder read-only": "drn/good",
-}
-"""The same, each in a process of its own: these wait, or need another environment."""
+FULL = 2**20
+"""Bytes that a file may have on the full disk of the tests: writing more fails."""
+
+
+def special(closed: str) -> dict[str, tuple[str, dict[str, str], int]]:
+    """More cases: the place, changes to the client's constants, and the largest file that may be written."""
+    return {
+        "Hub down": ("drn/good", {"ENDPOINT": closed}, -1),
+        "Disk full": ("drn/good", {}, FULL),
+        "Cache folder read-only": ("drn/good", {"HF_HUB_CACHE": "/sys/drn"}, -1),  # not even root can write there
+    }
+
 
 _CHILD = """
-import json, os, sys, time
+import json, os, resource, sys, time
 from drn import weights
-for place in sys.argv[1:]:
+from huggingface_hub import constants
+original = dict(vars(constants))
+for place, changes, limit in json.loads(sys.argv[1]):
     os.environ["DRN_HUB_REPO"] = place
+    vars(constants).update(original | changes)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, -1))
     said = []
     start = time.perf_counter()
     source = weights.load_scales(None, [2], said.append)[0].source
@@ -107,37 +116,17 @@ def fill(hub: Hub, folder: Path) -> None:
 
 
 def run_all(folder: Path) -> dict[str, Outcome]:
-    """Ask for every case, in several processes at once; about 20 s."""
+    """Ask for every case, one after the other in one process; about 25 s, most of it waiting."""
     with running() as hub, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         fill(hub, folder)
-        own: dict[str, dict[str, str]] = {
-            "Hub down": {"HF_ENDPOINT": f"http://127.0.0.1:{closed.getsockname()[1]}"},
-            "Disk full": {"HF_HOME": str(folder / "full")},
-            "Cache folder read-only": {"HF_HOME": "/sys/drn"},  # where not even root can make a folder
-        }
-        common = {key: value for key, value in os.environ.items() if key not in ("HF_TOKEN", "HF_HUB_OFFLINE")}
-        common |= hub.env | {"HF_HOME": str(folder / "cache"), "HF_HUB_VERBOSITY": "error"}
-        together = _start(list(CASES.values()), common)
-        alone = {
-            case: _start([place], common | own.get(case, {}), case == "Disk full") for case, place in ELSEWHERE.items()
-        }
-        outcomes = dict(zip(CASES, _finish(together), strict=True))
-        return outcomes | {case: _finish(child)[0] for case, child in alone.items()}
-
-
-def _start(places: list[str], env: dict[str, str], full: bool = False) -> subprocess.Popen[str]:
-    def limit() -> None:
-        if full:  # no file may grow beyond 1 MB: writing more fails as on a full disk
-            resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
-
-    command = [sys.executable, "-c", _CHILD, *places]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, preexec_fn=limit)
-
-
-def _finish(child: subprocess.Popen[str]) -> list[Outcome]:
-    out, _ = child.communicate(timeout=120)
-    return [Outcome(*json.loads(line)) for line in out.splitlines()]
+        cases = {case: (place, dict[str, str](), -1) for case, place in CASES.items()}
+        cases |= special(f"http://127.0.0.1:{closed.getsockname()[1]}")
+        env = {key: value for key, value in os.environ.items() if key not in ("HF_TOKEN", "HF_HUB_OFFLINE")}
+        env |= hub.env | {"HF_HOME": str(folder / "cache"), "HF_HUB_VERBOSITY": "error"}
+        command = [sys.executable, "-c", _CHILD, json.dumps(list(cases.values()))]
+        child = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, timeout=240, check=True)
+    return {case: Outcome(*json.loads(line)) for case, line in zip(cases, child.stdout.splitlines(), strict=True)}
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import spaces
 
 from app.zerogpu import IS_ZERO_GPU, seconds
 from drn.inference import Region
@@ -73,8 +74,6 @@ def test_a_visitors_call_runs_where_the_gpu_is_lent(tmp_path: Path) -> None:
 
 
 def test_elsewhere_nothing_changes() -> None:
-    spaces = pytest.importorskip("spaces")
-
     def work() -> None: ...
 
     assert not IS_ZERO_GPU

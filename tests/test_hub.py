@@ -15,7 +15,7 @@ from drn import weights
 from drn.errors import InputError
 from drn.hub import HubRepo, deadline
 from tests.conftest import small_model
-from tests.hub_failures import CASES, ELSEWHERE, Outcome, run_all
+from tests.hub_failures import Outcome, run_all
 from tests.hub_server import TOKEN, Hub, running
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -49,7 +49,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     return run_all(tmp_path_factory.mktemp("failures"))
 
 
-@pytest.mark.parametrize("case", [*CASES, *ELSEWHERE])
+@pytest.mark.parametrize("case", SENTENCES)
 def test_failures_get_one_sentence_and_the_bundled_weights(outcomes: dict[str, Outcome], case: str) -> None:
     outcome = outcomes[case]
     assert outcome.source == "bundled"

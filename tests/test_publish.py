@@ -154,6 +154,8 @@ def test_what_cannot_start_gets_one_sentence(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr("drn.publish.get_token", lambda: None)
     with pytest.raises(InputError, match="'drn' is not a Hub repo"):
         publish("drn", None, False, print)
+    with pytest.raises(InputError, match="drn/x@v1 names a revision"):
+        publish("drn/x@v1", None, False, print)
     with pytest.raises(InputError, match="Publishing needs a token that may write"):
         publish("drn/x", None, False, print)
     with pytest.raises(InputError, match="The app is not here: publish a Space from a checkout"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -248,6 +249,7 @@ def main() -> None:
     """Run the command line; bad input ends with one sentence and exit code 1."""
     # The client's own warnings and bars would stand beside our one sentence.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="huggingface_hub")
     disable_progress_bars()
     try:
         app()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Generator
@@ -41,7 +42,8 @@ def in_steps(work: Callable[[Progress, Callable[[], bool]], Result]) -> Generato
         finally:
             steps.put(None)
 
-    threading.Thread(target=target).start()
+    # The context tells whose request this is, which a ZeroGPU Space needs to know.
+    threading.Thread(target=contextvars.copy_context().run, args=(target,)).start()
     try:
         step: tuple[int, int] | None = (0, 1)
         while step is not None:

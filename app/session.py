@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from app.engines import Engine
 from app.viewer import LAYOUTS, Layer, Line, Scene, View, numbers_for
 from drn.compare import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
 from drn.errors import InputError
 from drn.image import Picture, read_image
-from drn.inference import Region, Upscaler
+from drn.inference import Region
 
 EXAMPLES = Path(__file__).parent / "examples"
 FIRST_EXAMPLE = "palace"
@@ -23,9 +24,6 @@ MAX_PIXELS = 4_000_000
 MIN_SIDE = 16
 
 METHODS = {"bicubic": "the baseline", "DRN": "one pass", "DRN+": "mean of 8 passes"}
-
-Engine = Callable[[int], Upscaler]
-"""The network for a scale."""
 
 
 def new_token() -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from html import escape
 
 import gradio as gr
 
+from app.engines import Engines
 from app.session import MAX_UPLOAD_BYTES
 from app.tabs.benchmarks import benchmarks_tab
 from app.tabs.compare import compare_tab
 from app.tabs.scales import scales_tab
 from app.tabs.upscale import upscale_tab
 from app.viewer import read_static
-from drn import weights
-from drn.inference import Upscaler
 
 PAPER = "https://arxiv.org/abs/1907.02843"
 
@@ -29,19 +26,11 @@ THEME = gr.themes.Base(
 )
 
 
-@functools.cache
-def engine(scale: int) -> Upscaler:
-    """The network for ``scale``, loaded once."""
-    return Upscaler(weights.load_model(scale))
-
-
-def weights_line() -> str:
-    """Which weights and arithmetic are in use, for the header."""
-    parts = [weights.load(weights.find(scale)) for scale in weights.available_scales()]
-    digests = ", ".join(f"x{part.model.scale} {part.sha256[:7]}" for part in parts)
-    first = engine(parts[0].model.scale)
-    dtype = str(first.dtype).removeprefix("torch.")
-    return f"weights: {parts[0].source} ({digests}) · {first.device.type} {dtype}"
+def header(engines: Engines) -> str:
+    return (
+        '<header id="title"><h1>DRN</h1>'
+        f'<p>Super-resolution beside its ground truth. <a href="{PAPER}">Paper</a></p>{engines.header}</header>'
+    )
 
 
 def build() -> gr.Blocks:
@@ -50,24 +39,30 @@ def build() -> gr.Blocks:
     Raises:
         InputError: If the bundled weights are missing or damaged.
     """
-    scales = weights.available_scales()
-    if not scales:
-        weights.find(2)
+    engines = Engines()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     demo = gr.Blocks(title="DRN super-resolution", analytics_enabled=False, delete_cache=(1800, 3600), fill_width=True)
     with demo:
-        gr.HTML(
-            '<header id="title"><h1>DRN</h1>'
-            f'<p>Super-resolution beside its ground truth. <a href="{PAPER}">Paper</a></p>'
-            f'<span class="weights" data-testid="weights">{escape(weights_line())}</span></header>',
-            elem_id="header",
-        )
+        title = gr.HTML(header(engines), elem_id="header")
+        in_use = gr.State(engines.key)
         with gr.Tabs():
             with gr.Tab("Compare"):
-                compared = compare_tab(demo, engine, scales)
-            scales_tab(engine, scales, compared)
-            upscale_tab(engine, scales)
+                compared = compare_tab(demo, engines, engines.scales, in_use)
+            scales_tab(engines, engines.scales, compared, in_use)
+            upscale_tab(engines, engines.scales)
             benchmarks_tab()
+
+        async def when_settled() -> tuple[str, str]:
+            await engines.settled()
+            return header(engines), engines.key
+
+        demo.load(
+            when_settled,
+            outputs=[title, in_use],
+            concurrency_limit=None,
+            show_progress="hidden",
+            api_visibility="private",
+        )
     demo.queue(max_size=32, default_concurrency_limit=1)
     return demo
 

@@ -1,4 +1,4 @@
-"""The command line: ``python -m drn upscale | evaluate | train | info``.
+"""The command line: ``python -m drn upscale | compare | evaluate | train | publish | info``.
 
 Exit codes: 0 done, 1 bad input (one sentence on stderr), 2 wrong usage.
 """
@@ -6,21 +6,27 @@ Exit codes: 0 done, 1 bad input (one sentence on stderr), 2 wrong usage.
 from __future__ import annotations
 
 import json
+import logging
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from huggingface_hub.utils.tqdm import disable_progress_bars
 from tqdm import tqdm
 from typer.core import TyperCommand
 
 from drn import weights
+from drn.compare import format_psnr, format_ssim, make_pair, run, score, whole_of
 from drn.errors import InputError
 from drn.evaluate import Row, evaluate, format_table, report
-from drn.image import read_image, write_png
-from drn.inference import Upscaler, choose_device, choose_dtype
+from drn.figure import figure
+from drn.image import read_image, replace_file, write_png
+from drn.inference import Region, Upscaler, choose_device, choose_dtype
 from drn.model import SCALES, count_parameters, drn
+from drn.weights import Weights
 
 app = typer.Typer(
     name="drn",
@@ -31,8 +37,13 @@ app = typer.Typer(
 )
 
 WeightsOption = Annotated[
-    Path | None,
-    typer.Option("--weights", help="A weights file, or a folder with one for each scale. [default: bundled]"),
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="PLACE",
+        help="A weights file, a folder with one for each scale, or a Hub repo: owner/name[@revision]. "
+        "[default: the repo that DRN_HUB_REPO names, else bundled]",
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 DtypeOption = Annotated[str, typer.Option(help="auto, fp32, bf16, fp16. auto is half precision where it is faster.")]
@@ -76,7 +87,7 @@ def upscale(
     targets = {image: output / f"{image.stem}_DRN_x{scale}.png" for image in images}
     if len(set(targets.values())) < len(targets):
         raise InputError("Two of the images have the same name: upscale them into different folders.")
-    upscaler = Upscaler(weights.load_model(scale, weights_at), device, dtype, tile)
+    upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
     output.mkdir(parents=True, exist_ok=True)
     failed = 0
     for image, target in targets.items():
@@ -100,6 +111,34 @@ def upscale(
         raise InputError(f"{failed} of {len(targets)} images could not be upscaled.")
 
 
+@app.command()
+def compare(
+    image: Annotated[Path, typer.Argument(help="The ground truth.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The figure to write, a PNG.")],
+    crop: Annotated[str, typer.Option(metavar="X,Y,W,H", help="The region to show, in pixels of the image.")],
+    scale: Annotated[int, typer.Option(help="Upscaling factor: 2, 3 or 4.")] = 4,
+    self_ensemble: EnsembleOption = False,
+    weights_at: WeightsOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    tile: TileOption = 0,
+) -> None:
+    """Shrink an image, enlarge it again by each method, and draw a paper-style figure of one region."""
+    pair = make_pair(read_image(image), scale)
+    region = _parse_crop(crop, whole_of(pair))
+    upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
+    methods = ["bicubic", "DRN", *(["DRN+"] if self_ensemble else [])]
+    results = {method: run(pair, upscaler, method) for method in methods}
+    drawn = figure(pair, results, region)
+    replace_file(output, lambda temporary: drawn.save(temporary, format="PNG"))
+    for method, result in results.items():
+        inside = score(pair, result.sr, region)
+        typer.echo(
+            f"{method:<8} region {format_psnr(inside)} / {format_ssim(inside)}, "
+            f"image {format_psnr(result.whole)} / {format_ssim(result.whole)}"
+        )
+
+
 @app.command("evaluate", cls=ListOptions)
 def evaluate_command(
     data: Annotated[list[Path], typer.Option(help="Folders of HR images, one test set each.")],
@@ -116,8 +155,7 @@ def evaluate_command(
     used = []
     scales = scale or list(SCALES)
     with tqdm(total=len(scales) * len(data) * (2 + self_ensemble), unit="row", leave=False, disable=None) as bar:
-        for factor in scales:
-            loaded = weights.load(weights.find(factor, weights_at), factor)
+        for loaded in _load(weights_at, scales):
             used.append(loaded)
             upscaler = Upscaler(loaded.model, device, dtype, tile)
             for folder in data:
@@ -203,19 +241,45 @@ def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype:
     """Show the weights in use, the network's size, and the device and dtype that would be chosen."""
     chosen = choose_device(device)
     typer.echo(f"device {chosen}, {str(choose_dtype(dtype, chosen)).removeprefix('torch.')}")
-    if weights_at is not None and weights_at.is_file():
-        paths = [weights_at]
-    else:
-        paths = [weights.find(scale, weights_at) for scale in weights.available_scales(weights_at) or SCALES[:1]]
-    for path in paths:
-        loaded = weights.load(path)
+    for loaded in _load(weights_at):
         config = loaded.model.config
         notes = ", ".join(f"{key} {value}" for key, value in loaded.notes.items())
         typer.echo(
-            f"x{config.scale}: {path.name} ({loaded.source}), sha256 {loaded.sha256[:12]}, "
+            f"x{config.scale}: {loaded.path.name} ({loaded.source}), sha256 {loaded.sha256[:12]}, "
             f"{count_parameters(loaded.model):,} parameters\n"
             f"    {json.dumps(config.to_dict())}\n    {notes}"
         )
+
+
+@app.command("publish")
+def publish_command(
+    model: Annotated[str, typer.Option(help="Model repo to make or update: owner/name.")],
+    space: Annotated[str | None, typer.Option(help="Space to make or update: owner/name.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="New repos are private.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List every file and its size; upload nothing.")] = False,
+) -> None:
+    """Upload the bundled weights to the Hub and, with --space, the app that uses them."""
+    from drn.publish import listing, publish
+
+    if dry_run:
+        typer.echo("\n".join(listing(model, space)))
+    else:
+        publish(model, space, private, typer.echo)
+
+
+def _load(weights_at: str | None, scales: list[int] | None = None) -> list[Weights]:
+    return weights.load_scales(weights_at, scales, lambda sentence: typer.echo(f"note: {sentence}", err=True))
+
+
+def _parse_crop(text: str, whole: Region) -> Region:
+    try:
+        x, y, width, height = map(int, text.split(","))
+    except ValueError as error:
+        raise InputError(f"The crop {text!r} is not X,Y,W,H: give four whole numbers.") from error
+    inside = 0 <= x < x + width <= whole.width and 0 <= y < y + height <= whole.height
+    if not inside:
+        raise InputError(f"The crop {text} does not lie inside the {whole.width}x{whole.height} image.")
+    return Region(x, y, width, height)
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -224,6 +288,10 @@ def _given(**options: Any) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line; bad input ends with one sentence and exit code 1."""
+    # The client's own warnings and bars would stand beside our one sentence.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="huggingface_hub")
+    disable_progress_bars()
     try:
         app()
     except (InputError, OSError) as error:

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from drn import hub
 from drn.errors import InputError
+from drn.hub import HubRepo
 from drn.image import replace_file
-from drn.model import DRN, DRNConfig
+from drn.model import DRN, SCALES, DRNConfig
 
 BUNDLED = Path(__file__).resolve().parent.parent / "weights"
 MAX_PARAMETERS = 50_000_000
+PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""First bytes of what ``torch.save`` and ``pickle.dump`` write."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Weights:
     Attributes:
         model: The network, float32, in eval mode.
         path: The file.
-        source: ``bundled``, or the file name that was asked for.
+        source: ``bundled``, ``hub owner/name@commit``, or the file name that was asked for.
         sha256: Hex digest of the file.
         notes: The free text fields that training stored beside the config.
     """
@@ -72,11 +78,14 @@ def load(path: Path, scale: int | None = None) -> Weights:
         scale: The scale that the file must be for; None takes any.
 
     Raises:
-        InputError: If the file is missing, not safetensors, truncated, not DRN's, for another
-            scale, too large, or does not fit its own config.
+        InputError: If the file is missing, a pickle, not safetensors, truncated, not DRN's, for
+            another scale, too large, or does not fit its own config.
     """
     if not path.is_file():
         raise InputError(f"There is no weights file {path}.")
+    with path.open("rb") as start:
+        if start.read(4).startswith(PICKLE_STARTS):
+            raise InputError(f"{path.name} is a pickle, which can run code and is never loaded: use safetensors.")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
@@ -139,6 +148,61 @@ def find(scale: int, location: Path | None = None) -> Path:
     return path
 
 
-def load_model(scale: int, location: Path | None = None) -> DRN:
-    """The network for ``scale``, with weights from ``location`` (see ``find``) or the bundled ones."""
-    return load(find(scale, location), scale).model
+def load_scales(
+    location: str | Path | None = None,
+    scales: Sequence[int] | None = None,
+    notify: Callable[[str], object] = warnings.warn,
+) -> list[Weights]:
+    """Load the weights for several scales from one place.
+
+    Args:
+        location: A weights file, a folder, or a Hub repo (``owner/name`` or ``owner/name@revision``).
+            None takes the repo that ``DRN_HUB_REPO`` names, or else the bundled folder.
+        scales: None takes every scale that the place has.
+        notify: Called with one sentence when the repo of ``DRN_HUB_REPO`` cannot be used and the
+            bundled weights are taken instead.
+
+    Raises:
+        InputError: If the place cannot be used, lacks a scale, or holds a file that ``load`` refuses.
+    """
+    if location is None and hub.requested():
+        try:
+            return load_hub(HubRepo.parse(hub.requested()), scales or SCALES)
+        except InputError as error:
+            notify(f"Using the bundled weights: {error}")
+    place = BUNDLED if location is None else Path(location)
+    if isinstance(location, str) and not place.exists():
+        try:
+            repo = HubRepo.parse(location)
+        except InputError as error:
+            raise InputError(f"There is no weights file or folder {location}, and it is no Hub repo.") from error
+        return load_hub(repo, scales or SCALES)
+    if place.is_file() and scales is None:
+        return [load(place)]
+    return [load(find(scale, place), scale) for scale in scales or available_scales(place) or SCALES[:1]]
+
+
+def load_hub(repo: HubRepo, scales: Sequence[int]) -> list[Weights]:
+    """Fetch and load a Hub repo's weights, all from one commit.
+
+    Raises:
+        InputError: If they do not arrive before the deadline, or ``load`` refuses one of them.
+    """
+    folder = hub.fetch(repo, [filename(scale) for scale in scales])
+    source = f"hub {replace(repo, revision=folder.name)}"
+    try:
+        return [replace(load(folder / filename(scale), scale), source=source) for scale in scales]
+    except InputError as error:
+        raise InputError(f"{repo}: {error}") from error
+
+
+def load_model(location: str | Path | None = None, *, scale: int) -> DRN:
+    """The network for ``scale``, ready to run: see ``load_scales`` for ``location``.
+
+    Returns:
+        A module, float32, in eval mode: (B, 3, H, W) in [0, 1] -> (B, 3, H*scale, W*scale).
+
+    Raises:
+        InputError: If the weights cannot be used.
+    """
+    return load_scales(location, [scale])[0].model

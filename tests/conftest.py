@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from drn import weights
 from drn.image import Array
 from drn.model import DRN, DRNConfig
 
@@ -40,3 +43,10 @@ def benchmark_folder(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{name} is not here ({folder}): it may not be shipped with the project")
     return folder
+
+
+def rewritten(path: Path, **changes: object) -> None:
+    """Write weights whose config was changed after the fact, so that it no longer fits them."""
+    weights.save(path, small_model(2))
+    config = small_model(2).config.to_dict() | changes
+    save_file(load_file(path), path, metadata={"config": json.dumps(config)})

@@ -97,7 +97,7 @@ def test_mistakes_get_one_sentence_and_the_right_code(
     assert code == 2 or len(result.stderr.strip().splitlines()) <= 2
 
 
-@pytest.mark.parametrize("command", [[], ["upscale"], ["evaluate"], ["train"], ["info"]])
+@pytest.mark.parametrize("command", [[], ["upscale"], ["evaluate"], ["train"], ["publish"], ["info"]])
 def test_help(command: list[str]) -> None:
     result = drn(*command, "--help")
     assert result.returncode == 0
@@ -105,5 +105,5 @@ def test_help(command: list[str]) -> None:
 
 
 def test_the_library_does_not_need_gradio() -> None:
-    code = "import sys, drn.cli, drn.train, drn.compare; sys.exit('gradio' in sys.modules)"
+    code = "import sys, drn.cli, drn.train, drn.publish, drn.compare; sys.exit('gradio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

@@ -1,18 +1,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from drn import weights
 from drn.errors import InputError
 from drn.model import SCALES, count_parameters
-from tests.conftest import small_model
+from tests.conftest import rewritten, small_model
 
 
 def test_round_trip_gives_the_same_network(tmp_path: Path) -> None:
@@ -45,12 +44,6 @@ def other_scale(path: Path) -> None:
     weights.save(path, small_model(3))
 
 
-def rewritten(path: Path, **changes: object) -> None:
-    weights.save(path, small_model(2))
-    config = small_model(2).config.to_dict() | changes
-    save_file(load_file(path), path, metadata={"config": json.dumps(config)})
-
-
 def not_finite(path: Path) -> None:
     model = small_model(2)
     torch.nn.init.constant_(model.head.weight, float("nan"))
@@ -63,7 +56,7 @@ def not_finite(path: Path) -> None:
         (lambda path: None, "There is no weights file"),
         (lambda path: path.write_bytes(b""), "not a complete safetensors file"),
         (lambda path: path.write_text("not weights at all"), "not a complete safetensors file"),
-        (pickled, "not a complete safetensors file"),
+        (pickled, "is a pickle, which can run code"),
         (truncated, "not a complete safetensors file"),
         (foreign, "is not a DRN weights file"),
         (other_scale, "is for x3, not for x2"),

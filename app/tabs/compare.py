@@ -11,7 +11,8 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from app.session import Engine, Session, compute, examples, new_token, numbers, open_link, open_session, scene
+from app.engines import Engine
+from app.session import Session, compute, examples, new_token, numbers, open_link, open_session, scene
 from app.viewer import scene_value, viewer
 from drn.compare import clip, make_pair, whole_of
 from drn.errors import InputError
@@ -61,8 +62,11 @@ def draw_figure(session: Session, region: Region | None) -> str:
     return str(target)
 
 
-def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int]) -> gr.State:
+def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.State) -> gr.State:
     """Lay out the tab; its first comparison is computed here, so that it is in the page as it loads.
+
+    Args:
+        in_use: Tells which weights are in use; when it changes the comparison is computed anew.
 
     Returns:
         The session, for the tabs that look at the same photograph.
@@ -132,6 +136,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int]) -> gr.State:
     upload.upload(open_upload, [upload, *controls], outputs, **HEAVY)
     scale_radio.input(change_scale, [state, *controls], outputs, **HEAVY)
     plus_box.input(change_plus, [state, *controls], outputs, **HEAVY)
+    in_use.change(change_scale, [state, *controls], outputs, **HEAVY)
     panels.viewport(measure, [state], [panels, in_view], concurrency_limit=2, **QUIET)
     draw.click(draw_figure, [state, in_view], drawn, **QUIET).then(
         None, js="() => document.querySelector('#figure-file')?.click()", api_visibility="private"

@@ -10,18 +10,20 @@ from typing import Any
 import gradio as gr
 
 from app.charts import chart
-from app.session import METHODS, Engine, Session, compute, scene
+from app.engines import Engine
+from app.session import METHODS, Session, compute, scene
 from app.tabs.compare import HEAVY, QUIET, measure
 from app.viewer import scene_value, viewer
 from drn.compare import make_pair
 from drn.image import mod_crop
 
 
-def scales_tab(engine: Engine, scales: list[int], compared: gr.State) -> None:
+def scales_tab(engine: Engine, scales: list[int], compared: gr.State, in_use: gr.State) -> None:
     """Lay out the tab.
 
     Args:
         compared: The Compare tab's session; its photograph is the one shown.
+        in_use: Tells which weights are in use; when it changes the results here are out of date.
     """
     with gr.Tab("Scales", elem_id="scales-tab") as tab:
         state = gr.State(None, time_to_live=3600)
@@ -40,6 +42,7 @@ def scales_tab(engine: Engine, scales: list[int], compared: gr.State) -> None:
         for computed in compute(opened, engine, plus=True):
             yield computed, scene_value(scene(computed, plus=False)), psnr_chart(computed)
 
+    in_use.change(lambda: None, None, state, **QUIET)
     tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
     panels.viewport(measure, [state], [panels, gr.State(None)], concurrency_limit=2, **QUIET)
 

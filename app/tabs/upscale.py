@@ -10,8 +10,9 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from app.engines import Engine
 from app.jobs import in_steps
-from app.session import MAX_UPLOAD_BYTES, METHODS, START_ZOOM, Engine, new_token
+from app.session import MAX_UPLOAD_BYTES, METHODS, START_ZOOM, new_token
 from app.tabs.compare import HEAVY
 from app.viewer import Layer, Scene, View, scene_value, viewer
 from drn.errors import InputError

@@ -1,0 +1,113 @@
+"""The networks that the page runs: bundled at once, the Hub's as soon as they have arrived."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from html import escape
+
+from app.zerogpu import IS_ZERO_GPU, ZeroGpuUpscaler
+from drn import hub, weights
+from drn.errors import InputError
+from drn.hub import HubRepo
+from drn.inference import Upscaler
+from drn.weights import Weights
+
+Engine = Callable[[int], Upscaler]
+"""Scale -> the network to run now."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """One set of weights, ready to run.
+
+    Attributes:
+        upscalers: By scale.
+        key: Tells this set from another.
+        line: Source, digests and arithmetic, for the header.
+        note: What became of the Hub's weights, for the header; empty if they are these or were not asked for.
+    """
+
+    upscalers: dict[int, Upscaler]
+    key: str
+    line: str
+    note: str = ""
+
+
+def _place(parts: list[Weights]) -> _Loaded:
+    make = ZeroGpuUpscaler if IS_ZERO_GPU else Upscaler
+    upscalers = {part.model.scale: make(part.model) for part in parts}
+    digests = ", ".join(f"x{part.model.scale} {part.sha256[:7]}" for part in parts)
+    first = next(iter(upscalers.values()))
+    arithmetic = f"{first.device.type} {str(first.dtype).removeprefix('torch.')}"
+    key = " ".join(part.sha256 for part in parts)
+    return _Loaded(upscalers, key, f"weights: {parts[0].source} ({digests}) · {arithmetic}")
+
+
+class Engines:
+    """An ``Engine`` that starts with the bundled weights and takes those of ``DRN_HUB_REPO`` when they come.
+
+    A set is swapped as a whole: a request keeps the network it began with, the next one gets the new.
+
+    Raises:
+        InputError: If the bundled weights are missing or damaged.
+    """
+
+    def __init__(self) -> None:
+        self._loaded = _place(weights.load_scales(weights.BUNDLED))
+        self._settled = threading.Event()
+        self._ask()
+
+    def __call__(self, scale: int) -> Upscaler:
+        return self._loaded.upscalers[scale]
+
+    @property
+    def scales(self) -> list[int]:
+        return list(self._loaded.upscalers)
+
+    @property
+    def key(self) -> str:
+        """Tells the weights in use from others."""
+        return self._loaded.key
+
+    @property
+    def header(self) -> str:
+        """HTML that says which weights are in use, and why if others were asked for."""
+        loaded = self._loaded
+        note = f'<span class="note" data-testid="hub">{escape(loaded.note)}</span>' if loaded.note else ""
+        return f'<span class="weights" data-testid="weights">{escape(loaded.line)}</span>{note}'
+
+    async def settled(self) -> None:
+        """Wait until the Hub has delivered or failed; it holds no thread, however many visitors wait."""
+        while not self._settled.is_set():
+            await asyncio.sleep(0.1)
+
+    def _ask(self) -> None:
+        if not hub.requested():
+            self._settled.set()
+            return
+        try:
+            repo = HubRepo.parse(hub.requested())
+        except InputError as error:
+            self._keep_bundled(error)
+            return
+        self._loaded = replace(self._loaded, note=f"fetching {repo}")
+        # Nothing to wait for if it is cached; and ZeroGPU takes only what is placed before the page is served.
+        is_cached = repo.is_pinned and hub.cached(repo, [weights.filename(scale) for scale in self.scales])
+        if is_cached or IS_ZERO_GPU:
+            self._fetch(repo)
+        else:
+            threading.Thread(target=self._fetch, args=(repo,), daemon=True).start()
+
+    def _fetch(self, repo: HubRepo) -> None:
+        try:
+            self._loaded = _place(weights.load_hub(repo, self.scales))
+            self._settled.set()
+        except InputError as error:
+            self._keep_bundled(error)
+
+    def _keep_bundled(self, error: InputError) -> None:
+        self._loaded = replace(self._loaded, note=f"Using the bundled weights: {error}")
+        self._settled.set()

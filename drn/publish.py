@@ -1,0 +1,229 @@
+"""Publish: ``weights/`` as a model repo of the Hub, and the app as a Space pinned to that repo's commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import (
+    CommitOperation,
+    CommitOperationAdd,
+    CommitOperationDelete,
+    EvalResult,
+    HfApi,
+    ModelCard,
+    ModelCardData,
+    SpaceCardData,
+    get_token,
+)
+
+from drn import hub, weights
+from drn.errors import InputError
+from drn.hub import HubRepo
+
+ROOT = weights.BUNDLED.parent
+CARD = "README.md"
+RESULTS = "results.json"
+PYTHON = "3.12"
+PAPER = "https://arxiv.org/abs/1907.02843"
+
+Content = dict[str, bytes]
+"""What a repo holds: path in the repo -> bytes."""
+
+
+def model_content(folder: Path = weights.BUNDLED) -> Content:
+    """The model repo: the weights byte for byte, the results, and the card with complete front matter.
+
+    Raises:
+        InputError: If the folder holds no weights, or one that cannot be used.
+    """
+    loaded = weights.load_scales(folder)
+    content = {item.path.name: item.path.read_bytes() for item in loaded}
+    card, results = folder / CARD, folder / RESULTS
+    rows: list[dict[str, Any]] = []
+    if results.is_file():
+        content[RESULTS] = results.read_bytes()
+        rows = _read_rows(results)
+    text = card.read_text(encoding="utf-8") if card.is_file() else _plain_card([item.model.scale for item in loaded])
+    content[CARD] = complete_card(text, rows).encode()
+    return content
+
+
+def complete_card(text: str, rows: list[dict[str, Any]]) -> str:
+    """``text`` with the front matter that the Hub reads: library, task, tags, licence, measured results.
+
+    Fields that the text has already and that are not ours stay.
+
+    Args:
+        rows: Rows of ``python -m drn evaluate --json``.
+    """
+    card = ModelCard(text, ignore_metadata_errors=True)
+    ours = ModelCardData(
+        model_name="DRN",
+        library_name="drn",
+        pipeline_tag="image-to-image",
+        license="mit",
+        tags=["super-resolution", "image-super-resolution", "drn", "arxiv:1907.02843"],
+        metrics=["psnr", "ssim"],
+        eval_results=[_result(row, metric) for row in rows for metric in ("psnr", "ssim")] or None,
+    )
+    front = card.data.to_dict() | ours.to_dict()  # type: ignore[no-untyped-call]
+    return f"---\n{ModelCardData(**front, ignore_metadata_errors=True).to_yaml()}\n---\n\n{card.text.lstrip()}"
+
+
+def _result(row: dict[str, Any], metric: str) -> EvalResult:
+    name = f"{row['data']} x{row['scale']}"
+    return EvalResult(
+        task_type="image-to-image",
+        task_name="Super-resolution",
+        dataset_type=str(row["data"]).lower(),
+        dataset_name=f"{name}, {row['method']}",
+        metric_type=metric,
+        metric_name=f"{metric.upper()} (Y channel)",
+        metric_value=round(float(row[metric]), 4),
+    )
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        return [row for row in rows if row["method"] != "bicubic" and _result(row, "psnr") and _result(row, "ssim")]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path.name} is not what `drn evaluate --json` prints: measure again.") from error
+
+
+def _plain_card(scales: list[int]) -> str:
+    return (
+        "# DRN\n\nWeights of DRN, Distilling with Residual Network, for single-image super-resolution "
+        f"({', '.join(f'x{scale}' for scale in scales)}); see the [paper]({PAPER}).\n"
+    )
+
+
+def space_content(model: HubRepo, root: Path = ROOT) -> Content:
+    """The Space: the app, the library, the bundled weights, and a header that preloads ``model`` at its commit.
+
+    Raises:
+        InputError: If ``root`` is no checkout with the app, or gradio is not installed.
+    """
+    if not (root / "app.py").is_file():
+        raise InputError("The app is not here: publish a Space from a checkout of the project.")
+    paths = [root / "app.py", root / "requirements.txt", root / "LICENSE"]
+    for folder in ("app", "drn"):
+        paths += sorted(path for path in (root / folder).rglob("*") if path.is_file())
+    paths += [root / "weights" / weights.filename(scale) for scale in weights.available_scales(root / "weights")]
+    paths += [path for path in [root / "weights" / RESULTS] if path.is_file()]
+    names = {path: path.relative_to(root) for path in paths}
+    content = {
+        name.as_posix(): path.read_bytes()
+        for path, name in names.items()
+        if "__pycache__" not in name.parts and not any(part.startswith(".") for part in name.parts)
+    }
+    content[CARD] = _space_card(model).encode()
+    return content
+
+
+def _space_card(model: HubRepo) -> str:
+    try:
+        gradio = version("gradio")
+    except PackageNotFoundError as error:
+        raise InputError("gradio is not installed: publish a Space from where its app runs.") from error
+    files = ",".join(weights.filename(scale) for scale in weights.available_scales())
+    data = SpaceCardData(
+        title="DRN super-resolution",
+        emoji="🔍",
+        colorFrom="green",
+        colorTo="gray",
+        sdk="gradio",
+        sdk_version=gradio,
+        python_version=PYTHON,
+        app_file="app.py",
+        license="mit",
+        short_description="Super-resolution you can judge by eye and number",
+        models=[model.name],
+        preload_from_hub=[f"{model.name} {files} {model.revision}"],
+    )
+    return (
+        f"---\n{data.to_yaml()}\n---\n\n# DRN\n\nSuper-resolution beside its ground truth: see the [paper]({PAPER}).\n"
+    )
+
+
+def publish(model: str, space: str | None, private: bool, say: Callable[[str], object]) -> None:
+    """Upload the model repo, then the Space; each is one commit, or none if nothing has changed.
+
+    The Space names the model's commit, and its variable ``DRN_HUB_REPO`` is set last: whatever fails on
+    the way, what runs goes on running with the weights that it had.
+
+    Args:
+        model: ``owner/name`` of the model repo.
+        space: ``owner/name`` of the Space; None publishes none.
+        private: Make the repos private when they are new.
+        say: Called with a line for each thing done.
+
+    Raises:
+        InputError: If a name, a file, the token or the Hub fails.
+    """
+    model, space = _target(model), _target(space) if space else None
+    if get_token() is None:
+        raise InputError("Publishing needs a token that may write: set HF_TOKEN, or run `hf auth login`.")
+    api = HfApi()
+    step = model
+    try:
+        commit = _upload(api, model, "model", model_content(), private, say)
+        if space:
+            step = space
+            _upload(api, space, "space", space_content(HubRepo(model, commit)), private, say)
+            _set_variable(api, space, f"{model}@{commit}", say)
+    except InputError:
+        raise
+    except Exception as error:
+        cause = hub.explain(step, error)
+        raise InputError(f"{step} was not published, and what it held before is still in use: {cause}") from error
+
+
+def _target(text: str) -> str:
+    if "@" in text:
+        raise InputError(f"{text} names a revision: publish to owner/name.")
+    return HubRepo.parse(text).name
+
+
+def _upload(api: HfApi, name: str, kind: str, content: Content, private: bool, say: Callable[[str], object]) -> str:
+    """Make the repo hold exactly ``content``, in one commit; returns the commit it is at."""
+    sdk = "gradio" if kind == "space" else None
+    api.create_repo(name, repo_type=kind, private=private or None, space_sdk=sdk, exist_ok=True)
+    before = api.repo_info(name, repo_type=kind).sha
+    stale = set(api.list_repo_files(name, repo_type=kind)) - content.keys() - {".gitattributes"}
+    operations: list[CommitOperation] = [
+        *(CommitOperationAdd(path, data) for path, data in content.items()),
+        *(CommitOperationDelete(path) for path in sorted(stale)),
+    ]
+    info = api.create_commit(name, operations, commit_message="Publish DRN", repo_type=kind, parent_commit=before)
+    done = "nothing to change at" if info.oid == before else "published as"
+    say(f"{kind} {name}: {done} {info.oid[:7]}, {len(content)} files")
+    return info.oid
+
+
+def _set_variable(api: HfApi, space: str, value: str, say: Callable[[str], object]) -> None:
+    current = api.get_space_variables(space).get("DRN_HUB_REPO")
+    if current is None or current.value != value:
+        api.add_space_variable(space, "DRN_HUB_REPO", value)
+        say(f"space {space}: DRN_HUB_REPO is now {value}")
+
+
+def listing(model: str, space: str | None) -> list[str]:
+    """What ``publish`` would upload: a line for each file, with its size in bytes. Needs no network.
+
+    Raises:
+        InputError: If a name or a file cannot be used.
+    """
+    contents = {f"model {_target(model)}": model_content()}
+    if space:
+        # The commit is not known yet; any other is as long.
+        contents[f"space {_target(space)}"] = space_content(HubRepo(model, "0" * 40))
+    lines = []
+    for repo, content in contents.items():
+        lines.append(f"{repo}: {len(content)} files, {sum(map(len, content.values())):,} bytes")
+        lines += [f"{len(data):>12,}  {path}" for path, data in sorted(content.items())]
+    return lines

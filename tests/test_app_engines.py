@@ -1,0 +1,105 @@
+"""The page's networks: bundled at once, the Hub's when they arrive, swapped as a whole."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from app.engines import Engines
+from app.ui import build, launch
+from drn import weights
+from drn.errors import InputError
+from drn.hub import HubRepo
+from drn.weights import Weights
+from tests.conftest import small_model
+from tests.hub_server import wait_until
+from tests.test_app_browser import browser as browser
+
+Answer = Callable[[], list[Weights]]
+
+
+@pytest.fixture
+def arriving(tmp_path: Path) -> list[Weights]:
+    """Other weights than the bundled ones, as if from the Hub."""
+    for scale in (2, 3, 4):
+        weights.save(tmp_path / weights.filename(scale), small_model(scale))
+    return [replace(part, source="hub drn/drn@1234567") for part in weights.load_scales(tmp_path)]
+
+
+@pytest.fixture
+def release(monkeypatch: pytest.MonkeyPatch, arriving: list[Weights]) -> Iterator[threading.Event]:
+    """A Hub that delivers when the event is set."""
+    event = threading.Event()
+
+    def load_hub(repo: HubRepo, scales: Sequence[int]) -> list[Weights]:
+        event.wait(60)
+        return arriving
+
+    monkeypatch.setenv("DRN_HUB_REPO", "drn/drn")
+    monkeypatch.setattr("drn.weights.load_hub", load_hub)
+    yield event
+    event.set()
+
+
+def test_networks_are_swapped_together(release: threading.Event, arriving: list[Weights]) -> None:
+    engines = Engines()
+    before, key = {scale: engines(scale) for scale in engines.scales}, engines.key
+    assert "weights: bundled (x2" in engines.header
+    assert "fetching drn/drn@main" in engines.header
+    release.set()
+    wait_until(lambda: engines.key != key)
+    for part in arriving:
+        scale = part.model.scale
+        assert engines(scale) is not before[scale]
+        assert engines(scale).model.config == part.model.config
+    wait_until(lambda: "fetching" not in engines.header)
+    assert f"weights: hub drn/drn@1234567 (x2 {arriving[0].sha256[:7]}" in engines.header
+
+
+@pytest.mark.parametrize(
+    ("repo", "sentence"),
+    [
+        ("drn/drn", "Using the bundled weights: &lt;the sentence&gt;"),
+        ("<b>", "&#x27;&lt;b&gt;&#x27; is not a Hub repo"),
+    ],
+)
+def test_a_failure_is_said_and_the_bundled_weights_stay(
+    monkeypatch: pytest.MonkeyPatch, repo: str, sentence: str
+) -> None:
+    def load_hub(repo: HubRepo, scales: Sequence[int]) -> list[Weights]:
+        raise InputError("<the sentence>")
+
+    monkeypatch.setenv("DRN_HUB_REPO", repo)
+    monkeypatch.setattr("drn.weights.load_hub", load_hub)
+    engines = Engines()
+    wait_until(lambda: sentence in engines.header)
+    assert "weights: bundled" in engines.header
+
+
+def test_without_a_repo_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DRN_HUB_REPO", raising=False)
+    monkeypatch.setattr("drn.hub.fetch", lambda *_: pytest.fail("the Hub was asked"))
+    assert 'data-testid="hub"' not in Engines().header
+
+
+def test_an_open_page_learns_of_the_switch(release: threading.Event, browser: Browser) -> None:
+    demo = build()
+    page = browser.new_page()
+    try:
+        page.goto(launch(demo, block=False))
+        shown = page.locator('[data-panel="DRN"] img')
+        expect(page.get_by_test_id("weights")).to_contain_text("bundled (x2")
+        expect(page.get_by_test_id("hub")).to_have_text("fetching drn/drn@main")
+        before = shown.get_attribute("src", timeout=20_000) or ""
+        release.set()
+        expect(page.get_by_test_id("weights")).to_contain_text("hub drn/drn@1234567 (x2", timeout=20_000)
+        expect(page.get_by_test_id("hub")).to_have_count(0)
+        expect(shown).not_to_have_attribute("src", before, timeout=20_000)
+    finally:
+        page.close()
+        demo.close()

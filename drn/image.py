@@ -47,7 +47,10 @@ class Picture:
 
 def to_grey(rgb: Array) -> Array:
     """Full-range luma, ``0.299 R + 0.587 G + 0.114 B`` (BT.601), rounded: (H, W, 3) -> (H, W)."""
-    return np.asarray(np.rint(rgb @ np.array([0.299, 0.587, 0.114])), dtype=np.uint8)
+    grey = np.empty(rgb.shape[:2], np.uint8)
+    for row, colours in zip(grey, rgb, strict=True):  # by rows: a large image as floats would fill the memory
+        row[:] = np.rint(colours @ np.array([0.299, 0.587, 0.114]))
+    return grey
 
 
 def mod_crop(image: Array, scale: int) -> Array:
@@ -56,14 +59,14 @@ def mod_crop(image: Array, scale: int) -> Array:
     return image[: height - height % scale, : width - width % scale]
 
 
-def to_tensor(rgb: Array) -> torch.Tensor:
-    """uint8 (H, W, 3) in [0, 255] -> float32 (1, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float().div_(255)
+def to_tensor(rgb: Array, device: torch.device | str = "cpu") -> torch.Tensor:
+    """uint8 (H, W, 3) in [0, 255] -> float32 (1, 3, H, W) in [0, 1], on ``device``."""
+    return torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(2, 0, 1)[None].float().div_(255)
 
 
 def quantize(x: torch.Tensor) -> Array:
     """Float (1, 3, H, W), clamped to [0, 1] and rounded -> uint8 (H, W, 3)."""
-    levels = x[0].float().clamp(0, 1).mul(255).round().to(torch.uint8)
+    levels = x[0].float().mul(255).clamp_(0, 255).round_().to(torch.uint8)
     return levels.permute(1, 2, 0).cpu().contiguous().numpy()
 
 

@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from drn.errors import InputError
 
@@ -89,15 +89,19 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         name = ImageCms.getProfileDescription(source).strip()
-        if name.startswith("sRGB"):
-            return image
-        srgb = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+        is_rgb = source.profile.xcolor_space.strip() == "RGB"
+        coloured = image.convert("RGB") if is_rgb and image.mode == "L" else image
+        converted = ImageCms.profileToProfile(coloured, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
         notes.append("The embedded colour profile could not be used and was ignored.")
         return image
     if converted is None:
         return image
+    if image.mode in ("L", "RGB"):
+        # Most profiles are sRGB by one of many names: what they change is rounding, which is not worth a word.
+        change = ImageChops.difference(converted, image.convert("RGB")).getextrema()
+        if max(int(high) for _, high in change) <= 1:  # type: ignore[misc]
+            return image
     notes.append(f"Colours were converted from the embedded profile ({name[:60]}) to sRGB.")
     return converted
 
@@ -114,10 +118,12 @@ def _decode(image: Image.Image) -> Picture:
 
     if image.mode == "F":
         raise InputError("Floating-point images are not supported: save it as PNG or JPEG first.")
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
     if is_16_bit:
         notes.append("The 16-bit image was processed as 8-bit.")
+        if image.info.pop("transparency", None) is not None:
+            notes.append("Its transparent colour was ignored.")
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
     if image.mode == "1":
         image = image.convert("L")
     if image.mode in ("P", "PA") or "transparency" in image.info:
@@ -128,7 +134,7 @@ def _decode(image: Image.Image) -> Picture:
         image = image.convert("LA" if image.mode.startswith("L") else "RGBA")
         alpha = np.asarray(image.getchannel("A"))
         image = image.convert(image.mode[:-1])
-    is_grey = image.mode == "L"
+    is_grey = image.mode == "L" or rawmode.startswith("LA;")  # Pillow reads 16-bit grey with alpha as RGBA
     if profile:
         image = _to_srgb(image, profile, notes)
     return Picture(np.asarray(image.convert("RGB")), alpha, is_grey, tuple(notes))

@@ -201,16 +201,16 @@ def test_numbers_that_are_not_finite_never_become_pixels(photo: Array) -> None:
         Upscaler(model, "cpu", "bf16").upscale(photo)
 
 
-@pytest.mark.parametrize("name", ["Set5", "Set14"])
-def test_bf16_is_as_good_as_fp32(name: str) -> None:
+@pytest.mark.parametrize(("name", "scale"), [("Set5", 2), ("Set14", 4)])
+def test_bf16_is_as_good_as_fp32(name: str, scale: int) -> None:
     paths = find_images(benchmark_folder(name))
-    model = weights.load_model(2)
+    model = weights.load_model(scale)
     engines = [Upscaler(model, "cpu", dtype) for dtype in ("fp32", "bf16")]
     scores = []
     for path in paths:
-        hr = mod_crop(read_image(path).rgb, 2)
-        lr = downscale(hr, 2)
-        scores.append([psnr(engine.upscale(lr), hr, 2) for engine in engines])
+        hr = mod_crop(read_image(path).rgb, scale)
+        lr = downscale(hr, scale)
+        scores.append([psnr(engine.upscale(lr), hr, scale) for engine in engines])
     fp32, bf16 = np.mean(scores, axis=0)
     assert bf16 == pytest.approx(fp32, abs=0.005)
 

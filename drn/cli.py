@@ -15,10 +15,9 @@ import typer
 from tqdm import tqdm
 from typer.core import TyperCommand
 
-from drn import weights
+from drn import batch, weights
 from drn.errors import InputError
 from drn.evaluate import Row, evaluate, format_table
-from drn.image import read_image, write_png
 from drn.inference import Upscaler, choose_device, choose_dtype
 from drn.model import SCALES, count_parameters, drn
 
@@ -63,41 +62,35 @@ class ListOptions(TyperCommand):
 
 @app.command()
 def upscale(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images to enlarge.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or folders of them, to enlarge.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; made if missing.")],
     scale: Annotated[int, typer.Option(help="Upscaling factor: 2, 3 or 4.")] = 4,
     self_ensemble: EnsembleOption = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results anew that are there already.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="torch.compile the network: for many files.")] = False,
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Enlarge images; each result is OUTPUT/<stem>_DRN_x<scale>.png."""
-    targets = {image: output / f"{image.stem}_DRN_x{scale}.png" for image in images}
-    if len(set(targets.values())) < len(targets):
-        raise InputError("Two of the images have the same name: upscale them into different folders.")
-    upscaler = Upscaler(weights.load_model(scale, weights_at), device, dtype, tile)
-    output.mkdir(parents=True, exist_ok=True)
-    failed = 0
-    for image, target in targets.items():
-        try:
-            picture = read_image(image)
-            with tqdm(desc=image.name, unit="tile", leave=False, disable=None) as bar:
+    """Enlarge images; each result is OUTPUT/<stem>_DRN_x<scale>.png, in the tree of its folder.
 
-                def show(done: int, total: int, bar: Any = bar) -> None:
-                    bar.total = total
-                    bar.update()
-
-                result = upscaler.upscale_picture(picture, self_ensemble=self_ensemble, progress=show)
-            write_png(target, result)
-        except (InputError, OSError) as error:
-            failed += 1
-            typer.echo(f"error: {error}", err=True)
-            continue
-        height, width = result.rgb.shape[:2]
-        typer.echo(" ".join([f"{target} {width}x{height}", *picture.notes]))
-    if failed:
-        raise InputError(f"{failed} of {len(targets)} images could not be upscaled.")
+    Under ``accelerate launch`` the files are shared out over the processes, one device each.
+    """
+    targets = batch.plan(images, output, scale)
+    model = weights.load_model(scale, weights_at)
+    with batch.terminated_like_interrupted(), batch.shared_work(targets, device) as (share, own_device):
+        upscaler = Upscaler(model, own_device, dtype, tile, compiled)
+        report = batch.upscale_files(share, upscaler, self_ensemble=self_ensemble, overwrite=overwrite, say=typer.echo)
+    report = batch.gather(report)
+    if not batch.is_main():
+        raise typer.Exit(bool(report.failures))
+    if report.skipped:
+        typer.echo(f"{report.skipped} of {len(targets)} results were there already: --overwrite makes them anew.")
+    for sentence in report.failures:
+        typer.echo(f"error: {sentence}", err=True)
+    if report.failures:
+        raise InputError(f"{len(report.failures)} of {len(targets)} images could not be upscaled.")
 
 
 @app.command("evaluate", cls=ListOptions)

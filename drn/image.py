@@ -137,7 +137,7 @@ def _decode(image: Image.Image) -> Picture:
     is_grey = image.mode == "L" or rawmode.startswith("LA;")  # Pillow reads 16-bit grey with alpha as RGBA
     if profile:
         image = _to_srgb(image, profile, notes)
-    return Picture(np.asarray(image.convert("RGB")), alpha, is_grey, tuple(notes))
+    return Picture(np.array(image.convert("RGB")), alpha, is_grey, tuple(notes))
 
 
 def read_image(source: Path | IO[bytes], max_bytes: int | None = None, max_pixels: int | None = None) -> Picture:

@@ -192,6 +192,32 @@ def train_command(
 
 
 @app.command()
+def bench(
+    scale: Annotated[int, typer.Option(help="Upscaling factor.")] = 4,
+    size: Annotated[int, typer.Option(min=1, help="Edge of the LR image.")] = 256,
+    rounds: Annotated[int, typer.Option(min=1, help="Measured runs of each.")] = 5,
+    sizes: Annotated[bool, typer.Option("--sizes", help="Memory and time over output sizes instead.")] = False,
+    size_of: Annotated[float | None, typer.Option(hidden=True)] = None,
+    weights_at: WeightsOption = None,
+    dtype: DtypeOption = "auto",
+    tile: TileOption = 0,
+) -> None:
+    """Time the engine on this CPU beside the plain network, its convolutions and exported runtimes."""
+    from drn.bench import engine_report, measure_size, sizes_report
+
+    if sizes:
+        options = ["--scale", str(scale), "--dtype", dtype, "--tile", str(tile)]
+        typer.echo(sizes_report([*options, "--weights", str(weights_at)] if weights_at else options))
+        return
+    model = weights.load_model(scale, weights_at)
+    upscaler = Upscaler(model, "cpu", dtype, tile)
+    if size_of is None:
+        typer.echo(engine_report(model, upscaler, size, rounds))
+    else:
+        typer.echo(json.dumps(measure_size(upscaler, size_of)))
+
+
+@app.command()
 def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype: DtypeOption = "auto") -> None:
     """Show the weights in use, the network's size, and the device and dtype that would be chosen."""
     chosen = choose_device(device)

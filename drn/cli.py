@@ -1,4 +1,4 @@
-"""The command line: ``python -m drn upscale | evaluate | train | info``.
+"""The command line: ``python -m drn upscale | evaluate | train | bench | info``.
 
 Exit codes: 0 done, 1 bad input (one sentence on stderr), 2 wrong usage.
 """

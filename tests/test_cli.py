@@ -96,7 +96,7 @@ def test_mistakes_get_one_sentence_and_the_right_code(
     assert code == 2 or len(result.stderr.strip().splitlines()) <= 2
 
 
-@pytest.mark.parametrize("command", [[], ["upscale"], ["evaluate"], ["train"], ["info"]])
+@pytest.mark.parametrize("command", [[], ["upscale"], ["evaluate"], ["train"], ["bench"], ["info"]])
 def test_help(command: list[str]) -> None:
     result = drn(*command, "--help")
     assert result.returncode == 0

@@ -1,4 +1,4 @@
-"""The command line: ``python -m drn upscale | compare | evaluate | train | publish | info``.
+"""The command line: ``python -m drn upscale | compare | evaluate | train | bench | publish | info``.
 
 Exit codes: 0 done, 1 bad input (one sentence on stderr), 2 wrong usage.
 """
@@ -18,12 +18,12 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 from tqdm import tqdm
 from typer.core import TyperCommand
 
-from drn import weights
+from drn import batch, weights
 from drn.compare import format_psnr, format_ssim, make_pair, run, score, whole_of
 from drn.errors import InputError
 from drn.evaluate import Row, evaluate, format_table, report
 from drn.figure import figure
-from drn.image import read_image, replace_file, write_png
+from drn.image import read_image, replace_file
 from drn.inference import Region, Upscaler, choose_device, choose_dtype
 from drn.model import SCALES, count_parameters, drn
 from drn.weights import Weights
@@ -74,41 +74,35 @@ class ListOptions(TyperCommand):
 
 @app.command()
 def upscale(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images to enlarge.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or folders of them, to enlarge.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; made if missing.")],
     scale: Annotated[int, typer.Option(help="Upscaling factor: 2, 3 or 4.")] = 4,
     self_ensemble: EnsembleOption = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results anew that are there already.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="torch.compile the network: for many files.")] = False,
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Enlarge images; each result is OUTPUT/<stem>_DRN_x<scale>.png."""
-    targets = {image: output / f"{image.stem}_DRN_x{scale}.png" for image in images}
-    if len(set(targets.values())) < len(targets):
-        raise InputError("Two of the images have the same name: upscale them into different folders.")
-    upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
-    output.mkdir(parents=True, exist_ok=True)
-    failed = 0
-    for image, target in targets.items():
-        try:
-            picture = read_image(image)
-            with tqdm(desc=image.name, unit="tile", leave=False, disable=None) as bar:
+    """Enlarge images; each result is OUTPUT/<stem>_DRN_x<scale>.png, in the tree of its folder.
 
-                def show(done: int, total: int, bar: Any = bar) -> None:
-                    bar.total = total
-                    bar.update()
-
-                result = upscaler.upscale_picture(picture, self_ensemble=self_ensemble, progress=show)
-            write_png(target, result)
-        except (InputError, OSError) as error:
-            failed += 1
-            typer.echo(f"error: {error}", err=True)
-            continue
-        height, width = result.rgb.shape[:2]
-        typer.echo(" ".join([f"{target} {width}x{height}", *picture.notes]))
-    if failed:
-        raise InputError(f"{failed} of {len(targets)} images could not be upscaled.")
+    Under ``accelerate launch`` the files are shared out over the processes, one device each.
+    """
+    targets = batch.plan(images, output, scale)
+    model = _load(weights_at, [scale])[0].model
+    with batch.terminated_like_interrupted(), batch.shared_work(targets, device) as (share, own_device):
+        upscaler = Upscaler(model, own_device, dtype, tile, compiled)
+        done = batch.upscale_files(share, upscaler, self_ensemble=self_ensemble, overwrite=overwrite, say=typer.echo)
+    done = batch.gather(done)
+    if not batch.is_main():
+        raise typer.Exit(bool(done.failures))
+    if done.skipped:
+        typer.echo(f"{done.skipped} of {len(targets)} results were there already: --overwrite makes them anew.")
+    for sentence in done.failures:
+        typer.echo(f"error: {sentence}", err=True)
+    if done.failures:
+        raise InputError(f"{len(done.failures)} of {len(targets)} images could not be upscaled.")
 
 
 @app.command()
@@ -234,6 +228,32 @@ def train_command(
         f"{out}: {progress.iteration} iterations, {progress.seconds / 3600:.2f} h, "
         f"best validation PSNR {progress.best_psnr:.3f} dB"
     )
+
+
+@app.command()
+def bench(
+    scale: Annotated[int, typer.Option(help="Upscaling factor.")] = 4,
+    size: Annotated[int, typer.Option(min=1, help="Edge of the LR image.")] = 256,
+    rounds: Annotated[int, typer.Option(min=1, help="Measured runs of each.")] = 5,
+    sizes: Annotated[bool, typer.Option("--sizes", help="Memory and time over output sizes instead.")] = False,
+    size_of: Annotated[float | None, typer.Option(hidden=True)] = None,
+    weights_at: WeightsOption = None,
+    dtype: DtypeOption = "auto",
+    tile: TileOption = 0,
+) -> None:
+    """Time the engine on this CPU beside the plain network, its convolutions and exported runtimes."""
+    from drn.bench import engine_report, measure_size, sizes_report
+
+    if sizes:
+        options = ["--scale", str(scale), "--dtype", dtype, "--tile", str(tile)]
+        typer.echo(sizes_report([*options, "--weights", str(weights_at)] if weights_at else options))
+        return
+    model = _load(weights_at, [scale])[0].model
+    upscaler = Upscaler(model, "cpu", dtype, tile)
+    if size_of is None:
+        typer.echo(engine_report(model, upscaler, size, rounds))
+    else:
+        typer.echo(json.dumps(measure_size(upscaler, size_of)))
 
 
 @app.command()

@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from drn.errors import InputError
 
@@ -47,7 +47,10 @@ class Picture:
 
 def to_grey(rgb: Array) -> Array:
     """Full-range luma, ``0.299 R + 0.587 G + 0.114 B`` (BT.601), rounded: (H, W, 3) -> (H, W)."""
-    return np.asarray(np.rint(rgb @ np.array([0.299, 0.587, 0.114])), dtype=np.uint8)
+    grey = np.empty(rgb.shape[:2], np.uint8)
+    for row, colours in zip(grey, rgb, strict=True):  # by rows: a large image as floats would fill the memory
+        row[:] = np.rint(colours @ np.array([0.299, 0.587, 0.114]))
+    return grey
 
 
 def mod_crop(image: Array, scale: int) -> Array:
@@ -56,14 +59,14 @@ def mod_crop(image: Array, scale: int) -> Array:
     return image[: height - height % scale, : width - width % scale]
 
 
-def to_tensor(rgb: Array) -> torch.Tensor:
-    """uint8 (H, W, 3) in [0, 255] -> float32 (1, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float().div_(255)
+def to_tensor(rgb: Array, device: torch.device | str = "cpu") -> torch.Tensor:
+    """uint8 (H, W, 3) in [0, 255] -> float32 (1, 3, H, W) in [0, 1], on ``device``."""
+    return torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(2, 0, 1)[None].float().div_(255)
 
 
 def quantize(x: torch.Tensor) -> Array:
     """Float (1, 3, H, W), clamped to [0, 1] and rounded -> uint8 (H, W, 3)."""
-    levels = x[0].float().clamp(0, 1).mul(255).round().to(torch.uint8)
+    levels = x[0].float().mul(255).clamp_(0, 255).round_().to(torch.uint8)
     return levels.permute(1, 2, 0).cpu().contiguous().numpy()
 
 
@@ -86,15 +89,19 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         name = ImageCms.getProfileDescription(source).strip()
-        if name.startswith("sRGB"):
-            return image
-        srgb = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+        is_rgb = source.profile.xcolor_space.strip() == "RGB"
+        coloured = image.convert("RGB") if is_rgb and image.mode == "L" else image
+        converted = ImageCms.profileToProfile(coloured, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
         notes.append("The embedded colour profile could not be used and was ignored.")
         return image
     if converted is None:
         return image
+    if image.mode in ("L", "RGB"):
+        # Most profiles are sRGB by one of many names: what they change is rounding, which is not worth a word.
+        change = ImageChops.difference(converted, image.convert("RGB")).getextrema()
+        if max(int(high) for _, high in change) <= 1:  # type: ignore[misc]
+            return image
     notes.append(f"Colours were converted from the embedded profile ({name[:60]}) to sRGB.")
     return converted
 
@@ -111,10 +118,12 @@ def _decode(image: Image.Image) -> Picture:
 
     if image.mode == "F":
         raise InputError("Floating-point images are not supported: save it as PNG or JPEG first.")
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
     if is_16_bit:
         notes.append("The 16-bit image was processed as 8-bit.")
+        if image.info.pop("transparency", None) is not None:
+            notes.append("Its transparent colour was ignored.")
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
     if image.mode == "1":
         image = image.convert("L")
     if image.mode in ("P", "PA") or "transparency" in image.info:
@@ -125,7 +134,7 @@ def _decode(image: Image.Image) -> Picture:
         image = image.convert("LA" if image.mode.startswith("L") else "RGBA")
         alpha = np.array(image.getchannel("A"))
         image = image.convert(image.mode[:-1])
-    is_grey = image.mode == "L"
+    is_grey = image.mode == "L" or rawmode.startswith("LA;")  # Pillow reads 16-bit grey with alpha as RGBA
     if profile:
         image = _to_srgb(image, profile, notes)
     return Picture(np.array(image.convert("RGB")), alpha, is_grey, tuple(notes))

@@ -5,15 +5,19 @@ The app, the command line, training and evaluation all come through ``Upscaler``
 
 from __future__ import annotations
 
-import copy
+import logging
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import numpy as np
 import torch
+from torch import nn
 
 from drn.errors import InputError
+from drn.fast import NO_MARGINS, FastDRN, Margins
 from drn.image import Array, Picture, quantize, to_tensor
 from drn.model import DRN
 from drn.resize import upscale as bicubic
@@ -21,11 +25,16 @@ from drn.resize import upscale as bicubic
 TILE_BUDGET = 384 * 2**20
 """Bytes of activations that one tile may take when the tile size is chosen for you."""
 
+MIN_TILE = 16
+"""Smallest tile edge, in LR pixels, that is tried when the memory runs out."""
+
 DIHEDRAL = [(turns, flip) for turns in range(4) for flip in (False, True)]
 """The 8 quarter turns and flips of a square; the first is the identity."""
 
 Progress = Callable[[int, int], None]
-"""Called after each tile with (tiles done, tiles in all)."""
+"""Called after each tile with (tiles done, tiles in all); a lack of memory makes tiles more and smaller."""
+
+logger = logging.getLogger(__name__)
 
 
 class Cancelled(Exception):
@@ -90,24 +99,31 @@ class Upscaler:
         device: ``auto``, or a torch device name.
         dtype: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         tile: Largest tile edge in LR pixels, halo not counted; 0 chooses by memory.
+        compiled: Let ``torch.compile`` fuse what it can. The first tiles take minutes, and a C++
+            compiler (CPU) or Triton (CUDA) must be there.
 
     Raises:
         InputError: If the device, dtype or tile size cannot be used.
     """
 
-    def __init__(self, model: DRN, device: str = "auto", dtype: str = "auto", tile: int = 0) -> None:
+    def __init__(
+        self, model: DRN, device: str = "auto", dtype: str = "auto", tile: int = 0, compiled: bool = False
+    ) -> None:
         if tile < 0:
             raise InputError(f"The tile size must be 0 (chosen for you) or more, not {tile}.")
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
+        self.config, self.halo = model.config, model.halo
+        placed = FastDRN(model).eval().to(self.device, self.dtype)
         # Half precision without channels_last (or the other way round) gains nothing on CPUs.
-        placed = copy.deepcopy(model).eval().to(self.device, self.dtype)
-        self.model: DRN = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model: nn.Module = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if compiled:
+            self.model.compile(dynamic=True)
         self.tile = tile or self._choose_tile()
 
     @property
     def scale(self) -> int:
-        return self.model.config.scale
+        return self.config.scale
 
     def upscale(
         self,
@@ -132,6 +148,8 @@ class Upscaler:
 
         Raises:
             ValueError: If ``lr`` is not uint8 RGB, or the region lies outside it.
+            InputError: If a tile fails: nothing is returned rather than a picture with a hole. When the
+                device's memory runs out, smaller tiles are tried first, and the log says so.
             Cancelled: If ``cancelled`` returned True.
         """
         if lr.dtype != "uint8" or lr.ndim != 3 or lr.shape[2] != 3 or 0 in lr.shape:
@@ -140,21 +158,22 @@ class Upscaler:
         area = region or Region(0, 0, width, height)
         if not (0 <= area.x < area.x + area.width <= width and 0 <= area.y < area.y + area.height <= height):
             raise ValueError(f"The region {area} lies outside the {width}x{height} image.")
-        scale, halo = self.scale, self.model.halo
-        sr = torch.empty((area.height * scale, area.width * scale, 3), dtype=torch.uint8).numpy()
-        tiles = list(split(area, self.tile))
-        for done, tile in enumerate(tiles):
+        scale = self.scale
+        sr = np.empty((area.height * scale, area.width * scale, 3), np.uint8)
+        waiting, done = deque(split(area, self.tile)), 0
+        while waiting:
             if cancelled is not None and cancelled():
                 raise Cancelled
-            left, top = max(tile.x - halo, 0), max(tile.y - halo, 0)
-            source = lr[top : tile.y + tile.height + halo, left : tile.x + tile.width + halo]
-            output = self.upscale_tensor(to_tensor(source), self_ensemble)
-            y, x = (tile.y - top) * scale, (tile.x - left) * scale
-            inner = output[:, :, y : y + tile.height * scale, x : x + tile.width * scale]
+            tile = waiting.popleft()
+            pixels = self._upscale_tile(lr, tile, self_ensemble)
+            if pixels is None:
+                waiting = deque(part for region in (tile, *waiting) for part in split(region, self._halved(tile)))
+                continue
             y, x = (tile.y - area.y) * scale, (tile.x - area.x) * scale
-            sr[y : y + tile.height * scale, x : x + tile.width * scale] = quantize(inner)
+            sr[y : y + tile.height * scale, x : x + tile.width * scale] = pixels
+            done += 1
             if progress is not None:
-                progress(done + 1, len(tiles))
+                progress(done, done + len(waiting))
         return sr
 
     def upscale_picture(
@@ -168,6 +187,7 @@ class Upscaler:
         """Upscale a decoded file: colours by the network, alpha by bicubic; grey stays grey.
 
         Raises:
+            InputError: If a tile fails.
             Cancelled: If ``cancelled`` returned True.
         """
         rgb = self.upscale(picture.rgb, self_ensemble=self_ensemble, progress=progress, cancelled=cancelled)
@@ -175,32 +195,66 @@ class Upscaler:
         return replace(picture, rgb=rgb, alpha=alpha)
 
     @torch.inference_mode()
-    def upscale_tensor(self, lr: torch.Tensor, self_ensemble: bool = False) -> torch.Tensor:
+    def upscale_tensor(
+        self, lr: torch.Tensor, self_ensemble: bool = False, margins: Margins = NO_MARGINS
+    ) -> torch.Tensor:
         """Upscale a batch in one piece.
 
         Args:
             lr: float32, (B, 3, H, W) in [0, 1].
             self_ensemble: Average over the 8 flips and rotations.
+            margins: How much of each side is context only (see ``FastDRN``).
 
         Returns:
-            float32, (B, 3, H*scale, W*scale); not clamped.
+            float32, (B, 3, h*scale, w*scale), h and w without the margins; not clamped.
         """
         lr = lr.to(self.device).contiguous(memory_format=torch.channels_last)
-        sr: torch.Tensor = self.model(lr)
+        sr: torch.Tensor = self.model(lr, margins)
         if not self_ensemble:
             return sr
         for turns, flip in DIHEDRAL[1:]:
             view = torch.rot90(lr.flip(3) if flip else lr, turns, (2, 3))
-            output = self.model(view.contiguous(memory_format=torch.channels_last))
+            output = self.model(view.contiguous(memory_format=torch.channels_last), margins.turned(turns, flip))
             output = torch.rot90(output, -turns, (2, 3))
-            sr = sr + (output.flip(3) if flip else output)
-        return sr / len(DIHEDRAL)
+            sr += output.flip(3) if flip else output
+        return sr.div_(len(DIHEDRAL))
+
+    def _upscale_tile(self, lr: Array, tile: Region, self_ensemble: bool) -> Array | None:
+        """The pixels of one tile, or None if the device's memory is too small for it."""
+        height, width = lr.shape[:2]
+        right, bottom = tile.x + tile.width, tile.y + tile.height
+        sides = (tile.x, tile.y, width - right, height - bottom)
+        margins = Margins(*sides).at_most(self.halo)
+        source = lr[tile.y - margins.top : bottom + margins.bottom, tile.x - margins.left : right + margins.right]
+        try:
+            output = self.upscale_tensor(to_tensor(source, self.device), self_ensemble, margins)
+            if not output.sum().isfinite():
+                raise InputError("The network's numbers grew too large for half precision: use --dtype fp32.")
+            return quantize(output)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
+                return None
+            reason = str(error).partition("\n")[0]
+            raise InputError(
+                f"The {tile.width}x{tile.height} tile at {tile.x}, {tile.y} failed on {self.device} ({reason}): "
+                "try --device cpu."
+            ) from error
+
+    def _halved(self, tile: Region) -> int:
+        """Edge of the tiles to go on with after ``tile`` did not fit in memory."""
+        edge = max(tile.width, tile.height) // 2
+        if edge < MIN_TILE:
+            raise InputError(f"Not even a tile of {2 * edge} pixels fits in the memory of {self.device}: free some.")
+        logger.warning("%s ran out of memory: going on with tiles of %d pixels.", self.device, edge)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return edge
 
     def _choose_tile(self) -> int:
-        config = self.model.config
+        config = self.config
         channels = config.n_feats * (config.n_groups + 5) + config.n_distill * config.n_blocks
         per_pixel = channels * self.dtype.itemsize + 3 * config.scale**2 * 16
-        return max(64, int(math.sqrt(TILE_BUDGET / per_pixel)) - 2 * self.model.halo)
+        return max(64, int(math.sqrt(TILE_BUDGET / per_pixel)) - 2 * self.halo)
 
 
 def split(area: Region, tile: int) -> list[Region]:

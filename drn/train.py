@@ -200,13 +200,8 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
     seconds_before = progress.seconds
     stopped = False
     try:
-        while not stopped:
-            elapsed = torch.tensor(seconds_before + time.monotonic() - started, dtype=torch.float64)
-            progress.seconds = float(broadcast(elapsed.to(device)))
+        while not stopped and not _is_over(config, progress):
             factor = rate_factor(config, progress.iteration, progress.seconds)
-            if _is_over(config, progress):
-                break
-
             lr, hr = sampler.batch(progress.iteration, config.batch_size, config.patch_size)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 sr = network(lr.to(device))
@@ -215,6 +210,8 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
             accelerator.clip_grad_norm_(model.parameters(), config.max_norm)
             optimizers.step(factor)
             progress.iteration += 1
+            elapsed = torch.tensor(seconds_before + time.monotonic() - started, dtype=torch.float64)
+            progress.seconds = float(broadcast(elapsed.to(device)))
             _update_ema(ema, model, min(config.ema_decay, progress.iteration / (progress.iteration + 10)))
 
             progress.loss_sum += loss.item()

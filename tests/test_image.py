@@ -4,11 +4,13 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from numpy.typing import NDArray
+from PIL import Image
 
 from drn.errors import InputError
 from drn.image import Array, Picture, find_images, mod_crop, quantize, read_image, replace_file, to_tensor, write_png
@@ -52,27 +54,49 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     assert np.array_equal(read_image(tmp_path / "a.png").rgb, upright)
 
 
-def png_16_bit(rgb: np.ndarray) -> bytes:
-    """A 16-bit RGB PNG, which Pillow reads but does not write."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    height, width = rgb.shape[:2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in rgb)
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+def png_bytes(pixels: NDArray[np.integer[Any]], depth: int, extra: bytes = b"") -> bytes:
+    """A PNG by hand, of (H, W, 1 to 4) grey, grey+alpha, RGB or RGBA: Pillow writes no 16-bit colour."""
+    height, width, channels = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2" if depth == 16 else "u1").tobytes() for row in pixels)
+    return png_file(width, height, depth, (0, 4, 2, 6)[channels - 1], extra + png_chunk(b"IDAT", zlib.compress(rows)))
 
 
-def test_16_bit_becomes_8_bit_and_says_so(tmp_path: Path) -> None:
-    values = np.array([[0, 255, 256, 32768, 65535]], np.uint16)
-    Image.fromarray(values).save(tmp_path / "grey.png")
-    (tmp_path / "rgb.png").write_bytes(png_16_bit(values[:, :, None].repeat(3, 2)))
-    for name, is_grey in (("grey.png", True), ("rgb.png", False)):
-        picture = read_image(tmp_path / name)
-        assert picture.rgb[0, :, 0].tolist() == [0, 0, 1, 128, 255]
-        assert picture.is_grey is is_grey
-        assert picture.notes == ("The 16-bit image was processed as 8-bit.",)
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_file(width: int, height: int, depth: int, colour_type: int, chunks: bytes) -> bytes:
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunks + png_chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_16_bit_becomes_8_bit_and_says_so(tmp_path: Path, channels: int) -> None:
+    levels = np.array([[0, 255, 256, 32768, 65535]], np.uint16)
+    pixels = np.stack([levels if channel % 2 == 0 else levels[:, ::-1] for channel in range(channels)], 2)
+    (tmp_path / "a.png").write_bytes(png_bytes(pixels, 16))
+    picture = read_image(tmp_path / "a.png")
+    expected = (pixels >> 8).astype(np.uint8)
+    n_colours = 1 if channels <= 2 else 3
+    assert np.array_equal(picture.rgb, np.broadcast_to(expected[:, :, :n_colours], (1, 5, 3)))
+    assert picture.is_grey is (channels <= 2)
+    assert (picture.alpha is not None) == (channels in (2, 4))
+    assert picture.alpha is None or np.array_equal(picture.alpha, expected[:, :, -1])
+    assert picture.notes == ("The 16-bit image was processed as 8-bit.",)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_colour(tmp_path: Path, photo: Array, channels: int) -> None:
+    pixels = photo[:, :, :channels].astype(np.uint16)
+    key = png_chunk(b"tRNS", struct.pack(f">{channels}H", *map(int, pixels[7, 9])))
+    (tmp_path / "8.png").write_bytes(png_bytes(pixels, 8, key))
+    picture = read_image(tmp_path / "8.png")
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha == 0, (pixels == pixels[7, 9]).all(2))
+    (tmp_path / "16.png").write_bytes(png_bytes(pixels * 257, 16, key))
+    picture = read_image(tmp_path / "16.png")
+    assert picture.alpha is None
+    assert picture.notes[1:] == ("Its transparent colour was ignored.",)
 
 
 def test_modes(tmp_path: Path, photo: Array) -> None:
@@ -100,40 +124,124 @@ def test_modes(tmp_path: Path, photo: Array) -> None:
     assert np.abs(cmyk.rgb.astype(int) - photo).mean() < 6
 
 
-def test_first_frame_of_an_animation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_first_frame_of_an_animation(tmp_path: Path, suffix: str) -> None:
     frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
-    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    picture = read_image(tmp_path / "a.gif")
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], lossless=True)
+    picture = read_image(tmp_path / f"a.{suffix}")
     assert picture.rgb[4, 4].tolist() == [255, 0, 0]
     assert picture.notes == ("The file has several frames: the first one is used.",)
 
 
-def linear_profile() -> bytes:
-    """A minimal ICC v2 profile by hand: sRGB's primaries (adapted to D50) with linear curves."""
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
+def test_thin_images(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size, (1, 2, 3)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").rgb.shape == (size[1], size[0], 3)
 
-    def fixed(*values: float) -> bytes:
-        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
 
-    def text(value: bytes) -> bytes:
-        return b"desc\0\0\0\0" + struct.pack(">I", len(value) + 1) + value + b"\0" + bytes(78)
+def fixed(*values: float) -> bytes:
+    """ICC's s15Fixed16 numbers."""
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
 
-    xyz = {
-        b"wtpt": (0.9642, 1.0, 0.8249),
-        b"rXYZ": (0.43607, 0.22249, 0.01392),
-        b"gXYZ": (0.38515, 0.71687, 0.09708),
-        b"bXYZ": (0.14307, 0.06061, 0.71410),
+
+def icc_profile(name: bytes, tags: dict[bytes, bytes], kind: bytes = b"mntrRGB XYZ ") -> bytes:
+    """An ICC profile by hand: header, tag table, tags."""
+    tags = tags | {
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name + b"\0" + bytes(78),
+        b"cprt": b"text\0\0\0\0none\0",
+        b"wtpt": b"XYZ \0\0\0\0" + fixed(0.9642, 1.0, 0.8249),
     }
-    tags = {name: b"XYZ \0\0\0\0" + fixed(*values) for name, values in xyz.items()}
-    tags |= {name: b"curv" + bytes(8) for name in (b"rTRC", b"gTRC", b"bTRC")}
-    tags |= {b"desc": text(b"Linear test"), b"cprt": b"text\0\0\0\0none\0"}
     offset, table, body = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""
-    for name, content in tags.items():
-        table += name + struct.pack(">II", offset + len(body), len(content))
+    for key, content in tags.items():
+        table += key + struct.pack(">II", offset + len(body), len(content))
         body += content + bytes(-len(content) % 4)
-    size = offset + len(body)
-    header = struct.pack(">I4xI", size, 0x02100000) + b"mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
+    header = struct.pack(">I4xI", offset + len(body), 0x02100000) + kind + bytes(12) + b"acsp" + bytes(28)
     header += fixed(0.9642, 1.0, 0.8249)
     return header + bytes(128 - len(header)) + table + body
+
+
+SRGB_TO_D50 = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
+"""Linear sRGB to XYZ under D50 (IEC 61966-2-1 adapted by Bradford): the columns are the primaries."""
+
+P3_TO_D50 = np.array([[0.51512, 0.29198, 0.15710], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]])
+"""The same for Display P3 (SMPTE EG 432-1 primaries, D65 white)."""
+
+SRGB_CURVE = b"para\0\0\0\0\0\3\0\0" + fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+LINEAR_CURVE = b"curv" + bytes(8)
+
+
+def rgb_profile(name: bytes, to_d50: NDArray[np.float64], curve: bytes) -> bytes:
+    primaries = zip((b"rXYZ", b"gXYZ", b"bXYZ"), to_d50.T, strict=True)
+    tags = {key: b"XYZ \0\0\0\0" + fixed(*column) for key, column in primaries}
+    return icc_profile(name, tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
+
+
+def linear_profile() -> bytes:
+    return rgb_profile(b"Linear test", SRGB_TO_D50, LINEAR_CURVE)
+
+
+def to_srgb_levels(linear: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Linear light in [0, 1] -> levels in [0, 255] (IEC 61966-2-1)."""
+    linear = linear.clip(0, 1)
+    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def d65_matrix(*xy: tuple[float, float]) -> NDArray[np.float64]:
+    """Linear RGB to XYZ, from the chromaticities of the primaries and a D65 white."""
+    columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in xy]).T
+    white = np.array([0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
+    return columns * np.linalg.solve(columns, white)
+
+
+def test_display_p3_becomes_srgb(tmp_path: Path) -> None:
+    levels = np.array([[[200, 100, 50], [120, 180, 90], [60, 80, 150], [128, 128, 128], [255, 0, 0]]], np.uint8)
+    profile = rgb_profile(b"Display P3", P3_TO_D50, SRGB_CURVE)
+    Image.fromarray(levels).save(tmp_path / "p3.png", icc_profile=profile)
+    picture = read_image(tmp_path / "p3.png")
+    p3 = d65_matrix((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
+    srgb = d65_matrix((0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
+    encoded = levels / 255
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    expected = to_srgb_levels(linear @ (np.linalg.inv(srgb) @ p3).T)
+    assert np.abs(picture.rgb - expected).max() <= 1
+    assert np.abs(picture.rgb.astype(int) - levels).max() > 10
+    assert picture.notes == ("Colours were converted from the embedded profile (Display P3) to sRGB.",)
+
+
+def cmyk_profile() -> bytes:
+    """Paper is white, black ink black, cyan ink Lab (60, -30, -40), and mixtures of inks grey."""
+    corners = np.zeros((2, 2, 2, 2, 3))
+    corners[..., 0, 0] = 40
+    corners[0, 0, 0, 0] = (100, 0, 0)
+    corners[1, 0, 0, 0] = (60, -30, -40)
+    encoded = np.rint(corners * [2.55, 1, 1] + [0, 128, 128]).astype(np.uint8)
+    ramp = bytes(range(256))
+    lut = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + fixed(1, 0, 0, 0, 1, 0, 0, 0, 1)
+    lut += ramp * 4 + encoded.tobytes() + ramp * 3
+    return icc_profile(b"Ink test", {b"A2B0": lut}, b"prtrCMYKLab ")
+
+
+def test_cmyk_jpeg_with_a_profile_becomes_srgb(tmp_path: Path) -> None:
+    inks = [(0, 0, 0, 0), (0, 0, 0, 128), (0, 0, 0, 255), (255, 0, 0, 0)]
+    image = Image.new("CMYK", (64, 16))
+    for index, ink in enumerate(inks):
+        image.paste(ink, (16 * index, 0, 16 * index + 16, 16))
+    image.save(tmp_path / "a.jpg", quality=100, icc_profile=cmyk_profile())
+    picture = read_image(tmp_path / "a.jpg")
+    for index, lab in enumerate([(100, 0, 0), (100 * (1 - 128 / 255), 0, 0), (0, 0, 0), (60, -30, -40)]):
+        f = (lab[0] + 16) / 116 + np.array([lab[1] / 500, 0, -lab[2] / 200])
+        xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * [0.9642, 1, 0.8249]
+        expected = to_srgb_levels(np.linalg.solve(SRGB_TO_D50, xyz))
+        assert np.abs(picture.rgb[8, 16 * index + 8] - expected).max() <= 2, inks[index]
+    assert picture.notes == ("Colours were converted from the embedded profile (Ink test) to sRGB.",)
+
+
+def test_a_grey_image_with_a_colour_profile_stays_grey(tmp_path: Path) -> None:
+    levels = np.array([[0, 10, 55, 200, 255]], np.uint8)
+    Image.fromarray(levels).save(tmp_path / "a.png", icc_profile=linear_profile())
+    picture = read_image(tmp_path / "a.png")
+    assert np.abs(picture.measured - to_srgb_levels(levels / 255)).max() <= 1
+    assert picture.is_grey
 
 
 def test_embedded_profile_is_converted_to_srgb(tmp_path: Path) -> None:
@@ -141,8 +249,7 @@ def test_embedded_profile_is_converted_to_srgb(tmp_path: Path) -> None:
     image = Image.fromarray(linear)
     image.save(tmp_path / "linear.png", icc_profile=linear_profile())
     picture = read_image(tmp_path / "linear.png")
-    expected = 255 * (1.055 * (linear / 255) ** (1 / 2.4) - 0.055)  # IEC 61966-2-1
-    assert np.abs(picture.rgb - expected).max() <= 1
+    assert np.abs(picture.rgb - to_srgb_levels(linear / 255)).max() <= 1
     assert picture.notes == ("Colours were converted from the embedded profile (Linear test) to sRGB.",)
 
 
@@ -152,8 +259,7 @@ def test_profiles_that_change_nothing(tmp_path: Path) -> None:
     picture = read_image(tmp_path / "broken.png")
     assert picture.rgb[0, 0].tolist() == [55, 155, 5]
     assert picture.notes == ("The embedded colour profile could not be used and was ignored.",)
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-    image.save(tmp_path / "srgb.png", icc_profile=srgb.tobytes())
+    image.save(tmp_path / "srgb.png", icc_profile=rgb_profile(b"Whatever its name", SRGB_TO_D50, SRGB_CURVE))
     assert read_image(tmp_path / "srgb.png").notes == ()
 
 
@@ -164,6 +270,11 @@ def test_profiles_that_change_nothing(tmp_path: Path) -> None:
         ("text.png", b"hello there", "is not an image"),
         ("cut.png", "png", "damaged or incomplete"),
         ("cut.jpg", "jpeg", "damaged or incomplete"),
+        ("cut.gif", "gif", "damaged or incomplete"),
+        ("cut.webp", "webp", "damaged or incomplete"),
+        ("cut.tiff", "tiff", "damaged or incomplete"),
+        ("bomb.png", png_file(60_000, 60_000, 8, 2, b""), "claims too many pixels"),
+        ("text.png", png_file(4, 4, 8, 2, png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**8)))), "damaged"),
     ],
 )
 def test_bad_files_get_one_sentence(

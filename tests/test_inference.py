@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from drn import weights
 from drn.errors import InputError
-from drn.image import Array, Picture, to_tensor
+from drn.fast import Margins
+from drn.image import Array, Picture, find_images, mod_crop, read_image, to_tensor
 from drn.inference import Cancelled, Region, Upscaler, choose_device, choose_dtype, split
+from drn.metrics import psnr
+from drn.resize import downscale
 from drn.resize import upscale as bicubic
-from tests.conftest import small_model
+from tests.conftest import benchmark_folder, small_model
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -147,9 +151,98 @@ def test_choices_that_cannot_be_made_get_one_sentence(photo: Array) -> None:
         Upscaler(small_model(2)).upscale(photo, region=Region(80, 0, 5, 5))
 
 
+class Limited(torch.nn.Module):
+    """Runs ``model`` on crops of at most ``limit`` pixels; beyond, fails with ``error``."""
+
+    def __init__(self, model: torch.nn.Module, limit: int, error: Exception) -> None:
+        super().__init__()
+        self.model, self.limit, self.error = model, limit, error
+
+    def forward(self, lr: torch.Tensor, margins: Margins) -> torch.Tensor:
+        if lr.shape[2] * lr.shape[3] > self.limit:
+            raise self.error
+        result: torch.Tensor = self.model(lr, margins)
+        return result
+
+
+def limited(limit: int, error: Exception) -> Upscaler:
+    upscaler = Upscaler(small_model(2), "cpu", "fp32", tile=200)
+    upscaler.model = Limited(upscaler.model, limit, error)
+    return upscaler
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("too much"), RuntimeError("MPS backend out of memory")])
+def test_out_of_memory_halves_the_tile_and_says_so(
+    photo: Array, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    expected = Upscaler(small_model(2), "cpu", "fp32").upscale(photo)
+    seen: list[tuple[int, int]] = []
+    result = limited(60 * 60, error).upscale(photo, progress=lambda done, total: seen.append((done, total)))
+    assert np.abs(result.astype(int) - expected).max() <= 1
+    assert caplog.messages == [f"cpu ran out of memory: going on with tiles of {edge} pixels." for edge in (42,)]
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_no_memory_at_all_ends_with_one_sentence(photo: Array) -> None:
+    with pytest.raises(InputError, match="Not even a tile of 20 pixels fits in the memory of cpu"):
+        limited(1, torch.OutOfMemoryError("too much")).upscale(photo)
+
+
+def test_a_failing_tile_fails_the_job(photo: Array) -> None:
+    with pytest.raises(InputError, match=r"The 84x60 tile at 0, 0 failed on cpu \(device lost\): try") as caught:
+        limited(1, RuntimeError("device lost\nat line 3")).upscale(photo)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_that_are_not_finite_never_become_pixels(photo: Array) -> None:
+    model = small_model(2)
+    torch.nn.init.constant_(model.tail.weight, 1e38)
+    with pytest.raises(InputError, match="--dtype fp32"):
+        Upscaler(model, "cpu", "bf16").upscale(photo)
+
+
+@pytest.mark.parametrize(("name", "scale"), [("Set5", 2), ("Set14", 4)])
+def test_bf16_is_as_good_as_fp32(name: str, scale: int) -> None:
+    paths = find_images(benchmark_folder(name))
+    model = weights.load_model(scale=scale)
+    engines = [Upscaler(model, "cpu", dtype) for dtype in ("fp32", "bf16")]
+    scores = []
+    for path in paths:
+        hr = mod_crop(read_image(path).rgb, scale)
+        lr = downscale(hr, scale)
+        scores.append([psnr(engine.upscale(lr), hr, scale) for engine in engines])
+    fp32, bf16 = np.mean(scores, axis=0)
+    assert bf16 == pytest.approx(fp32, abs=0.005)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
 def test_cuda_agrees_with_the_cpu(photo: Array) -> None:
     model = small_model(2)
     cpu, gpu = Upscaler(model, "cpu", "fp32").upscale(photo), Upscaler(model, "cuda").upscale(photo)
     assert np.abs(cpu.astype(int) - gpu).max() <= 2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_cuda_tiles_and_ensembles_agree_with_the_cpu(photo: Array, dtype: str, compiled: bool) -> None:
+    model = small_model(3)
+    cpu = Upscaler(model, "cpu", "fp32").upscale(photo, self_ensemble=True)
+    gpu = Upscaler(model, "cuda", dtype, tile=25, compiled=compiled).upscale(photo, self_ensemble=True)
+    assert np.abs(cpu.astype(int) - gpu).max() <= (1 if dtype == "fp32" else 2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+def test_cuda_out_of_memory_is_survived(photo: Array, caplog: pytest.LogCaptureFixture) -> None:
+    upscaler = Upscaler(small_model(4), "cuda", tile=10_000)
+    lr = np.tile(photo, (40, 30, 1))
+    torch.cuda.set_per_process_memory_fraction(1 * 2**30 / torch.cuda.get_device_properties(0).total_memory)
+    try:
+        result = upscaler.upscale(lr)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert "ran out of memory" in caplog.text
+    assert np.abs(result.astype(int) - Upscaler(small_model(4), "cuda", tile=300).upscale(lr)).max() <= 1

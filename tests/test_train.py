@@ -144,6 +144,7 @@ def test_time_budget_ends_the_run(config: TrainConfig) -> None:
     progress = train(SMALL, replace(config, iterations=0, max_hours=1 / 3600))
     assert progress.iteration > 0
     assert 1 <= progress.seconds < 20
+    assert [int(row["iteration"]) for row in rows(config.out)][-1] == progress.iteration
 
 
 def test_misuse_gets_one_sentence(config: TrainConfig) -> None:

@@ -19,12 +19,12 @@ check: .venv/dev
 
 # A Chromium for the browser tests: the one that is there, else Debian's, else playwright's own.
 browser: .venv/dev
-	@command -v chromium chromium-browser google-chrome >/dev/null \
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
 	  || (command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium) \
-	  || $(PY) -m playwright install --with-deps chromium
+	  || $(PY) -m playwright install chromium
 
 $(PY):
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python 3.11 with venv is needed (Debian: python3.11-venv)."; exit 1; }
 
 .venv/app: requirements.txt | $(PY)
 	$(PY) -m pip install --quiet --requirement requirements.txt

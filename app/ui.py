@@ -79,6 +79,7 @@ def launch(demo: gr.Blocks, *, block: bool = True) -> str:
         mcp_server=False,
         ssr_mode=False,
         footer_links=[],
+        state_session_capacity=64,  # a session holds images
         prevent_thread_lock=not block,
     )
     return url

@@ -75,7 +75,7 @@ def convolutions(upscaler: Upscaler, size: int) -> Run:
 
 
 def exported(model: DRN, lr: Tensor, folder: Path) -> dict[str, Callable[[], Any]]:
-    """The network in ONNX Runtime and OpenVINO, as far as they are installed (``pip install drn[bench]``)."""
+    """The network in ONNX Runtime and OpenVINO, as far as they are installed (``pip install -e '.[bench]'``)."""
     installed = {name for name in ("onnx", "onnxruntime", "openvino") if importlib.util.find_spec(name)}
     if "onnx" not in installed or len(installed) < 2:
         return {}

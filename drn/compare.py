@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from drn.errors import InputError
 from drn.image import Array, Picture, mod_crop, to_grey
 from drn.inference import Region, Upscaler
 from drn.metrics import SSIM_WINDOW, psnr, rgb_to_y, ssim
@@ -65,11 +66,11 @@ def make_pair(picture: Picture, scale: int) -> Pair:
     """Crop the ground truth to a multiple of ``scale`` and shrink it.
 
     Raises:
-        ValueError: If the picture is smaller than ``scale`` on a side.
+        InputError: If the picture is smaller than ``scale`` on a side.
     """
     hr = mod_crop(picture.rgb, scale)
     if 0 in hr.shape:
-        raise ValueError(f"The image is too small for x{scale}.")
+        raise InputError(f"The image is too small for x{scale}: give one of at least {scale} pixels a side.")
     return Pair(hr, downscale(hr, scale), scale, picture.is_grey)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from drn.errors import InputError
 from drn.image import Array, find_images, mod_crop, read_image
+from drn.metrics import SSIM_WINDOW
 from drn.resize import downscale
 
 
@@ -80,6 +82,19 @@ def _to_float(batch: Array) -> torch.Tensor:
     return torch.from_numpy(batch).permute(0, 3, 1, 2).float().div_(255)
 
 
-def validation_set(folder: Path) -> list[Array]:
-    """The HR images of ``folder``, uint8, grey ones as (H, W): what ``evaluate`` measures."""
-    return [read_image(path).measured for path in find_images(folder)]
+def read_truth(path: Path, scale: int) -> Array:
+    """An HR image to measure against: uint8, (H, W, 3), or (H, W) of a greyscale file.
+
+    Raises:
+        InputError: If it cannot be read, or is too small for SSIM inside the border of ``scale`` pixels.
+    """
+    image = read_image(path).measured
+    least = scale * math.ceil((2 * scale + SSIM_WINDOW) / scale)
+    if min(image.shape[:2]) < least:
+        raise InputError(f"{path} is too small to measure at x{scale}: it needs {least} pixels a side.")
+    return image
+
+
+def validation_set(folder: Path, scale: int) -> list[Array]:
+    """Every image of ``folder``, as ``read_truth`` gives them."""
+    return [read_truth(path, scale) for path in find_images(folder)]

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from drn.image import Array, find_images, mod_crop, read_image, to_grey
+from drn.data import validation_set
+from drn.image import Array, mod_crop, to_grey
 from drn.inference import Upscaler
 from drn.metrics import psnr, ssim
 from drn.model import count_parameters
@@ -82,7 +83,7 @@ def evaluate(
         on_row: Called with each row as soon as it is known.
 
     Raises:
-        InputError: If the folder is missing, holds no images, or one is damaged.
+        InputError: If the folder is missing, holds no images, or one is damaged or too small.
     """
     scale = upscaler.scale
     methods: dict[str, Enlarge] = {
@@ -91,10 +92,9 @@ def evaluate(
     }
     if self_ensemble:
         methods["DRN+"] = lambda lr: upscaler.upscale(lr, self_ensemble=True)
-    paths = find_images(folder)
+    images = validation_set(folder, scale)
     rows = []
     for name, enlarge in methods.items():
-        images = (read_image(path).measured for path in paths)
         rows.append(measure(folder.name, name, images, scale, enlarge))
         on_row(rows[-1])
     return rows

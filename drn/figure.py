@@ -8,12 +8,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from drn.compare import Pair, Result, format_psnr, format_ssim, score
+from drn.errors import InputError
 from drn.image import Array
 from drn.inference import Region
 
 TILE = 240
 """About how many pixels a region takes on the figure, on its longer side."""
 
+MAX_SIDE = 2000
 GAP, LABEL, FONT = 16, 46, 17
 INK, PAPER, FAINT = (24, 28, 36), (255, 255, 255), (96, 104, 120)
 
@@ -23,11 +25,16 @@ def figure(pair: Pair, results: Mapping[str, Result], region: Region) -> Image.I
 
     Args:
         results: By method, in the order of the panels between LR and the ground truth.
-        region: In HR pixels, inside the image; widened to whole LR pixels for the LR panel.
+        region: In HR pixels, inside the image.
 
     Returns:
         RGB. Regions are enlarged by a whole factor, pixel by pixel; the best PSNR is in bold ink, the rest in grey.
+
+    Raises:
+        InputError: If a side of the region is longer than ``MAX_SIDE``.
     """
+    if max(region.width, region.height) > MAX_SIDE:
+        raise InputError(f"A figure shows a region of at most {MAX_SIDE} pixels a side: give a smaller one.")
     zoom = max(1, TILE // max(region.width, region.height))
     width, height = region.width * zoom, region.height * zoom
     scores = {name: score(pair, result.sr, region) for name, result in results.items()}
@@ -39,12 +46,13 @@ def figure(pair: Pair, results: Mapping[str, Result], region: Region) -> Image.I
     columns = -(-len(panels) // 2)
     rows = -(-len(panels) // columns)
     right_height = rows * (height + LABEL) + (rows - 1) * GAP
-    whole_width = round(pair.hr.shape[1] * (right_height - LABEL) / pair.hr.shape[0])
+    whole = _overview(pair.hr, region, 3 * right_height, right_height - LABEL)
+    whole_width = whole.width
     size = (GAP * 2 + whole_width + columns * (width + GAP), right_height + 2 * GAP)
     canvas = Image.new("RGB", size, PAPER)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
 
-    canvas.paste(_overview(pair.hr, region, whole_width, right_height - LABEL), (GAP, GAP))
+    canvas.paste(whole, (GAP, GAP))
     draw.text((GAP, GAP + right_height - LABEL + 4), f"x{pair.scale}, region {region.width}x{region.height}", INK, font)
     for index, (name, image) in enumerate(panels.items()):
         left = 2 * GAP + whole_width + (index % columns) * (width + GAP)
@@ -60,15 +68,13 @@ def figure(pair: Pair, results: Mapping[str, Result], region: Region) -> Image.I
 
 
 def _overview(hr: Array, region: Region, width: int, height: int) -> Image.Image:
-    picture = Image.fromarray(hr).resize((width, height), Image.Resampling.LANCZOS)
-    across, down = width / hr.shape[1], height / hr.shape[0]
-    box = (
-        region.x * across,
-        region.y * down,
-        (region.x + region.width) * across,
-        (region.y + region.height) * down,
-    )
+    """The whole image within ``width`` x ``height``, the region's box on it."""
+    share = min(width / hr.shape[1], height / hr.shape[0])
+    size = (max(1, round(hr.shape[1] * share)), max(1, round(hr.shape[0] * share)))
+    picture = Image.fromarray(hr).resize(size, Image.Resampling.LANCZOS)
+    left, top = region.x * share, region.y * share
+    right, bottom = left + max(region.width * share, 6), top + max(region.height * share, 6)
     draw = ImageDraw.Draw(picture)
-    draw.rectangle(box, outline=(0, 0, 0), width=4)
-    draw.rectangle([box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1], outline=(255, 220, 40), width=2)
+    draw.rectangle((left, top, right, bottom), outline=(0, 0, 0), width=4)
+    draw.rectangle((left + 1, top + 1, right - 1, bottom - 1), outline=(255, 220, 40), width=2)
     return picture

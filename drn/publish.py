@@ -47,6 +47,7 @@ def model_content(folder: Path = weights.BUNDLED) -> Content:
     if results.is_file():
         content[RESULTS] = results.read_bytes()
         rows = _read_rows(results)
+    content |= {path.name: path.read_bytes() for path in sorted(folder.glob("curve_x*.csv"))}
     text = card.read_text(encoding="utf-8") if card.is_file() else _plain_card([item.model.scale for item in loaded])
     content[CARD] = complete_card(text, rows).encode()
     return content
@@ -65,7 +66,9 @@ def complete_card(text: str, rows: list[dict[str, Any]]) -> str:
         model_name="DRN",
         library_name="drn",
         pipeline_tag="image-to-image",
-        license="mit",
+        license="other",
+        license_name="research-and-non-commercial-training-data",
+        license_link="README.md",
         tags=["super-resolution", "image-super-resolution", "drn", "arxiv:1907.02843"],
         metrics=["psnr", "ssim"],
         eval_results=[_result(row, metric) for row in rows for metric in ("psnr", "ssim")] or None,
@@ -115,6 +118,7 @@ def space_content(model: HubRepo, root: Path = ROOT) -> Content:
         paths += sorted(path for path in (root / folder).rglob("*") if path.is_file())
     paths += [root / "weights" / weights.filename(scale) for scale in weights.available_scales(root / "weights")]
     paths += [path for path in [root / "weights" / RESULTS] if path.is_file()]
+    paths += sorted((root / "weights").glob("curve_x*.csv"))
     names = {path: path.relative_to(root) for path in paths}
     content = {
         name.as_posix(): path.read_bytes()

@@ -57,7 +57,7 @@ class TrainConfig:
         max_norm: Gradient norm above which gradients are scaled down.
         valid_every: Iterations between validations.
         seed: Of the patches and the initial weights.
-        dtype: ``auto``, ``fp32``, ``bf16``.
+        dtype: ``auto``, ``fp32``, ``bf16``; half precision without bfloat16 units falls back to float32.
     """
 
     out: Path
@@ -165,6 +165,8 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
     accelerator = Accelerator()
     device, main = accelerator.device, accelerator.is_main_process
     dtype = choose_dtype(config.dtype, device)
+    if dtype == torch.float16:  # its gradients would need scaling
+        dtype = torch.float32
     torch.manual_seed(config.seed)
     model = DRN(model_config)
     if init is not None and not resume:
@@ -179,7 +181,7 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
     network = accelerator.prepare_model(model)
     seed = config.seed * accelerator.num_processes + accelerator.process_index
     sampler = PatchSampler(list(config.data), model_config.scale, seed, progress=main)
-    valid_images = validation_set(config.valid) if main else []
+    valid_images = validation_set(config.valid, model_config.scale) if main else []
 
     writer = None
     if main:

@@ -92,14 +92,15 @@ def test_an_open_page_learns_of_the_switch(release: threading.Event, browser: Br
     page = browser.new_page()
     try:
         page.goto(launch(demo, block=False))
-        shown = page.locator('[data-panel="DRN"] img')
+        shown = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
         expect(page.get_by_test_id("weights")).to_contain_text("bundled (x2")
         expect(page.get_by_test_id("hub")).to_have_text("fetching drn/drn@main")
-        before = shown.get_attribute("src", timeout=20_000) or ""
+        expect(shown).to_contain_text("dB", timeout=20_000)
+        before = shown.inner_text()
         release.set()
         expect(page.get_by_test_id("weights")).to_contain_text("hub drn/drn@1234567 (x2", timeout=20_000)
         expect(page.get_by_test_id("hub")).to_have_count(0)
-        expect(shown).not_to_have_attribute("src", before, timeout=20_000)
+        expect(shown).not_to_have_text(before, timeout=20_000)
     finally:
         page.close()
         demo.close()

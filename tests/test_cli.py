@@ -86,13 +86,19 @@ def test_info_names_the_weights_and_the_device(small_weights: Path) -> None:
         (["train", "--out", "OUT", "--resume", "--seed", "3"], 1, "keeps its own settings"),
         (["upscale", "x.png", "-o", "OUT", "--scale", "big"], 2, "--scale"),
         (["upscale"], 2, "Missing argument"),
+        (["compare", "TINY", "-o", "OUT", "--crop", "0,0,1,1"], 1, "The image is too small for x4"),
+        (["evaluate", "--data", "TINYDIR", "--scale", "2"], 1, "too small to measure at x2: it needs 16 pixels a side"),
         (["enlarge"], 2, "No such command"),
     ],
 )
 def test_mistakes_get_one_sentence_and_the_right_code(
     tmp_path: Path, arguments: list[str], code: int, sentence: str
 ) -> None:
-    result = drn(*(str(tmp_path / "out") if a == "OUT" else a for a in arguments))
+    tiny = tmp_path / "tiny"
+    tiny.mkdir()
+    Image.new("RGB", (3, 3)).save(tiny / "tiny.png")
+    places = {"OUT": tmp_path / "out", "TINYDIR": tiny, "TINY": tiny / "tiny.png"}
+    result = drn(*(str(places.get(argument, argument)) for argument in arguments))
     assert result.returncode == code, result.stderr
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from drn.compare import Result, make_pair, run, score, whole_of
+from drn.errors import InputError
 from drn.figure import GAP, figure
 from drn.image import Array, Picture
 from drn.inference import Region, Upscaler
@@ -35,3 +36,16 @@ def test_it_takes_a_perfect_result(photo: Array) -> None:
     pair = make_pair(Picture(photo), 2)
     perfect = Result(pair.hr, score(pair, pair.hr, whole_of(pair)), 0.1)
     assert figure(pair, {"DRN": perfect}, Region(4, 4, 8, 8)).size[0] > 240
+
+
+@pytest.mark.parametrize(("height", "width"), [(30, 3000), (3000, 30), (400, 600)])
+def test_small_regions_of_long_images(height: int, width: int) -> None:
+    pair = make_pair(Picture(np.full((height, width, 3), 90, np.uint8)), 2)
+    drawn = figure(pair, {"DRN": Result(pair.hr, score(pair, pair.hr, whole_of(pair)), 0.1)}, Region(0, 0, 4, 4))
+    assert max(drawn.size) < 4000
+
+
+def test_too_large_a_region_is_refused() -> None:
+    pair = make_pair(Picture(np.zeros((20, 2400, 3), np.uint8)), 2)
+    with pytest.raises(InputError, match="at most 2000 pixels a side"):
+        figure(pair, {}, whole_of(pair))

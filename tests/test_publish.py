@@ -70,7 +70,7 @@ def test_the_model_repo_is_the_weights_folder(hub: Hub, published: subprocess.Co
         name = weights.filename(scale)
         assert files[name] == (weights.BUNDLED / name).read_bytes()
     card = header(files["README.md"])
-    assert (card["library_name"], card["pipeline_tag"], card["license"]) == ("drn", "image-to-image", "mit")
+    assert (card["library_name"], card["pipeline_tag"], card["license"]) == ("drn", "image-to-image", "other")
     assert published.stderr == ""
 
 

@@ -55,7 +55,10 @@ def draw_figure(session: Session, region: Region | None) -> str:
     """Store the figure of the region in view; returns the file's path."""
     pair = session.pairs[0]
     results = {method: result for (_, method), result in session.results.items()}
-    drawn = figure(pair, results, clip(region or whole_of(pair), pair))
+    try:
+        drawn = figure(pair, results, clip(region or whole_of(pair), pair))
+    except InputError as error:
+        raise gr.Error(escape(str(error))) from error
     target = Path(get_upload_folder()) / new_token() / f"{session.name or 'image'}_x{pair.scale}_figure.png"
     target.parent.mkdir(parents=True)
     replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
@@ -74,7 +77,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     scale = max(scales)
     *_, session = compute(open_session(examples()[0], scale), engine, plus=False)
 
-    state = gr.State(session, time_to_live=3600)
+    state = gr.State(session)
     gallery = gr.Gallery(
         [(str(path), path.stem.replace("-", " ")) for path in examples()],
         label="Photographs",

@@ -26,12 +26,13 @@ def scales_tab(engine: Engine, scales: list[int], compared: gr.State, in_use: gr
         in_use: Tells which weights are in use; when it changes the results here are out of date.
     """
     with gr.Tab("Scales", elem_id="scales-tab") as tab:
-        state = gr.State(None, time_to_live=3600)
+        state = gr.State(None)
         panels = viewer(None, "scales-viewer")
         plot = gr.HTML("", elem_id="scales-chart", apply_default_css=False)
 
     def open_scales(session: Session, shown: Session | None) -> Iterator[tuple[Any, ...]]:
-        if shown is not None and shown.picture_token == session.picture_token:
+        everything = len(scales) * len(METHODS)
+        if shown and shown.picture_token == session.picture_token and len(shown.results) == everything:
             yield (gr.skip(),) * 3
             return
         # One size for all scales, so that a region is the same region in every row.

@@ -165,6 +165,7 @@ async function show(value) {
   const keys = scene.images.map((image) => image.key);
   if (!keys.includes(front)) front = keys[2];
   if (!keys.includes(left)) left = keys[1];
+  if (!keys.includes(previous)) previous = keys[1];
   for (const image of scene.images) {
     if (image.shown && !known.has(image.key)) shown.add(image.key);
     known.add(image.key);

@@ -17,7 +17,7 @@ from drn.image import Picture, read_image
 from drn.inference import Region
 
 EXAMPLES = Path(__file__).parent / "examples"
-FIRST_EXAMPLE = "palace"
+FIRST_EXAMPLE = "astronaut"
 START_ZOOM = 4
 MAX_UPLOAD_BYTES = 20_000_000
 MAX_PIXELS = 4_000_000

@@ -249,7 +249,7 @@ def test_the_divider_shows_one_image_on_each_side(page: Page, truth: Array) -> N
     check(0.75)
 
 
-def test_the_overview_moves_the_view(page: Page) -> None:
+def test_the_overview_moves_the_view(page: Page, truth: Array) -> None:
     whole = numbers(page, "drn", "whole")
     before = numbers(page, "drn", "region")
     box = page.locator("#viewer").get_by_test_id("overview").bounding_box()
@@ -259,8 +259,8 @@ def test_the_overview_moves_the_view(page: Page) -> None:
     )
     page.wait_for_timeout(60)
     region = in_view(page)
-    assert region.x + region.width / 2 == pytest.approx(0.25 * 640, abs=4)
-    assert region.y + region.height / 2 == pytest.approx(0.75 * 424, abs=4)
+    assert region.x + region.width / 2 == pytest.approx(0.25 * truth.shape[1], abs=4)
+    assert region.y + region.height / 2 == pytest.approx(0.75 * truth.shape[0], abs=4)
     assert numbers(page, "drn", "region") != before
     assert numbers(page, "drn", "whole") == whole
 
@@ -437,7 +437,7 @@ def test_the_figure_of_the_region_in_view(page: Page, truth: Array) -> None:
     region = in_view(page)
     with page.expect_download() as download:
         page.locator("#figure").click()
-    assert download.value.suggested_filename == "palace_x4_figure.png"
+    assert download.value.suggested_filename == "astronaut_x4_figure.png"
     with Image.open(download.value.path()) as image:
         drawn = np.asarray(image)
     zoom = 240 // max(region.width, region.height)

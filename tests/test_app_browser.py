@@ -84,20 +84,30 @@ def drawn(page: Page, key: str) -> Array:
         return np.asarray(image.convert("RGBA"))
 
 
-def assert_shows(canvas: Array, image: Array, region: Region, zoom: int) -> None:
-    """Every pixel of ``region`` is a block of zoom x zoom equal screen pixels, cut only by the canvas' edge."""
-    part = image[region.y : region.y + region.height, region.x : region.x + region.width]
-    blocks = part.repeat(zoom, 0).repeat(zoom, 1)
+def assert_shows(
+    canvas: Array, image: Array, region: Region, zoom: int, left: Array | None = None, cut: int = 0
+) -> None:
+    """Every pixel of ``region`` is a block of zoom x zoom equal screen pixels, cut only by the canvas' edge.
+
+    Args:
+        left: What is shown instead left of canvas column ``cut``.
+    """
     height, width = canvas.shape[:2]
-    # The first pixel may be cut; where is not said, so try each offset: exactly one must fit everywhere.
-    fits = [
-        (dy, dx)
-        for dy in range(zoom)
-        for dx in range(zoom)
-        if blocks[dy : dy + height, dx : dx + width].shape[:2] == (height, width)
-        and np.array_equal(blocks[dy : dy + height, dx : dx + width], canvas[..., :3])
-    ]
-    assert fits, "the canvas does not show the region pixel by pixel"
+
+    def blocks(source: Array) -> Array:
+        part = source[region.y : region.y + region.height, region.x : region.x + region.width]
+        return part.repeat(zoom, 0).repeat(zoom, 1)
+
+    shown = blocks(image)
+    hidden = shown if left is None else blocks(left)
+    # The first pixel may be cut; where is not said, so try each offset: one must fit everywhere.
+    for dy in range(zoom):
+        for dx in range(zoom):
+            expected = shown[dy : dy + height, dx : dx + width].copy()
+            expected[:, :cut] = hidden[dy : dy + height, dx : dx + cut]
+            if expected.shape[:2] == (height, width) and np.array_equal(expected, canvas[..., :3]):
+                return
+    pytest.fail("the canvas does not show the region pixel by pixel")
 
 
 def drag(page: Page, key: str, dx: int, dy: int) -> None:
@@ -222,22 +232,19 @@ def test_the_divider_shows_one_image_on_each_side(page: Page, truth: Array) -> N
     numbers(page, "bicubic", "region")
     left, right = upscale(downscale(truth, 4), 4), truth
 
-    def check(share: float) -> None:
-        canvas, region = drawn(page, "truth"), in_view(page)
-        cut = round(canvas.shape[1] * share)
-        columns = cut // 4  # whole pixels left of the divider, at 400 %
-        assert_shows(canvas[:, : (columns - 1) * 4], left, region, 4)
-        behind = Region(region.x + columns + 1, region.y, region.width - columns - 1, region.height)
-        edge = next(x for x in range(cut, cut + 9) if np.array_equal(canvas[0, x, :3], right[region.y, behind.x]))
-        assert_shows(canvas[:, edge:], right, behind, 4)
-
-    check(0.5)
     handle = page.get_by_test_id("divider")
+
+    def check(percent: float) -> None:
+        canvas, share = drawn(page, "truth"), float(handle.evaluate("handle => parseFloat(handle.style.left)")) / 100
+        assert share == pytest.approx(percent / 100, abs=0.005)
+        assert_shows(canvas, right, in_view(page), 4, left, round(canvas.shape[1] * share))
+
+    check(50)
     handle.focus()
     for _ in range(5):
         page.keyboard.press("ArrowLeft")
     assert handle.get_attribute("aria-valuenow") == "40"
-    check(0.4)
+    check(40)
     box, pane = handle.bounding_box(), page.locator('canvas[data-key="truth"]').bounding_box()
     assert box is not None
     assert pane is not None
@@ -246,7 +253,7 @@ def test_the_divider_shows_one_image_on_each_side(page: Page, truth: Array) -> N
     page.mouse.move(pane["x"] + pane["width"] * 0.75, box["y"] + 100)
     page.mouse.up()
     assert handle.get_attribute("aria-valuenow") == "75"
-    check(0.75)
+    check(75)
 
 
 def test_the_overview_moves_the_view(page: Page, truth: Array) -> None:
@@ -360,6 +367,7 @@ def test_upscaling_ones_own_image(page: Page, photo: Array, tmp_path: Path) -> N
     page.locator("#upscale-start").click()
     expect(page.get_by_test_id("status")).to_have_text("252×180 pixels. Transparency was kept.")
     viewer = page.locator("#upscale-viewer")
+    expect(viewer.locator("[data-panel]")).to_have_count(3)
     assert [node.get_attribute("data-panel") for node in viewer.locator("[data-panel]").all()] == [
         "LR",
         "bicubic",

@@ -237,7 +237,7 @@ def test_the_divider_shows_one_image_on_each_side(page: Page, truth: Array) -> N
     def check(percent: float) -> None:
         canvas, share = drawn(page, "truth"), float(handle.evaluate("handle => parseFloat(handle.style.left)")) / 100
         assert share == pytest.approx(percent / 100, abs=0.005)
-        assert_shows(canvas, right, in_view(page), 4, left, round(canvas.shape[1] * share))
+        assert_shows(canvas, right, in_view(page), 4, left, int(canvas.shape[1] * share + 0.5))
 
     check(50)
     handle.focus()

@@ -46,7 +46,7 @@ def build() -> gr.Blocks:
         title = gr.HTML(header(engines), elem_id="header")
         in_use = gr.State(engines.key)
         with gr.Tabs():
-            with gr.Tab("Compare"):
+            with gr.Tab("Compare", id="compare"):
                 compared = compare_tab(demo, engines, engines.scales, in_use)
             scales_tab(engines, engines.scales, compared, in_use)
             upscale_tab(engines, engines.scales)

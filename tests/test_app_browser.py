@@ -462,6 +462,10 @@ def test_benchmarks(page: Page) -> None:
     page.get_by_role("tab", name="Benchmarks").click()
     expect(page.locator("#peers svg")).to_have_count(3)
     expect(page.locator("#peers")).to_contain_text("Hui et al., ACM MM 2019")
+    for name in ("Upscale", "Scales", "Compare", "Benchmarks"):
+        page.get_by_role("tab", name=name).click()
+        page.wait_for_timeout(200)
+    assert [tab.inner_text() for tab in page.get_by_role("tab").all()] == ["Compare", "Scales", "Upscale", "Benchmarks"]
 
 
 @pytest.mark.parametrize("width", [390, 800, 1280, 2560])

@@ -21,7 +21,7 @@ def benchmarks_tab() -> None:
     """Lay out the tab from ``weights/results.json``, the training curves beside it, and the published figures."""
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
     results = read_results(BUNDLED / "results.json")
-    with gr.Tab("Benchmarks", elem_id="benchmarks-tab"):
+    with gr.Tab("Benchmarks", id="benchmarks", elem_id="benchmarks-tab"):
         if results is None:
             gr.Markdown("There is no `weights/results.json` yet: `python -m drn evaluate --json` prints one.")
         else:

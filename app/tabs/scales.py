@@ -25,7 +25,7 @@ def scales_tab(engine: Engine, scales: list[int], compared: gr.State, in_use: gr
         compared: The Compare tab's session; its photograph is the one shown.
         in_use: Tells which weights are in use; when it changes the results here are out of date.
     """
-    with gr.Tab("Scales", elem_id="scales-tab") as tab:
+    with gr.Tab("Scales", id="scales", elem_id="scales-tab") as tab:
         state = gr.State(None)
         panels = viewer(None, "scales-viewer")
         plot = gr.HTML("", elem_id="scales-chart", apply_default_css=False)

@@ -25,7 +25,7 @@ NO_TRUTH = "There is no original to compare with, so there is no PSNR or SSIM: j
 
 def upscale_tab(engine: Engine, scales: list[int]) -> None:
     """Lay out the tab."""
-    with gr.Tab("Upscale", elem_id="upscale-tab"):
+    with gr.Tab("Upscale", id="upscale", elem_id="upscale-tab"):
         with gr.Row(equal_height=False):
             image = gr.Image(
                 label="A small image",

@@ -26,7 +26,7 @@ def scales_tab(engine: Engine, scales: list[int], compared: gr.State, in_use: gr
         in_use: Tells which weights are in use; when it changes the results here are out of date.
     """
     with gr.Tab("Scales", id="scales", elem_id="scales-tab") as tab:
-        state = gr.State(None)
+        state, in_view = gr.State(None), gr.State(None)
         panels = viewer(None, "scales-viewer")
         plot = gr.HTML("", elem_id="scales-chart", apply_default_css=False)
 
@@ -45,7 +45,7 @@ def scales_tab(engine: Engine, scales: list[int], compared: gr.State, in_use: gr
 
     in_use.change(lambda: None, None, state, **QUIET)
     tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
-    panels.viewport(measure, [state], [panels, gr.State(None)], concurrency_limit=2, **QUIET)
+    panels.viewport(measure, [state], [panels, in_view], concurrency_limit=2, **QUIET)
 
 
 def psnr_chart(session: Session) -> str:

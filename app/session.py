@@ -18,7 +18,7 @@ from drn.inference import Region
 
 EXAMPLES = Path(__file__).parent / "examples"
 FIRST_EXAMPLE = "astronaut"
-CENTRES = {"astronaut": (162.0, 368.0), "cat": (165.0, 115.0), "test-card": (120.0, 60.0)}
+CENTRES = {"astronaut": (166.0, 380.0), "cat": (165.0, 115.0), "test-card": (120.0, 60.0)}
 """Where an example is looked at first, in HR pixels; the others in the middle."""
 START_ZOOM = 4
 MAX_UPLOAD_BYTES = 20_000_000
@@ -137,13 +137,14 @@ def scene(session: Session, plus: bool) -> Scene:
     if not several:
         layers += _maps(session, plus)
     height, width = session.pairs[0].hr.shape[:2]
+    x, y = CENTRES.get(session.name, (width / 2, height / 2))
     return Scene(
         session.token,
         session.picture_token,
         width,
         height,
         tuple(layers),
-        session.view or View(*CENTRES.get(session.name, (width / 2, height / 2)), START_ZOOM),
+        session.view or View(x, y, START_ZOOM),
         columns=len(layers) // len(session.pairs) if several else 0,
         link="" if several or not session.name else f"image={session.name}&scale={session.pairs[0].scale}",
     )

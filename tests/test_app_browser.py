@@ -187,6 +187,22 @@ def test_drag_wheel_and_double_click(page: Page, truth: Array) -> None:
     assert in_view(page) == start
 
 
+def test_the_size_slider(page: Page) -> None:
+    numbers(page, "drn", "region")
+    before = in_view(page)
+    slider = page.locator("#viewer").get_by_test_id("size")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
+    numbers(page, "drn", "region")
+    after = in_view(page)
+    assert after.width == pytest.approx(before.width * 4 / 6, abs=2)
+    assert after.x + after.width / 2 == pytest.approx(before.x + before.width / 2, abs=1)
+    slider.fill("0")
+    numbers(page, "drn", "region")
+    assert in_view(page).width > before.width
+
+
 def test_the_wheel_zooms_around_the_pointer(page: Page) -> None:
     numbers(page, "drn", "region")
     box = page.locator('canvas[data-key="truth"]').bounding_box()

@@ -92,7 +92,7 @@ overview.addEventListener("pointerdown", (event) => {
 overview.addEventListener("pointermove", (event) => overview.hasPointerCapture(event.pointerId) && moveFromOverview(event));
 
 root.addEventListener("keydown", (event) => {
-  if (!scene || event.target.closest("select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!scene || event.target.closest("select, input") || event.ctrlKey || event.metaKey || event.altKey) return;
   const far = boxOf().width / 8;
   const actions = {
     ArrowLeft: () => pan(-far, 0), ArrowRight: () => pan(far, 0), ArrowUp: () => pan(0, -far), ArrowDown: () => pan(0, far),
@@ -143,6 +143,7 @@ $(".bar").addEventListener("click", (event) => {
   else if (button.dataset.do === "fullscreen") fullscreen();
   else if (button.dataset.do === "link") copyLink(button);
 });
+$(".size").addEventListener("input", (event) => centred((x, y) => zoomTo(levels(boxOf())[Number(event.target.value)], x, y)));
 $(".left-choice select").addEventListener("change", (event) => {
   left = event.target.value;
   build();

@@ -94,6 +94,9 @@ function draw() {
   }
   drawOverview(region(canvases[0]));
   const zoom = zoomFor(canvases[0].getBoundingClientRect());
+  const steps = levels(canvases[0].getBoundingClientRect());
+  $(".size").max = String(steps.length - 1);
+  $(".size").value = String(steps.findLastIndex((step) => step <= zoom + 1e-6));
   $(".zoom-now").textContent = `${Math.round(zoom * 100)} %`;
   for (const button of root.querySelectorAll("[data-zoom]")) {
     button.setAttribute("aria-pressed", String(String(view.zoom) === button.dataset.zoom));

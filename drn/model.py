@@ -86,7 +86,7 @@ class DRNConfig:
 
 
 class RDB(nn.Module):
-    """Residual distilling block: one residual branch, one distilling branch (section 3.2).
+    """Residual distilling block: one residual branch, one distilling branch.
 
     ``u = conv(elu(conv(r)))`` has C + d channels. The first C are added to the residual branch,
     the last d are appended to the distilled features of the group.

@@ -35,21 +35,23 @@ Content = dict[str, bytes]
 
 
 def model_content(folder: Path = weights.BUNDLED) -> Content:
-    """The model repo: the weights byte for byte, the results, and the card with complete front matter.
+    """The model repo: the files of ``weights/``, byte for byte.
 
     Raises:
-        InputError: If the folder holds no weights, or one that cannot be used.
+        InputError: If the folder holds no weights, or one that cannot be used, or if the card is missing or
+            its front matter is not that of the results.
     """
-    loaded = weights.load_scales(folder)
-    content = {item.path.name: item.path.read_bytes() for item in loaded}
-    card, results = folder / CARD, folder / RESULTS
-    rows: list[dict[str, Any]] = []
-    if results.is_file():
-        content[RESULTS] = results.read_bytes()
-        rows = _read_rows(results)
-    content |= {path.name: path.read_bytes() for path in sorted(folder.glob("curve_x*.csv"))}
-    text = card.read_text(encoding="utf-8") if card.is_file() else _plain_card([item.model.scale for item in loaded])
-    content[CARD] = complete_card(text, rows).encode()
+    paths = [item.path for item in weights.load_scales(folder)]
+    paths += [path for path in [folder / CARD, folder / RESULTS] if path.is_file()]
+    paths += sorted(folder.glob("curve_x*.csv"))
+    content = {path.name: path.read_bytes() for path in paths}
+    if CARD not in content:
+        raise InputError(f"{folder} has no {CARD}: write the model card first.")
+    text = content[CARD].decode()
+    if complete_card(text, read_rows(folder / RESULTS) if RESULTS in content else []) != text:
+        raise InputError(
+            f"{folder / CARD} does not hold the results of the day: run `python -m scripts.write_results`."
+        )
     return content
 
 
@@ -78,31 +80,30 @@ def complete_card(text: str, rows: list[dict[str, Any]]) -> str:
 
 
 def _result(row: dict[str, Any], metric: str) -> EvalResult:
-    name = f"{row['data']} x{row['scale']}"
+    config = f"x{row['scale']}, {row['method']}"
     return EvalResult(
         task_type="image-to-image",
         task_name="Super-resolution",
         dataset_type=str(row["data"]).lower(),
-        dataset_name=f"{name}, {row['method']}",
+        dataset_name=f"{row['data']} {config}",
+        dataset_config=config,  # the Hub's client puts results of one type and config together
         metric_type=metric,
         metric_name=f"{metric.upper()} (Y channel)",
         metric_value=round(float(row[metric]), 4),
     )
 
 
-def _read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of ``results.json`` that are a network's.
+
+    Raises:
+        InputError: If it is not what ``python -m drn evaluate --json`` prints.
+    """
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
         return [row for row in rows if row["method"] != "bicubic" and _result(row, "psnr") and _result(row, "ssim")]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path.name} is not what `drn evaluate --json` prints: measure again.") from error
-
-
-def _plain_card(scales: list[int]) -> str:
-    return (
-        "# DRN\n\nWeights of DRN, Distilling with Residual Network, for single-image super-resolution "
-        f"({', '.join(f'x{scale}' for scale in scales)}); see the [paper]({PAPER}).\n"
-    )
 
 
 def space_content(model: HubRepo, root: Path = ROOT) -> Content:

@@ -1,7 +1,7 @@
-"""Put weights/results.json into the tables of README.md and weights/README.md, between their markers.
+"""Put weights/results.json into README.md and the model card weights/README.md: tables, and the card's front matter.
 
 python -m drn evaluate --data .../Set5 .../Set14 --json > results.json && mv results.json weights/
-python scripts/write_results.py
+python -m scripts.write_results
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from drn.image import replace_file
+from drn.publish import complete_card, read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- results -->", "<!-- /results -->"
@@ -35,11 +36,13 @@ def table(results: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    text = table(json.loads((ROOT / "weights" / "results.json").read_text(encoding="utf-8")))
-    for path in (ROOT / "README.md", ROOT / "weights" / "README.md"):
+    source, card = ROOT / "weights" / "results.json", ROOT / "weights" / "README.md"
+    text = table(json.loads(source.read_text(encoding="utf-8")))
+    for path in (ROOT / "README.md", card):
         before, rest = path.read_text(encoding="utf-8").split(START)
-        after = rest.split(END)[1]
-        content = f"{before}{START}\n{text}\n{END}{after}"
+        content = f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}"
+        if path == card:
+            content = complete_card(content, read_rows(source))
         replace_file(path, functools.partial(Path.write_text, data=content, encoding="utf-8"))
 
 

@@ -9,11 +9,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
 from huggingface_hub import RepoCard
+from packaging.requirements import Requirement
 from playwright.sync_api import Browser, expect
 
 from drn import weights
@@ -27,9 +29,6 @@ from tests.hub_server import TOKEN, Hub, running
 from tests.test_app_browser import browser as browser
 
 MODEL, SPACE = "drn/drn", "drn/demo"
-BLOCKED = ("accelerate", "mypy", "playwright", "pytest", "skimage", "sklearn", "spaces", "tensorboard")
-"""What the Space does not have: installed for developers, or by the platform."""
-
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -65,10 +64,9 @@ def header(content: bytes) -> dict[str, object]:
 
 
 def test_the_model_repo_is_the_weights_folder(hub: Hub, published: subprocess.CompletedProcess[str]) -> None:
-    files = hub.repos["models", MODEL].files
-    for scale in weights.available_scales():
-        name = weights.filename(scale)
-        assert files[name] == (weights.BUNDLED / name).read_bytes()
+    files = dict(hub.repos["models", MODEL].files)
+    del files[".gitattributes"]  # the Hub's own
+    assert files == {path.name: path.read_bytes() for path in weights.BUNDLED.iterdir()}
     card = header(files["README.md"])
     assert (card["library_name"], card["pipeline_tag"], card["license"]) == ("drn", "image-to-image", "other")
     assert published.stderr == ""
@@ -181,27 +179,64 @@ ROWS = [
 
 
 def test_the_card_names_the_measured_results(tmp_path: Path) -> None:
-    weights.save(tmp_path / "drn_x4.safetensors", small_model(4))
-    (tmp_path / "results.json").write_text(json.dumps({"rows": ROWS}))
-    (tmp_path / "README.md").write_text("---\nlanguage: en\ntags: [old]\n---\n# Our card\n\nText.\n")
-    content = model_content(tmp_path)
-    assert sorted(content) == ["README.md", "drn_x4.safetensors", "results.json"]
-    assert content["README.md"].decode().endswith("\n---\n\n# Our card\n\nText.\n")
-    card = header(content["README.md"])
+    rows = [*ROWS[1:], ROWS[1] | {"method": "DRN+", "psnr": 32.1}, ROWS[1] | {"scale": 2, "psnr": 37.9}]
+    text = complete_card("---\nlanguage: en\ntags: [old]\n---\n# Our card\n\nText.\n", rows)
+    assert text.endswith("\n---\n\n# Our card\n\nText.\n")
+    card = header(text.encode())
     assert card["language"] == "en"
     index: Any = card["model-index"]
-    (result,) = index[0]["results"]
-    assert result["dataset"]["name"] == "Set5 x4, DRN"
-    assert [(metric["type"], metric["value"]) for metric in result["metrics"]] == [("psnr", 31.9876), ("ssim", 0.8914)]
-    assert complete_card(content["README.md"].decode(), ROWS[1:]) == content["README.md"].decode()
+    results = index[0]["results"]
+    assert [result["dataset"]["name"] for result in results] == ["Set5 x4, DRN", "Set5 x4, DRN+", "Set5 x2, DRN"]
+    values = [[(metric["type"], metric["value"]) for metric in result["metrics"]] for result in results]
+    assert values[0] == [("psnr", 31.9876), ("ssim", 0.8914)]
+    assert [value[0][1] for value in values] == [31.9876, 32.1, 37.9]
+    assert complete_card(text, rows) == text
+
+
+def test_a_card_that_is_missing_or_not_of_the_day_is_not_published(tmp_path: Path) -> None:
+    weights.save(tmp_path / "drn_x4.safetensors", small_model(4))
+    (tmp_path / "results.json").write_text(json.dumps({"rows": ROWS}))
+    with pytest.raises(InputError, match=r"has no README\.md: write the model card first"):
+        model_content(tmp_path)
+    (tmp_path / "README.md").write_text(complete_card("# Our card\n", ROWS[:0]))
+    with pytest.raises(InputError, match=r"does not hold the results of the day: run `python -m scripts"):
+        model_content(tmp_path)
+    (tmp_path / "README.md").write_text(complete_card("# Our card\n", ROWS[1:]))
+    assert model_content(tmp_path) == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"rows": [{"method": "DRN"}]}', '{"rows": 3}'])
 def test_results_that_cannot_be_read_are_refused(tmp_path: Path, text: str) -> None:
     weights.save(tmp_path / "drn_x4.safetensors", small_model(4))
     (tmp_path / "results.json").write_text(text)
+    (tmp_path / "README.md").write_text("# Our card\n")
     with pytest.raises(InputError, match=r"results\.json is not what"):
         model_content(tmp_path)
+
+
+def link_installed(requirements: str, target: Path) -> None:
+    """Fill ``target`` with what ``pip install -r`` of these requirements would put there, and no more."""
+    wanted, seen = (
+        [Requirement(line.partition("#")[0]) for line in requirements.splitlines() if line[:1].isalpha()],
+        set(),
+    )
+    while wanted:
+        requirement = wanted.pop()
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        found = distribution(requirement.name)
+        assert requirement.specifier.contains(found.version, prereleases=True), requirement
+        if found.name in seen:
+            continue
+        seen.add(found.name)
+        extras = [{"extra": extra} for extra in ("", *requirement.extras)]
+        for needed in map(Requirement, found.requires or []):
+            if needed.marker is None or any(needed.marker.evaluate(extra) for extra in extras):
+                needed.marker = None
+                wanted.append(needed)
+        for name in {path.parts[0] for path in found.files or [] if path.parts[0] not in ("..", "__pycache__")}:
+            if not (target / name).exists():
+                (target / name).symlink_to(Path(str(found.locate_file(name))))
 
 
 def test_the_space_alone_serves_a_comparison_with_the_hubs_weights(
@@ -214,14 +249,14 @@ def test_the_space_alone_serves_a_comparison_with_the_hubs_weights(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    # As if only requirements.txt were installed.
-    code = (
-        f"import runpy, sys; sys.modules.update(dict.fromkeys({BLOCKED!r})); runpy.run_path('app.py', None, '__main__')"
-    )
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    link_installed((tmp_path / "space" / "requirements.txt").read_text(), installed)
     env = {**os.environ, **hub.env, **space.variables, "HF_HOME": str(tmp_path / "hf"), "GRADIO_SERVER_PORT": str(port)}
-    env.pop("PYTHONPATH", None)
+    env["PYTHONPATH"] = str(installed)
+    # -S: without the site-packages of the tests
     server = subprocess.Popen(
-        [sys.executable, "-u", "-c", code], cwd=tmp_path / "space", env=env, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-uS", "app.py"], cwd=tmp_path / "space", env=env, stdout=subprocess.PIPE, text=True
     )
     try:
         assert server.stdout is not None

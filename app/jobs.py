@@ -5,11 +5,20 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import queue
+import secrets
 import threading
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
-from typing import TypeVar
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Generic, TypeVar
 
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from drn.errors import InputError
 from drn.inference import Cancelled, Progress
 
 Result = TypeVar("Result")
@@ -19,17 +28,44 @@ HEARTBEAT = 0.25
 """Seconds after which a step is yielded again, so that whoever iterates can stop in the middle of one."""
 
 
-def in_steps(work: Callable[[Progress, Callable[[], bool]], Result]) -> Generator[tuple[int, int], None, Result]:
+JOB_SECONDS = 120.0
+"""How long the network may run for one request."""
+
+
+@contextlib.contextmanager
+def told_to_visitor() -> Iterator[None]:
+    """Turn bad input into the message that the page or the client shows; nothing of it is logged."""
+    try:
+        yield
+    except InputError as error:
+        raise gr.Error(escape(str(error)), print_exception=False) from error
+
+
+def new_file(name: str) -> Path:
+    """A path for a result called ``name``, in a folder of its own that the page's cache clears."""
+    folder = Path(get_upload_folder()) / secrets.token_hex(16)
+    folder.mkdir(parents=True)
+    return folder / name
+
+
+def in_steps(
+    work: Callable[[Progress, Callable[[], bool]], Result], ends: float | None = None
+) -> Generator[tuple[int, int], None, Result]:
     """Run ``work(progress, cancelled)`` and yield the (done, total) that it reported last, again and again.
+
+    Args:
+        ends: When to give up, by ``time.monotonic()``; ``JOB_SECONDS`` from now if None.
 
     Returns:
         What ``work`` returned (the generator's value). Closing the generator makes ``cancelled()`` True.
 
     Raises:
+        InputError: If it takes too long; ``cancelled()`` is True from then on.
         Exception: Whatever ``work`` raised.
     """
     steps: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
     closed = threading.Event()
+    ends = time.monotonic() + JOB_SECONDS if ends is None else ends
     future: Future[Result] = Future()
 
     def target() -> None:
@@ -47,9 +83,25 @@ def in_steps(work: Callable[[Progress, Callable[[], bool]], Result]) -> Generato
     try:
         step: tuple[int, int] | None = (0, 1)
         while step is not None:
+            if time.monotonic() > ends:
+                raise InputError(
+                    f"This takes longer than {JOB_SECONDS:.0f} seconds, the limit for one job on this server: "
+                    "choose a smaller image, or leave out DRN+."
+                )
             yield step
             with contextlib.suppress(queue.Empty):
                 step = steps.get(timeout=HEARTBEAT)
     finally:
         closed.set()
     return future.result()
+
+
+@dataclass
+class Job(Generic[Result]):
+    """A generator of steps to iterate over, whose return value is ``result`` from then on."""
+
+    steps: Generator[tuple[int, int], None, Result]
+    result: Result = field(init=False)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        self.result = yield from self.steps

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from app.engines import Engine
+from app.jobs import JOB_SECONDS, Job, in_steps
 from app.viewer import LAYOUTS, Layer, Line, Scene, View, numbers_for
 from drn.compare import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
 from drn.errors import InputError
-from drn.image import Picture, read_image
+from drn.image import Array, Picture, find_images, read_image
 from drn.inference import Region
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -24,6 +31,7 @@ START_ZOOM = 4
 MAX_UPLOAD_BYTES = 20_000_000
 MAX_PIXELS = 4_000_000
 MIN_SIDE = 16
+THUMBNAIL = 320
 
 METHODS = {"bicubic": "the baseline", "DRN": "one pass", "DRN+": "mean of 8 passes"}
 
@@ -60,8 +68,26 @@ class Session:
 
 
 def examples() -> list[Path]:
-    """The bundled photographs, the first one first."""
-    return sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != FIRST_EXAMPLE, path.stem))
+    """The bundled photographs, the first one first, then those of the folder ``DRN_EXAMPLES``, if it is set.
+
+    Raises:
+        InputError: If that folder is missing or holds no images.
+    """
+    bundled = sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != FIRST_EXAMPLE, path.stem))
+    folder = os.environ.get("DRN_EXAMPLES", "")
+    taken = {path.stem for path in bundled}
+    return bundled + [path for path in (find_images(Path(folder)) if folder else []) if path.stem not in taken]
+
+
+def thumbnail(path: Path) -> Array:
+    """A photograph for the gallery, at most ``THUMBNAIL`` pixels a side.
+
+    Raises:
+        InputError: If it cannot be compared.
+    """
+    image = Image.fromarray(read_photograph(path).rgb)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    return np.asarray(image)
 
 
 def read_photograph(path: Path) -> Picture:
@@ -109,12 +135,24 @@ def methods(plus: bool) -> list[str]:
     return [method for method in METHODS if plus or method != "DRN+"]
 
 
-def compute(session: Session, engine: Engine, plus: bool) -> Iterator[Session]:
-    """The session with the results of one more method, at every scale, at each step."""
+def compute(session: Session, engine: Engine, plus: bool) -> Iterator[Session | None]:
+    """The session with the results of one more method, at every scale, as they are known; None in between.
+
+    Closing it stops the work within a tile.
+
+    Raises:
+        InputError: If it takes too long, or a tile fails.
+    """
+    ends = time.monotonic() + JOB_SECONDS
     for method in methods(plus):
-        missing = [pair for pair in session.pairs if (pair.scale, method) not in session.results]
-        if missing:
-            found = {(pair.scale, method): run(pair, engine(pair.scale), method) for pair in missing}
+        found = {}
+        for pair in session.pairs:
+            if (pair.scale, method) not in session.results:
+                job = Job(in_steps(functools.partial(run, pair, engine(pair.scale), method), ends))
+                for _ in job:
+                    yield None
+                found[pair.scale, method] = job.result
+        if found:
             session = replace(session, results=session.results | found, token=new_token())
             yield session
 

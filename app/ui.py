@@ -6,6 +6,7 @@ import os
 
 import gradio as gr
 
+from app.api import endpoints
 from app.engines import Engines
 from app.session import MAX_UPLOAD_BYTES
 from app.tabs.benchmarks import benchmarks_tab
@@ -51,6 +52,7 @@ def build() -> gr.Blocks:
             scales_tab(engines, engines.scales, compared, in_use)
             upscale_tab(engines, engines.scales)
             benchmarks_tab()
+        endpoints(engines, engines.scales)
 
         async def when_settled() -> tuple[str, str]:
             await engines.settled()
@@ -72,6 +74,7 @@ def launch(demo: gr.Blocks, *, block: bool = True) -> str:
     _, url, _ = demo.launch(
         theme=THEME,
         css=read_static("page.css", "viewer/viewer.css"),
+        js=read_static("page.js"),
         max_file_size=MAX_UPLOAD_BYTES,
         show_error=False,
         enable_monitoring=False,

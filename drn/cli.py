@@ -19,12 +19,12 @@ from tqdm import tqdm
 from typer.core import TyperCommand
 
 from drn import batch, weights
-from drn.compare import format_psnr, format_ssim, make_pair, run, score, whole_of
+from drn.compare import format_psnr, format_ssim, make_pair, parse_region, run, score
 from drn.errors import InputError
 from drn.evaluate import Row, evaluate, format_table, report
 from drn.figure import figure
 from drn.image import read_image, replace_file
-from drn.inference import Region, Upscaler, choose_device, choose_dtype
+from drn.inference import Upscaler, choose_device, choose_dtype
 from drn.model import SCALES, count_parameters, drn
 from drn.weights import Weights
 
@@ -119,7 +119,7 @@ def compare(
 ) -> None:
     """Shrink an image, enlarge it again by each method, and draw a paper-style figure of one region."""
     pair = make_pair(read_image(image), scale)
-    region = _parse_crop(crop, whole_of(pair))
+    region = parse_region(crop, pair)
     upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
     methods = ["bicubic", "DRN", *(["DRN+"] if self_ensemble else [])]
     results = {method: run(pair, upscaler, method) for method in methods}
@@ -187,6 +187,7 @@ def train_command(
     use_rdb: Annotated[bool | None, typer.Option("--rdb/--no-rdb", help="Distilling blocks, or plain ones.")] = None,
     feed_distilled: Annotated[bool | None, typer.Option(help="Feed distilled features to the next block.")] = None,
     image_skip: Annotated[bool | None, typer.Option(help="Add the enlarged input to the output.")] = None,
+    activation: Annotated[str | None, typer.Option(help="relu or elu.")] = None,
 ) -> None:
     """Train a network. SIGTERM or Ctrl-C saves a checkpoint and ends with exit code 0."""
     from drn.train import TrainConfig, resume_configs, train
@@ -210,6 +211,7 @@ def train_command(
         use_rdb=use_rdb,
         feed_distilled=feed_distilled,
         image_skip=image_skip,
+        activation=activation,
     )
     if resume:
         if settings or shape or data or valid or init:
@@ -289,17 +291,6 @@ def publish_command(
 
 def _load(weights_at: str | None, scales: list[int] | None = None) -> list[Weights]:
     return weights.load_scales(weights_at, scales, lambda sentence: typer.echo(f"note: {sentence}", err=True))
-
-
-def _parse_crop(text: str, whole: Region) -> Region:
-    try:
-        x, y, width, height = map(int, text.split(","))
-    except ValueError as error:
-        raise InputError(f"The crop {text!r} is not X,Y,W,H: give four whole numbers.") from error
-    inside = 0 <= x < x + width <= whole.width and 0 <= y < y + height <= whole.height
-    if not inside:
-        raise InputError(f"The crop {text} does not lie inside the {whole.width}x{whole.height} image.")
-    return Region(x, y, width, height)
 
 
 def _given(**options: Any) -> dict[str, Any]:

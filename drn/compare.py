@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +12,7 @@ import numpy as np
 
 from drn.errors import InputError
 from drn.image import Array, Picture, mod_crop, to_grey
-from drn.inference import Region, Upscaler
+from drn.inference import Progress, Region, Upscaler
 from drn.metrics import SSIM_WINDOW, psnr, rgb_to_y, ssim
 from drn.resize import downscale, upscale
 
@@ -87,13 +88,40 @@ def clip(region: Region, pair: Pair) -> Region:
     return Region(left, top, max(right - left, 1), max(bottom - top, 1))
 
 
-def run(pair: Pair, upscaler: Upscaler, method: str) -> Result:
-    """Enlarge the LR image by ``bicubic``, ``DRN`` or ``DRN+`` and score the result."""
+def parse_region(text: str, pair: Pair) -> Region:
+    """Read ``X,Y,W,H``, a region of the ground truth in pixels.
+
+    Raises:
+        InputError: If it is anything else, or does not lie inside the image.
+    """
+    try:
+        x, y, width, height = map(int, text.split(","))
+    except ValueError as error:
+        raise InputError(f"The crop {text[:40]!r} is not X,Y,W,H: give four whole numbers.") from error
+    whole = whole_of(pair)
+    if not (0 <= x < x + width <= whole.width and 0 <= y < y + height <= whole.height):
+        raise InputError(f"The crop {text[:40]} does not lie inside the {whole.width}x{whole.height} image.")
+    return Region(x, y, width, height)
+
+
+def run(
+    pair: Pair,
+    upscaler: Upscaler,
+    method: str,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Result:
+    """Enlarge the LR image by ``bicubic``, ``DRN`` or ``DRN+`` and score the result.
+
+    Args:
+        progress: See ``Upscaler.upscale``.
+        cancelled: See ``Upscaler.upscale``.
+    """
     start = time.perf_counter()
     if method == "bicubic":
         sr = upscale(pair.lr, pair.scale)
     else:
-        sr = upscaler.upscale(pair.lr, self_ensemble=method == "DRN+")
+        sr = upscaler.upscale(pair.lr, self_ensemble=method == "DRN+", progress=progress, cancelled=cancelled)
     seconds = time.perf_counter() - start
     return Result(sr, score(pair, sr, whole_of(pair)), seconds)
 

@@ -1,6 +1,6 @@
 """The network arranged for inference: the function of ``drn.model.DRN`` with less arithmetic and fewer copies.
 
-Two exact rearrangements, besides ELU in place:
+Two exact rearrangements:
 
 - the last block of a group feeds only the group's 1x1 fusion, so its second convolution and the fusion
   become one 3x3 convolution;
@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from drn.model import DRN, RDG
+from drn.model import ACTIVATIONS, DRN, RDG, DRNConfig
 
 
 class Margins(NamedTuple):
@@ -58,9 +57,10 @@ def _conv(weight: Tensor, bias: Tensor) -> nn.Conv2d:
 class FastRDG(nn.Module):
     """A group whose last block and fusion are merged."""
 
-    def __init__(self, group: RDG, feed_distilled: bool) -> None:
+    def __init__(self, group: RDG, config: DRNConfig) -> None:
         super().__init__()
-        self.feed_distilled = feed_distilled
+        self.feed_distilled = config.feed_distilled
+        self.activation = ACTIVATIONS[config.activation]
         state = group.state_dict()
 
         def conv(name: str) -> nn.Conv2d:
@@ -96,7 +96,7 @@ class FastRDG(nn.Module):
 
     def _hidden(self, conv: nn.Module, residual: Tensor, distilled: list[Tensor]) -> Tensor:
         fed = self.feed_distilled and distilled
-        return F.elu(conv(torch.cat([residual, *distilled], 1) if fed else residual), inplace=True)
+        return self.activation(conv(torch.cat([residual, *distilled], 1) if fed else residual))
 
 
 class FastDRN(nn.Module):
@@ -106,8 +106,7 @@ class FastDRN(nn.Module):
         super().__init__()
         self.config = model.config
         self.halo = model.halo
-        feed = model.config.feed_distilled
-        self.groups = nn.ModuleList(FastRDG(group, feed) for group in model.groups if isinstance(group, RDG))
+        self.groups = nn.ModuleList(FastRDG(group, model.config) for group in model.groups if isinstance(group, RDG))
         state = model.state_dict()
         self.head, self.fusion, self.fusion_conv = (
             _conv(state[f"{name}.weight"], state[f"{name}.bias"]) for name in ("head", "fusion", "fusion_conv")

@@ -5,6 +5,8 @@ Forward pass only. The model knows no device, no file, no clamping and no 8-bit 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -14,6 +16,12 @@ from torch.nn import functional as F
 
 SCALES = (2, 3, 4)
 """The scales we train and ship. The network itself can be built for any scale from 1 to 8."""
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "elu": functools.partial(F.elu, inplace=True),
+    "relu": functools.partial(F.relu, inplace=True),
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class DRNConfig:
         feed_distilled: Whether a block also reads what the blocks before it distilled.
         image_skip: Whether the nearest-neighbour enlargement of the input is added to the output,
             so that the network predicts a residual.
+        activation: ``elu``, the paper's, or ``relu``. Features start small, where ELU is nearly linear.
 
     Raises:
         ValueError: If a field has the wrong type or lies outside its bounds.
@@ -44,6 +53,7 @@ class DRNConfig:
     use_rdb: bool = True
     feed_distilled: bool = False
     image_skip: bool = True
+    activation: str = "elu"
 
     def __post_init__(self) -> None:
         bounds = {
@@ -55,15 +65,18 @@ class DRNConfig:
         }
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name not in bounds:
+            if field.name == "activation":
+                if value not in ACTIVATIONS:
+                    raise ValueError(f"DRN config: activation must be {' or '.join(ACTIVATIONS)}, not {value!r}.")
+            elif field.name not in bounds:
                 if type(value) is not bool:
                     raise ValueError(f"DRN config: {field.name} must be true or false, not {value!r}.")
-                continue
-            low, high = bounds[field.name]
-            if type(value) is not int or not low <= value <= high:
-                raise ValueError(
-                    f"DRN config: {field.name} must be a whole number from {low} to {high}, not {value!r}."
-                )
+            else:
+                low, high = bounds[field.name]
+                if type(value) is not int or not low <= value <= high:
+                    raise ValueError(
+                        f"DRN config: {field.name} must be a whole number from {low} to {high}, not {value!r}."
+                    )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DRNConfig:
@@ -88,12 +101,13 @@ class DRNConfig:
 class RDB(nn.Module):
     """Residual distilling block: one residual branch, one distilling branch.
 
-    ``u = conv(elu(conv(r)))`` has C + d channels. The first C are added to the residual branch,
+    ``u = conv(activation(conv(r)))`` has C + d channels. The first C are added to the residual branch,
     the last d are appended to the distilled features of the group.
     """
 
     def __init__(self, config: DRNConfig, index: int) -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[config.activation]
         self.n_feats = config.n_feats
         self.feed_distilled = config.feed_distilled
         n_in = config.n_feats + (index * config.n_distill if config.feed_distilled else 0)
@@ -103,7 +117,7 @@ class RDB(nn.Module):
     def forward(self, residual: Tensor, distilled: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Map ``residual`` (B,C,H,W) and a list of (B,d,H,W) to the same, one entry longer."""
         x = torch.cat([residual, *distilled], 1) if self.feed_distilled and distilled else residual
-        u = self.conv2(F.elu(self.conv1(x)))
+        u = self.conv2(self.activation(self.conv1(x)))
         return residual + u[:, : self.n_feats], [*distilled, u[:, self.n_feats :]]
 
 
@@ -115,13 +129,14 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, config: DRNConfig) -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[config.activation]
         hidden = config.n_feats + config.n_distill // 2
         self.conv1 = nn.Conv2d(config.n_feats, hidden, 3, padding=1)
         self.conv2 = nn.Conv2d(hidden, config.n_feats, 3, padding=1)
 
     def forward(self, residual: Tensor, distilled: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Map ``residual`` (B,C,H,W) to the same shape; ``distilled`` passes through, empty."""
-        return residual + self.conv2(F.elu(self.conv1(residual))), distilled
+        return residual + self.conv2(self.activation(self.conv1(residual))), distilled
 
 
 class RDG(nn.Module):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from playwright.sync_api import Browser, Page, sync_playwright
 from safetensors.torch import load_file, save_file
 
+from app.session import examples
 from drn import weights
-from drn.image import Array
+from drn.image import Array, mod_crop, read_image
 from drn.model import DRN, DRNConfig
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
@@ -31,9 +36,47 @@ def photo(rng: np.random.Generator) -> Array:
     return np.clip(np.stack(planes, 2) + rng.normal(0, 4, (60, 84, 3)), 0, 255).astype(np.uint8)
 
 
-def small_model(scale: int = 2, **changes: bool | int) -> DRN:
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    from app.ui import build, launch
+
+    demo = build()
+    yield launch(demo, block=False)
+    demo.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    arguments = ["--disable-gpu", "--disable-background-networking"]
+    if os.geteuid() == 0:
+        arguments.append("--no-sandbox")  # Chromium's sandbox does not start for root
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(20_000)
+    page.goto(url)
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def truth() -> Array:
+    return mod_crop(read_image(examples()[0]).rgb, 4)
+
+
+def small_model(scale: int = 2, **changes: bool | int | str) -> DRN:
     torch.manual_seed(scale)
-    values: dict[str, bool | int] = {"n_feats": 16, "n_distill": 4, "n_blocks": 2, "n_groups": 2, **changes}
+    values: dict[str, bool | int | str] = {"n_feats": 16, "n_distill": 4, "n_blocks": 2, "n_groups": 2, **changes}
     return DRN(DRNConfig.from_dict({"scale": scale, **values})).eval()
 
 

@@ -18,7 +18,6 @@ from drn.hub import HubRepo
 from drn.weights import Weights
 from tests.conftest import small_model
 from tests.hub_server import wait_until
-from tests.test_app_browser import browser as browser
 
 Answer = Callable[[], list[Weights]]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.session import Session, compute, examples, numbers, open_session, scene
+from app.session import Session, compute, examples, numbers, open_session, scene, thumbnail
 from app.viewer import scene_value
 from drn.compare import Pair, Score, added_map, error_map, format_psnr, format_ssim, make_pair, run, score, whole_of
 from drn.errors import InputError
@@ -95,19 +95,19 @@ def test_maps(pair: Pair) -> None:
 
 def test_results_come_one_by_one_under_new_tokens(photo: Array, upscaler: Upscaler) -> None:
     session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
-    steps = list(compute(session, lambda scale: upscaler, plus=True))
+    steps = list(filter(None, compute(session, lambda scale: upscaler, plus=True)))
     assert [[method for _, method in step.results] for step in steps] == [
         ["bicubic"],
         ["bicubic", "DRN"],
         ["bicubic", "DRN", "DRN+"],
     ]
     assert len({session.token, *(step.token for step in steps)}) == 4
-    assert list(compute(steps[-1], lambda scale: upscaler, plus=False)) == []
+    assert not list(compute(steps[-1], lambda scale: upscaler, plus=False))
 
 
 def test_a_scene_has_a_place_for_what_is_still_computed(photo: Array, upscaler: Upscaler) -> None:
     session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
-    bicubic, both = compute(session, lambda scale: upscaler, plus=False)
+    bicubic, both = filter(None, compute(session, lambda scale: upscaler, plus=False))
     waiting = {layer.key: layer.pixels is not None for layer in scene(bicubic, plus=False).layers}
     assert waiting == {"lr": True, "bicubic": True, "drn": False, "truth": True, "error-bicubic": True}
     complete = scene(both, plus=False)
@@ -123,7 +123,7 @@ def test_a_scene_has_a_place_for_what_is_still_computed(photo: Array, upscaler: 
 
 def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
     session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
-    *_, session = compute(session, lambda scale: upscaler, plus=False)
+    *_, session = filter(None, compute(session, lambda scale: upscaler, plus=False))
     region = Region(12, 9, 30, 30)
     found = numbers(session, region)
     assert found["token"] == session.token
@@ -135,6 +135,19 @@ def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
         shown, _, best = found["scores"][key]["region"]
         assert shown == f"{value:.2f} dB"
         assert best == (value == max(v for v in values.values() if v is not None))
+
+
+def test_a_folder_of_ones_own_joins_the_examples(photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundled = examples()
+    monkeypatch.setenv("DRN_EXAMPLES", str(tmp_path))
+    with pytest.raises(InputError, match="holds no images"):
+        examples()
+    for name in ("mine.png", "astronaut.png"):  # the second is taken: links name images by their stem
+        Image.fromarray(photo).save(tmp_path / name)
+    assert examples() == [*bundled, tmp_path / "mine.png"]
+    assert open_session(tmp_path / "mine.png", 2).name == "mine"
+    assert thumbnail(tmp_path / "mine.png").shape == photo.shape
+    assert max(thumbnail(bundled[0]).shape) == 320
 
 
 def test_examples_are_enough_and_credited() -> None:

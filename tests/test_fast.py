@@ -6,11 +6,12 @@ import torch
 from drn.fast import FastDRN, Margins
 from tests.conftest import small_model
 
-NETWORKS: list[dict[str, bool | int]] = [
+NETWORKS: list[dict[str, bool | int | str]] = [
     {},
     {"use_rdb": False},
     {"feed_distilled": True},
     {"image_skip": False},
+    {"activation": "relu"},
     {"n_blocks": 1},
     {"n_blocks": 3, "n_groups": 1},
 ]
@@ -19,7 +20,7 @@ NETWORKS: list[dict[str, bool | int]] = [
 @pytest.mark.parametrize("changes", NETWORKS)
 @pytest.mark.parametrize("scale", [2, 3])
 @torch.no_grad()
-def test_same_function_as_the_network(scale: int, changes: dict[str, bool | int]) -> None:
+def test_same_function_as_the_network(scale: int, changes: dict[str, bool | int | str]) -> None:
     model = small_model(scale, **changes)
     for parameter in model.parameters():  # biases start at 0: give every term a part in the result
         parameter.add_(0.05 * torch.randn_like(parameter))
@@ -30,7 +31,7 @@ def test_same_function_as_the_network(scale: int, changes: dict[str, bool | int]
 
 @pytest.mark.parametrize("changes", NETWORKS)
 @torch.no_grad()
-def test_a_crop_with_margins_is_that_part_of_the_whole(changes: dict[str, bool | int]) -> None:
+def test_a_crop_with_margins_is_that_part_of_the_whole(changes: dict[str, bool | int | str]) -> None:
     model = small_model(2, **changes)
     lr = torch.rand(1, 3, 40, 50)
     whole, fast, halo = model(lr), FastDRN(model), model.halo

@@ -21,7 +21,9 @@ def test_any_size_works(size: tuple[int, int]) -> None:
     assert torch.isfinite(sr).all()
 
 
-@pytest.mark.parametrize("changes", [{}, {"use_rdb": False}, {"feed_distilled": True}, {"image_skip": False}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"use_rdb": False}, {"feed_distilled": True}, {"image_skip": False}, {"activation": "relu"}]
+)
 def test_every_parameter_gets_a_gradient(changes: dict[str, bool]) -> None:
     model = small_model(2, **changes)
     model(torch.rand(1, 3, 12, 12)).square().mean().backward()

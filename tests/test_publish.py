@@ -26,7 +26,6 @@ from drn.inference import Upscaler
 from drn.publish import complete_card, model_content, publish, space_content
 from tests.conftest import small_model
 from tests.hub_server import TOKEN, Hub, running
-from tests.test_app_browser import browser as browser
 
 MODEL, SPACE = "drn/drn", "drn/demo"
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from app.engines import Engine
-from app.session import Session, compute, examples, new_token, numbers, open_link, open_session, scene
+from app.jobs import new_file, told_to_visitor
+from app.session import Session, compute, examples, new_token, numbers, open_link, open_session, scene, thumbnail
 from app.viewer import scene_value, viewer
 from drn.compare import clip, make_pair, whole_of
-from drn.errors import InputError
 from drn.figure import figure
 from drn.image import replace_file
 from drn.inference import Region
@@ -31,15 +30,16 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last
 HEAVY: dict[str, Any] = {**QUIET, "concurrency_id": "heavy"}
 """Options of events that run the network: they share one queue."""
 
-Shown = Iterator[tuple[Session, dict[str, Any]]]
+Shown = Iterator[tuple[Any, Any]]
 """Values for the session and the viewer, better ones replacing the first."""
 
 
 def show(session: Session, engine: Engine, plus: bool) -> Shown:
     """The session as it is, then again as each result is known."""
     yield session, scene_value(scene(session, plus))
-    for computed in compute(session, engine, plus):
-        yield computed, scene_value(scene(computed, plus))
+    with told_to_visitor():
+        for computed in compute(session, engine, plus):
+            yield (gr.skip(), gr.skip()) if computed is None else (computed, scene_value(scene(computed, plus)))
 
 
 def measure(event: gr.EventData, session: Session | None) -> tuple[Any, Any]:
@@ -55,13 +55,10 @@ def draw_figure(session: Session, region: Region | None) -> str:
     """Store the figure of the region in view; returns the file's path."""
     pair = session.pairs[0]
     results = {method: result for (_, method), result in session.results.items()}
-    try:
+    with told_to_visitor():
         drawn = figure(pair, results, clip(region or whole_of(pair), pair))
-    except InputError as error:
-        raise gr.Error(escape(str(error))) from error
-    target = Path(get_upload_folder()) / new_token() / f"{session.name or 'image'}_x{pair.scale}_figure.png"
-    target.parent.mkdir(parents=True)
-    replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
+        target = new_file(f"{session.name or 'image'}_x{pair.scale}_figure.png")
+        replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
     return str(target)
 
 
@@ -74,15 +71,15 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     Returns:
         The session, for the tabs that look at the same photograph.
     """
-    scale = max(scales)
-    *_, session = compute(open_session(examples()[0], scale), engine, plus=False)
+    scale, photographs = max(scales), examples()
+    *_, session = filter(None, compute(open_session(photographs[0], scale), engine, plus=False))
 
     state = gr.State(session)
     gallery = gr.Gallery(
-        [(str(path), path.stem.replace("-", " ")) for path in examples()],
+        [(thumbnail(path), path.stem.replace("-", " ")) for path in photographs],
         label="Photographs",
         elem_id="examples",
-        columns=len(examples()),
+        columns=len(photographs),
         height=116,
         object_fit="cover",
         allow_preview=False,
@@ -95,7 +92,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
             [(f"x{s}", str(s)) for s in scales], value=str(scale), label="Scale", elem_id="scale", min_width=200
         )
         plus_box = gr.Checkbox(label="DRN+ too: 8 passes, averaged", elem_id="plus", min_width=200)
-        upload = gr.UploadButton("Upload your own", file_types=["image"], size="sm", elem_id="upload", min_width=200)
+        upload = gr.UploadButton("Upload or paste", file_types=["image"], size="sm", elem_id="upload", min_width=200)
     panels = viewer(scene(session, plus=False), "viewer")
     with gr.Row():
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
@@ -106,13 +103,11 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     controls, outputs = [scale_radio, plus_box], [state, panels]
 
     def open_example(event: gr.SelectData, scale: str, plus: bool) -> Shown:
-        yield from show(open_session(examples()[int(event.index)], int(scale)), engine, plus)
+        yield from show(open_session(photographs[int(event.index)], int(scale)), engine, plus)
 
     def open_upload(path: str, scale: str, plus: bool) -> Shown:
-        try:
+        with told_to_visitor():
             session = open_session(Path(path), int(scale))
-        except InputError as error:
-            raise gr.Error(escape(str(error))) from error
         for note in session.picture.notes:
             gr.Info(escape(note))
         yield from show(session, engine, plus)
@@ -122,7 +117,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         if session is None:
             yield (gr.skip(),) * 4  # a generator that yields nothing would empty its outputs
             return
-        chosen = [path.stem for path in examples()].index(session.name)
+        chosen = [path.stem for path in photographs].index(session.name)
         controls = gr.Radio(value=str(session.pairs[0].scale)), gr.Gallery(selected_index=chosen)
         for state, shown in show(session, engine, plus=False):
             yield state, shown, *controls

@@ -11,6 +11,7 @@ import gradio as gr
 
 from app.charts import chart
 from app.engines import Engine
+from app.jobs import told_to_visitor
 from app.session import METHODS, Session, compute, scene
 from app.tabs.compare import HEAVY, QUIET, measure
 from app.viewer import scene_value, viewer
@@ -40,8 +41,12 @@ def scales_tab(engine: Engine, scales: list[int], compared: gr.State, in_use: gr
         pairs = tuple(make_pair(picture, scale) for scale in scales)
         opened = Session(picture, session.picture_token, pairs)
         yield opened, scene_value(scene(opened, plus=False)), gr.skip()
-        for computed in compute(opened, engine, plus=True):
-            yield computed, scene_value(scene(computed, plus=False)), psnr_chart(computed)
+        with told_to_visitor():
+            for computed in compute(opened, engine, plus=True):
+                if computed is None:
+                    yield (gr.skip(),) * 3
+                else:
+                    yield computed, scene_value(scene(computed, plus=False)), psnr_chart(computed)
 
     in_use.change(lambda: None, None, state, **QUIET)
     tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)

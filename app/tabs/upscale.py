@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from app.engines import Engine
-from app.jobs import in_steps
+from app.jobs import Job, in_steps, new_file, told_to_visitor
 from app.session import MAX_UPLOAD_BYTES, METHODS, START_ZOOM, new_token
 from app.tabs.compare import HEAVY
 from app.viewer import Layer, Scene, View, scene_value, viewer
-from drn.errors import InputError
 from drn.image import Array, Picture, read_image, write_png
+from drn.inference import Progress, Upscaler
 from drn.resize import upscale
 
 MAX_OUTPUT_PIXELS = 16_000_000
 NO_TRUTH = "There is no original to compare with, so there is no PSNR or SSIM: judge by eye."
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """An upscaled file: what was read, what was made of it, and where that is stored."""
+
+    lr: Picture
+    sr: Picture
+    file: Path
+
+    @property
+    def told(self) -> str:
+        """What was done, in a line."""
+        height, width = self.sr.rgb.shape[:2]
+        kept = ["Transparency was kept."] if self.sr.alpha is not None else []
+        return " ".join([f"{width}×{height} pixels.", *kept, *self.lr.notes])
 
 
 def upscale_tab(engine: Engine, scales: list[int]) -> None:
@@ -49,42 +66,43 @@ def upscale_tab(engine: Engine, scales: list[int]) -> None:
                 download = gr.DownloadButton("Download PNG", visible=False, elem_id="download")
         panels = viewer(None, "upscale-viewer")
 
-    def run(path: str | None, scale_choice: str, plus: bool) -> Iterator[tuple[Any, Any, Any]]:
+    def run(path: str | None, scale: str, plus: bool) -> Iterator[tuple[Any, Any, Any]]:
         if path is None:
-            raise gr.Error("Choose an image first.")
-        scale = int(scale_choice)
-        try:
-            picture = read_image(Path(path), MAX_UPLOAD_BYTES, MAX_OUTPUT_PIXELS // scale**2)
-        except InputError as error:
-            raise gr.Error(escape(str(error))) from error
+            raise gr.Error("Choose an image first.", print_exception=False)
         yield status_html("Upscaling…", 0.0), gr.DownloadButton(visible=False), gr.skip()
-
-        def work(progress: Any, cancelled: Any) -> Picture:
-            return engine(scale).upscale_picture(picture, self_ensemble=plus, progress=progress, cancelled=cancelled)
-
-        steps = in_steps(work)
-        while True:
-            try:
-                done, total = next(steps)
-            except StopIteration as finished:
-                result: Picture = finished.value
-                break
-            told = f"Upscaling: {done} of {total} tiles done" if total > 1 else "Upscaling…"
-            yield status_html(told, done / total), gr.skip(), gr.skip()
-        target = Path(get_upload_folder()) / new_token() / f"{Path(path).stem}_DRN_x{scale}.png"
-        target.parent.mkdir(parents=True)
-        write_png(target, result)
-        height, width = result.rgb.shape[:2]
-        kept = ["Transparency was kept."] if result.alpha is not None else []
-        told = " ".join([f"{width}×{height} pixels.", *kept, *result.notes])
-        name = "DRN+" if plus else "DRN"
-        shown = scene_value(scene(picture.rgb, result.rgb, scale, name))
-        yield status_html(told), gr.DownloadButton(value=str(target), visible=True), shown
+        with told_to_visitor():
+            job = Job(enlarge(Path(path), engine(int(scale)), plus))
+            for done, total in job:
+                told = f"Upscaling: {done} of {total} tiles done" if total > 1 else "Upscaling…"
+                yield status_html(told, done / total), gr.skip(), gr.skip()
+            result = job.result
+            shown = scene_value(scene(result.lr.rgb, result.sr.rgb, int(scale), "DRN+" if plus else "DRN"))
+        yield status_html(result.told), gr.DownloadButton(value=str(result.file), visible=True), shown
 
     running = start.click(run, [image, scale_radio, plus_box], [status, download, panels], **HEAVY)
     cancel.click(
         lambda: status_html("Cancelled."), None, status, cancels=[running], queue=False, api_visibility="private"
     )
+
+
+def enlarge(path: Path, upscaler: Upscaler, plus: bool) -> Generator[tuple[int, int], None, Enlarged]:
+    """Upscale a file and store the result, yielding (tiles done, tiles in all); closing it cancels.
+
+    Raises:
+        InputError: If the file cannot be read, the result would be too large, or it takes too long.
+    """
+    scale = upscaler.scale
+    lr = read_image(path, MAX_UPLOAD_BYTES, MAX_OUTPUT_PIXELS // scale**2)
+    sr = yield from in_steps(functools.partial(_upscale_picture, upscaler, lr, plus))
+    target = new_file(f"{path.stem}_DRN_x{scale}.png")
+    write_png(target, sr)
+    return Enlarged(lr, sr, target)
+
+
+def _upscale_picture(
+    upscaler: Upscaler, lr: Picture, plus: bool, progress: Progress, cancelled: Callable[[], bool]
+) -> Picture:
+    return upscaler.upscale_picture(lr, self_ensemble=plus, progress=progress, cancelled=cancelled)
 
 
 def scene(lr: Array, sr: Array, scale: int, name: str) -> Scene:

@@ -1,0 +1,11 @@
+// An image that is pasted while the Compare tab is open is a photograph to compare.
+() => document.addEventListener("paste", (event) => {
+  const button = document.querySelector("#upload");
+  const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+  const input = button?.parentElement.querySelector('input[type="file"]');
+  if (!file || !input || !button.offsetParent || event.target.closest("textarea, input")) return;
+  const given = new DataTransfer();
+  given.items.add(file);
+  input.files = given.files;
+  input.dispatchEvent(new Event("change", { bubbles: true }));
+})

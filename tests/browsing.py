@@ -1,0 +1,84 @@
+"""What the browser tests share: reading the Compare tab's viewer and moving in it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from drn.image import Array
+from drn.inference import Region
+
+expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
+
+
+def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
+    """PSNR and SSIM that a panel shows for the ``region`` in view or the ``whole`` image, once they are settled."""
+    expect(page.locator('#viewer [data-fresh="true"]')).to_have_count(1)
+    row = page.locator(f'[data-of="{panel}"] [data-testid="{which}"]')
+    expect(row.locator(".psnr")).to_have_text(re.compile(r"^\d+\.\d\d dB$"))
+    return float(row.locator(".psnr").inner_text().split()[0]), float(row.locator(".ssim").inner_text())
+
+
+def names(page: Page) -> list[str | None]:
+    return [figure.get_attribute("data-panel") for figure in page.locator("#viewer [data-panel]").all()]
+
+
+def in_view(page: Page) -> Region:
+    """The region that the Compare tab's viewer says it shows, in HR pixels."""
+    place = page.locator("#viewer").get_by_test_id("place").inner_text()
+    match = re.fullmatch(r"(\d+)×(\d+) pixels at (\d+), (\d+)", place)
+    assert match is not None
+    width, height, x, y = map(int, match.groups())
+    return Region(x, y, width, height)
+
+
+def drawn(page: Page, key: str) -> Array:
+    """What a panel's canvas shows: uint8 (h, w, 4), transparent where there is no image."""
+    page.wait_for_timeout(60)  # one animation frame
+    encoded = page.locator(f'canvas[data-key="{key}"]').evaluate("canvas => canvas.toDataURL('image/png')")
+    with Image.open(io.BytesIO(base64.b64decode(encoded.split(",")[1]))) as image:
+        return np.asarray(image.convert("RGBA"))
+
+
+def assert_shows(
+    canvas: Array, image: Array, region: Region, zoom: int, left: Array | None = None, cut: int = 0
+) -> None:
+    """Every pixel of ``region`` is a block of zoom x zoom equal screen pixels, cut only by the canvas' edge.
+
+    Args:
+        left: What is shown instead left of canvas column ``cut``.
+    """
+    height, width = canvas.shape[:2]
+
+    def blocks(source: Array) -> Array:
+        part = source[region.y : region.y + region.height, region.x : region.x + region.width]
+        return part.repeat(zoom, 0).repeat(zoom, 1)
+
+    shown = blocks(image)
+    hidden = shown if left is None else blocks(left)
+    # The first pixel may be cut; where is not said, so try each offset: one must fit everywhere.
+    for dy in range(zoom):
+        for dx in range(zoom):
+            expected = shown[dy : dy + height, dx : dx + width].copy()
+            expected[:, :cut] = hidden[dy : dy + height, dx : dx + cut]
+            if expected.shape[:2] == (height, width) and np.array_equal(expected, canvas[..., :3]):
+                return
+    pytest.fail("the canvas does not show the region pixel by pixel")
+
+
+def drag(page: Page, key: str, dx: int, dy: int) -> None:
+    box = page.locator(f'canvas[data-key="{key}"]').bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx / 2, y + dy / 2)
+    page.mouse.move(x + dx, y + dy)
+    page.mouse.up()
+    page.wait_for_timeout(60)  # one animation frame

@@ -1,0 +1,224 @@
+"""The tabs in a real browser: what a visitor sees and does."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from drn.image import Array
+from drn.metrics import psnr
+from drn.resize import downscale, upscale
+from tests.browsing import drag, in_view, names, numbers
+
+
+def test_drn_plus_and_the_maps(page: Page) -> None:
+    numbers(page, "drn", "region")
+    page.get_by_label("DRN+ too").check()
+    expect(page.locator("#viewer [data-panel]")).to_have_count(5)
+    assert names(page)[2:4] == ["DRN", "DRN+"]
+    assert numbers(page, "drn+", "whole")[0] > numbers(page, "drn", "whole")[0]
+    for name in ("DRN+ error", "what DRN adds"):
+        page.get_by_role("button", name=name).click()
+        assert name in names(page)
+    expect(page.locator('[data-of="error-drn+"] .legend')).to_contain_text("32 levels")
+
+
+def test_another_example(page: Page) -> None:
+    before = numbers(page, "drn", "whole")
+    page.locator("#examples").get_by_role("button").nth(3).click()
+    expect(page.locator('[data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{before[0]:.2f} dB")
+    assert numbers(page, "bicubic", "whole")[0] != before[0]
+
+
+def test_uploads(page: Page, photo: Array, tmp_path: Path) -> None:
+    Image.fromarray(photo).save(tmp_path / "mine.png")
+    (tmp_path / "broken.png").write_text("no image")
+    numbers(page, "drn", "whole")
+    chooser = page.locator("input[type=file]").first
+    chooser.set_input_files(tmp_path / "mine.png")
+    expect(page.locator("#viewer").get_by_test_id("place")).to_have_text("74×60 pixels at 5, 0")
+    mine = numbers(page, "bicubic", "whole")
+    assert mine[0] == pytest.approx(psnr(upscale(downscale(photo, 4), 4), photo, 4), abs=0.0051)
+    chooser.set_input_files(tmp_path / "broken.png")
+    expect(page.get_by_text("broken.png is not an image that can be read")).to_be_visible()
+    assert numbers(page, "bicubic", "whole") == mine
+
+
+def test_a_pasted_photograph_is_compared(page: Page, photo: Array) -> None:
+    numbers(page, "drn", "whole")
+    stored = io.BytesIO()
+    Image.fromarray(photo).save(stored, format="PNG")
+    page.evaluate(
+        """async (data) => {
+            const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+            const clipboardData = new DataTransfer();
+            clipboardData.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
+            document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }""",
+        base64.b64encode(stored.getvalue()).decode(),
+    )
+    expect(page.locator("#viewer").get_by_test_id("place")).to_have_text("74×60 pixels at 5, 0")
+
+
+def test_all_scales_show_the_same_region(page: Page) -> None:
+    numbers(page, "drn", "region")
+    drag(page, "drn", 100, 60)
+    numbers(page, "drn", "region")
+    place = in_view(page)
+    page.get_by_role("tab", name="Scales").click()
+    expect(page.locator("#scales-chart .series")).to_have_count(3)
+    scales = page.locator("#scales-viewer")
+    expect(scales.locator("[data-panel]")).to_have_count(12)
+    expect(scales.locator('[data-fresh="true"]')).to_have_count(1)
+    shown = re.findall(r"\d+", scales.get_by_test_id("place").inner_text())
+    width, height, x, y = map(int, shown)
+    assert x + width / 2 == pytest.approx(place.x + place.width / 2, abs=2)
+    assert y + height / 2 == pytest.approx(place.y + place.height / 2, abs=2)
+    found = [
+        float(scales.locator(f'[data-of="drn-x{scale}"] [data-testid="whole"] .psnr').inner_text().split()[0])
+        for scale in (2, 3, 4)
+    ]
+    assert found == sorted(found, reverse=True)
+
+
+def test_upscaling_ones_own_image(page: Page, photo: Array, tmp_path: Path) -> None:
+    alpha = np.full(photo.shape[:2], 200, np.uint8)
+    Image.fromarray(np.dstack([photo, alpha])).save(tmp_path / "my logo.png")
+    page.get_by_role("tab", name="Upscale").click()
+    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "my logo.png")
+    expect(page.locator("#small-image img")).to_be_visible()
+    page.locator("#upscale-scale").get_by_label("x3").check()
+    page.locator("#upscale-start").click()
+    expect(page.get_by_test_id("status")).to_have_text("252×180 pixels. Transparency was kept.")
+    viewer = page.locator("#upscale-viewer")
+    expect(viewer.locator("[data-panel]")).to_have_count(3)
+    assert [node.get_attribute("data-panel") for node in viewer.locator("[data-panel]").all()] == [
+        "LR",
+        "bicubic",
+        "DRN",
+    ]
+    expect(viewer).to_contain_text("There is no original to compare with")
+    expect(viewer.locator(".numbers:visible")).to_have_count(0)
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    assert download.value.suggested_filename == "my logo_DRN_x3.png"
+    with Image.open(download.value.path()) as result:
+        assert (result.size, result.mode) == ((252, 180), "RGBA")
+
+
+def test_upscaling_can_be_cancelled(page: Page, photo: Array, tmp_path: Path) -> None:
+    Image.fromarray(np.tile(photo, (16, 10, 1))).save(tmp_path / "large.png")
+    page.get_by_role("tab", name="Upscale").click()
+    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "large.png")
+    expect(page.locator("#small-image img")).to_be_visible()
+    page.locator("#upscale-plus").get_by_label("DRN+").check()
+    page.locator("#upscale-start").click()
+    expect(page.get_by_test_id("status")).to_contain_text("Upscaling")
+    page.locator("#upscale-cancel").click()
+    expect(page.get_by_test_id("status")).to_have_text("Cancelled.")
+    # The queue is free again: another job is answered.
+    Image.fromarray(photo).save(tmp_path / "small.png")
+    page.locator("#small-image").get_by_label("Remove").or_(page.locator("#small-image button").first).first.click()
+    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "small.png")
+    expect(page.locator("#small-image img")).to_be_visible()
+    page.locator("#upscale-plus").get_by_label("DRN+").uncheck()
+    page.locator("#upscale-start").click()
+    expect(page.get_by_test_id("status")).to_have_text("336×240 pixels.", timeout=60_000)
+
+
+def test_a_link_restores_image_scale_place_and_layout(browser: Browser, url: str) -> None:
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    page = context.new_page()
+    page.goto(url)
+    whole = numbers(page, "drn", "whole")
+    page.locator("#examples").get_by_role("button").nth(3).click()
+    expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{whole[0]:.2f} dB")
+    whole = numbers(page, "drn", "whole")
+    page.locator("#scale").get_by_label("x2").check()
+    expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{whole[0]:.2f} dB")
+    page.locator("#viewer").get_by_role("button", name="Divider").click()
+    page.locator("#viewer").get_by_role("button", name="200").click()
+    drag(page, "drn", 90, 30)
+    shown, place = numbers(page, "drn", "region"), in_view(page)
+    page.locator("#viewer").get_by_role("button", name="Copy link").click()
+    expect(page.locator("#viewer").get_by_role("button", name="Copied")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    other = context.new_page()
+    other.goto(link)
+    expect(other.get_by_test_id("divider")).to_be_visible()
+    expect(other.locator("#scale").get_by_label("x2")).to_be_checked()
+    expect(other.locator("#viewer").get_by_test_id("zoom")).to_have_text("200 %")
+    assert numbers(other, "drn", "region") == shown
+    assert in_view(other) == place
+    context.close()
+
+
+def test_a_broken_link_shows_the_usual_page(browser: Browser, url: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{url}?image=../../etc/passwd&scale=9&x=NaN&y=1e999&zoom=-3&layout=<b>")
+    numbers(page, "drn", "region")
+    expect(page.locator("#viewer [data-panel]")).to_have_count(4)
+    page.close()
+
+
+def test_the_figure_of_the_region_in_view(page: Page, truth: Array) -> None:
+    numbers(page, "drn", "region")
+    drag(page, "drn", 60, 20)
+    numbers(page, "drn", "region")
+    region = in_view(page)
+    with page.expect_download() as download:
+        page.locator("#figure").click()
+    assert download.value.suggested_filename == "astronaut_x4_figure.png"
+    with Image.open(download.value.path()) as image:
+        drawn = np.asarray(image)
+    zoom = 240 // max(region.width, region.height)
+    rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
+    expected = truth[rows, columns].repeat(zoom, 0).repeat(zoom, 1)
+    height, width = expected.shape[:2]
+    left = drawn.shape[1] - 16 - width
+    assert any(
+        np.array_equal(drawn[top : top + height, left : left + width], expected) for top in range(len(drawn) - height)
+    )
+
+
+def test_benchmarks(page: Page) -> None:
+    page.get_by_role("tab", name="Benchmarks").click()
+    expect(page.locator("#peers svg")).to_have_count(3)
+    expect(page.locator("#peers")).to_contain_text("Hui et al., ACM MM 2019")
+    for name in ("Upscale", "Scales", "Compare", "Benchmarks"):
+        page.get_by_role("tab", name=name).click()
+        page.wait_for_timeout(200)
+    assert [tab.inner_text() for tab in page.get_by_role("tab").all()] == ["Compare", "Scales", "Upscale", "Benchmarks"]
+
+
+@pytest.mark.parametrize("width", [390, 800, 1280, 2560])
+def test_nothing_overflows(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    numbers(page, "drn", "region")
+    boxes = [page.locator(f'canvas[data-key="{key}"]').bounding_box() for key in ("lr", "bicubic", "drn", "truth")]
+    for box in boxes:
+        assert box is not None
+        assert box["width"] >= 130
+        assert 0 <= box["x"] < box["x"] + box["width"] <= width
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for line in page.locator(".numbers .line:visible").all():
+        assert line.evaluate("line => line.scrollWidth <= line.clientWidth + 1")
+
+
+def test_the_page_asks_nobody_else(browser: Browser, url: str) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(url)
+    numbers(page, "drn", "region")
+    page.close()
+    assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []

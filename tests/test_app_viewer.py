@@ -1,0 +1,206 @@
+"""The synced viewer in a real browser: mouse, wheel, keys, touch, and what its canvases show."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from drn.image import Array
+from drn.metrics import psnr, ssim
+from drn.resize import downscale, upscale
+from tests.browsing import assert_shows, drag, drawn, in_view, names, numbers
+
+
+def test_an_example_is_compared_without_a_click(page: Page) -> None:
+    expect(page.locator("#viewer [data-panel]")).to_have_count(4)
+    assert names(page) == ["LR", "bicubic", "DRN", "ground truth"]
+    for which in ("region", "whole"):
+        bicubic, drn = numbers(page, "bicubic", which), numbers(page, "drn", which)
+        assert 10 < bicubic[0] < drn[0] < 60
+        assert 0 < bicubic[1] < drn[1] < 1
+        expect(page.locator(f'[data-of="drn"] [data-testid="{which}"]')).to_have_class(re.compile("best"))
+    expect(page.get_by_test_id("weights")).to_contain_text(re.compile(r"bundled \(x2 [0-9a-f]{7}, x3"))
+
+
+def test_the_panels_show_the_pixels_of_one_region(page: Page, truth: Array) -> None:
+    numbers(page, "drn", "region")
+    region = in_view(page)
+    assert_shows(drawn(page, "truth"), truth, region, 4)
+    assert_shows(drawn(page, "bicubic"), upscale(downscale(truth, 4), 4), region, 4)
+    page.locator("#viewer").get_by_role("button", name="200").click()
+    numbers(page, "drn", "region")
+    assert in_view(page).width > 1.9 * region.width
+    assert_shows(drawn(page, "truth"), truth, in_view(page), 2)
+    assert_shows(drawn(page, "lr"), downscale(truth, 4).repeat(4, 0).repeat(4, 1), in_view(page), 2)
+
+
+def test_numbers_are_those_of_the_region_in_view(page: Page, truth: Array) -> None:
+    numbers(page, "bicubic", "region")
+    drag(page, "bicubic", 200, 160)
+    shown, region = numbers(page, "bicubic", "region"), in_view(page)
+    rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
+    sr = upscale(downscale(truth, 4), 4)
+    assert shown[0] == pytest.approx(psnr(sr[rows, columns], truth[rows, columns], 0), abs=0.0051)
+    assert shown[1] == pytest.approx(ssim(sr[rows, columns], truth[rows, columns], 0), abs=0.000051)
+
+
+def test_changing_the_scale_changes_the_numbers_and_keeps_the_place(page: Page) -> None:
+    before = {which: numbers(page, "drn", which) for which in ("region", "whole")}
+    place = in_view(page)
+    page.locator("#scale").get_by_label("x2").check()
+    expect(page.locator('[data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{before['whole'][0]:.2f} dB")
+    for which in ("region", "whole"):
+        assert numbers(page, "drn", which)[0] > before[which][0] + 1
+    assert in_view(page) == place
+
+
+def test_drag_wheel_and_double_click(page: Page, truth: Array) -> None:
+    numbers(page, "drn", "region")
+    start = in_view(page)
+    drag(page, "drn", -80, 40)
+    moved = in_view(page)
+    assert (moved.x - start.x, moved.y - start.y) == (20, -10)
+    assert_shows(drawn(page, "lr"), downscale(truth, 4).repeat(4, 0).repeat(4, 1), moved, 4)
+    page.mouse.wheel(0, -120)
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
+    page.mouse.wheel(0, 120)
+    page.mouse.wheel(0, 120)
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("300 %")
+    page.locator('canvas[data-key="drn"]').dblclick()
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("400 %")
+    assert in_view(page) == start
+
+
+def test_the_size_slider(page: Page) -> None:
+    numbers(page, "drn", "region")
+    before = in_view(page)
+    slider = page.locator("#viewer").get_by_test_id("size")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
+    numbers(page, "drn", "region")
+    after = in_view(page)
+    assert after.width == pytest.approx(before.width * 4 / 6, abs=2)
+    assert after.x + after.width / 2 == pytest.approx(before.x + before.width / 2, abs=1)
+    slider.fill("0")
+    numbers(page, "drn", "region")
+    assert in_view(page).width > before.width
+
+
+def test_the_wheel_zooms_around_the_pointer(page: Page) -> None:
+    numbers(page, "drn", "region")
+    box = page.locator('canvas[data-key="truth"]').bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 8, box["y"] + 8)
+    before = in_view(page)
+    page.mouse.wheel(0, -120)
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
+    after = in_view(page)
+    assert abs(after.x - before.x) <= 1
+    assert abs(after.y - before.y) <= 1
+
+
+def test_keys(page: Page) -> None:
+    numbers(page, "drn", "region")
+    start = in_view(page)
+    page.locator("#viewer").get_by_test_id("viewer").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(60)
+    assert in_view(page).x > start.x
+    page.keyboard.press("+")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
+    page.keyboard.press("0")
+    page.wait_for_timeout(60)
+    assert (in_view(page).x, in_view(page).y) == (0, 0)
+    page.keyboard.press("4")
+    expect(page.locator("#viewer [data-panel]")).to_have_count(1)
+    assert names(page) == ["ground truth"]
+    page.keyboard.press("3")
+    assert names(page) == ["DRN"]
+    page.keyboard.press("Space")
+    assert names(page) == ["ground truth"]
+    page.keyboard.press("Space")
+    assert names(page) == ["DRN"]
+    page.keyboard.press("s")
+    expect(page.locator("#viewer [data-panel]")).to_have_count(4)
+
+
+def test_the_divider_shows_one_image_on_each_side(page: Page, truth: Array) -> None:
+    numbers(page, "drn", "region")
+    page.locator("#viewer").get_by_role("button", name="Divider").click()
+    page.keyboard.press("4")
+    page.get_by_label("Left of the divider").select_option("bicubic")
+    numbers(page, "bicubic", "region")
+    left, right = upscale(downscale(truth, 4), 4), truth
+
+    handle = page.get_by_test_id("divider")
+
+    def check(percent: float) -> None:
+        canvas, share = drawn(page, "truth"), float(handle.evaluate("handle => parseFloat(handle.style.left)")) / 100
+        assert share == pytest.approx(percent / 100, abs=0.005)
+        assert_shows(canvas, right, in_view(page), 4, left, int(canvas.shape[1] * share + 0.5))
+
+    check(50)
+    handle.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    assert handle.get_attribute("aria-valuenow") == "40"
+    check(40)
+    box, pane = handle.bounding_box(), page.locator('canvas[data-key="truth"]').bounding_box()
+    assert box is not None
+    assert pane is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(pane["x"] + pane["width"] * 0.75, box["y"] + 100)
+    page.mouse.up()
+    assert handle.get_attribute("aria-valuenow") == "75"
+    check(75)
+
+
+def test_the_overview_moves_the_view(page: Page, truth: Array) -> None:
+    whole = numbers(page, "drn", "whole")
+    before = numbers(page, "drn", "region")
+    box = page.locator("#viewer").get_by_test_id("overview").bounding_box()
+    assert box is not None
+    page.locator("#viewer").get_by_test_id("overview").click(
+        position={"x": box["width"] * 0.25, "y": box["height"] * 0.75}
+    )
+    page.wait_for_timeout(60)
+    region = in_view(page)
+    assert region.x + region.width / 2 == pytest.approx(0.25 * truth.shape[1], abs=4)
+    assert region.y + region.height / 2 == pytest.approx(0.75 * truth.shape[0], abs=4)
+    assert numbers(page, "drn", "region") != before
+    assert numbers(page, "drn", "whole") == whole
+
+
+def test_touch(browser: Browser, url: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, device_scale_factor=2)
+    page = context.new_page()
+    page.goto(url)
+    numbers(page, "drn", "region")
+    start = in_view(page)
+    canvas = page.locator('canvas[data-key="drn"]')
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    client = context.new_cdp_session(page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        touches = [{"x": px, "y": py, "id": index} for index, (px, py) in enumerate(points)]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+    touch("touchStart", (x, y))
+    touch("touchMove", (x - 20, y))
+    touch("touchMove", (x - 40, y))
+    touch("touchEnd")
+    page.wait_for_timeout(60)
+    assert in_view(page).x - start.x == pytest.approx(10, abs=1)
+    touch("touchStart", (x - 20, y), (x + 20, y))
+    touch("touchMove", (x - 22, y), (x + 22, y))
+    touch("touchMove", (x - 40, y), (x + 40, y))
+    touch("touchEnd")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("800 %")
+    context.close()

@@ -62,6 +62,12 @@ class Session:
     view: View | None = None
     token: str = field(default_factory=new_token)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that its pixels take."""
+        arrays = [self.picture.rgb, *(pair.lr for pair in self.pairs), *(result.sr for result in self.results.values())]
+        return sum(array.nbytes for array in arrays)
+
     def key(self, pair: Pair, name: str) -> str:
         """The viewer's key for an image; it names the scale where there are several."""
         return name.lower() if len(self.pairs) == 1 else f"{name.lower()}-x{pair.scale}"

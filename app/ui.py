@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from app.api import endpoints
 from app.engines import Engines
+from app.guard import Guard
 from app.session import MAX_UPLOAD_BYTES
 from app.tabs.benchmarks import benchmarks_tab
 from app.tabs.compare import compare_tab
@@ -48,8 +50,8 @@ def build() -> gr.Blocks:
         in_use = gr.State(engines.key)
         with gr.Tabs():
             with gr.Tab("Compare", id="compare"):
-                compared = compare_tab(demo, engines, engines.scales, in_use)
-            scales_tab(engines, engines.scales, compared, in_use)
+                shelf, compared = compare_tab(demo, engines, engines.scales, in_use)
+            scales_tab(engines, engines.scales, shelf, compared, in_use)
             upscale_tab(engines, engines.scales)
             benchmarks_tab()
         endpoints(engines, engines.scales)
@@ -82,7 +84,7 @@ def launch(demo: gr.Blocks, *, block: bool = True) -> str:
         mcp_server=False,
         ssr_mode=False,
         footer_links=[],
-        state_session_capacity=64,  # a session holds images
+        app_kwargs={"middleware": [Middleware(Guard)]},
         prevent_thread_lock=not block,
     )
     return url

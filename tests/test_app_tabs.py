@@ -214,11 +214,19 @@ def test_nothing_overflows(page: Page, width: int) -> None:
         assert line.evaluate("line => line.scrollWidth <= line.clientWidth + 1")
 
 
-def test_the_page_asks_nobody_else(browser: Browser, url: str) -> None:
+def test_the_page_asks_nobody_else_and_for_nothing_that_is_not_there(browser: Browser, url: str) -> None:
     page = browser.new_page()
     asked: list[str] = []
+    complaints: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 400 else None)
     page.goto(url)
     numbers(page, "drn", "region")
+    for tab in ("Scales", "Upscale", "Benchmarks"):
+        page.get_by_role("tab", name=tab).click()
+    page.get_by_role("tab", name="Scales").click()
+    expect(page.locator("#scales-viewer [data-panel]")).to_have_count(12)
     page.close()
     assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []
+    assert complaints == []

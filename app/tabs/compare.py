@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
@@ -13,6 +14,7 @@ import gradio as gr
 from app.engines import Engine
 from app.jobs import new_file, told_to_visitor
 from app.session import Session, compute, examples, new_token, numbers, open_link, open_session, scene, thumbnail
+from app.shelf import Shelf
 from app.viewer import scene_value, viewer
 from drn.compare import clip, make_pair, whole_of
 from drn.figure import figure
@@ -31,50 +33,58 @@ HEAVY: dict[str, Any] = {**QUIET, "concurrency_id": "heavy"}
 """Options of events that run the network: they share one queue."""
 
 Shown = Iterator[tuple[Any, Any]]
-"""Values for the session and the viewer, better ones replacing the first."""
+"""Values for the session's key and the viewer, better ones replacing the first."""
 
 
-def show(session: Session, engine: Engine, plus: bool) -> Shown:
-    """The session as it is, then again as each result is known."""
-    yield session, scene_value(scene(session, plus))
+def show(session: Session, shelf: Shelf, key: str, engine: Engine, plus: bool) -> Shown:
+    """The session as it is, then again as each result is known; it takes the place of what ``key`` names."""
     with told_to_visitor():
+        key = shelf.put(session, key)
+        yield key, scene_value(scene(session, plus))
         for computed in compute(session, engine, plus):
-            yield (gr.skip(), gr.skip()) if computed is None else (computed, scene_value(scene(computed, plus)))
+            if computed is None:
+                yield gr.skip(), gr.skip()
+            else:
+                yield shelf.put(computed, key), scene_value(scene(computed, plus))
 
 
-def measure(event: gr.EventData, session: Session | None) -> tuple[Any, Any]:
+def measure(shelf: Shelf, event: gr.EventData, key: str | None) -> tuple[Any, Any]:
     """Answer a viewer's ``viewport`` event with the numbers of the region in view, and the region."""
     seen = event._data or {}
+    with told_to_visitor():
+        session = shelf.get(key) if key else None
     if session is None or seen.get("token") != session.token:
         return gr.skip(), gr.skip()
     region = Region(*(int(seen[name]) for name in ("x", "y", "width", "height")))
     return gr.HTML(numbers=numbers(session, region)), region
 
 
-def draw_figure(session: Session, region: Region | None) -> str:
+def draw_figure(shelf: Shelf, key: str, region: Region | None) -> str:
     """Store the figure of the region in view; returns the file's path."""
-    pair = session.pairs[0]
-    results = {method: result for (_, method), result in session.results.items()}
     with told_to_visitor():
+        session = shelf.get(key)
+        pair = session.pairs[0]
+        results = {method: result for (_, method), result in session.results.items()}
         drawn = figure(pair, results, clip(region or whole_of(pair), pair))
         target = new_file(f"{session.name or 'image'}_x{pair.scale}_figure.png")
         replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
     return str(target)
 
 
-def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.State) -> gr.State:
+def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.State) -> tuple[Shelf, gr.State]:
     """Lay out the tab; its first comparison is computed here, so that it is in the page as it loads.
 
     Args:
         in_use: Tells which weights are in use; when it changes the comparison is computed anew.
 
     Returns:
-        The session, for the tabs that look at the same photograph.
+        Where sessions are kept, and the key of this visitor's, for the tabs that look at the same photograph.
     """
     scale, photographs = max(scales), examples()
     *_, session = filter(None, compute(open_session(photographs[0], scale), engine, plus=False))
 
-    state = gr.State(session)
+    shelf = Shelf(session)
+    state = gr.State(Shelf.FIRST, delete_callback=shelf.drop)
     gallery = gr.Gallery(
         [(thumbnail(path), path.stem.replace("-", " ")) for path in photographs],
         label="Photographs",
@@ -102,15 +112,15 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
 
     controls, outputs = [scale_radio, plus_box], [state, panels]
 
-    def open_example(event: gr.SelectData, scale: str, plus: bool) -> Shown:
-        yield from show(open_session(photographs[int(event.index)], int(scale)), engine, plus)
+    def open_example(event: gr.SelectData, key: str, scale: str, plus: bool) -> Shown:
+        yield from show(open_session(photographs[int(event.index)], int(scale)), shelf, key, engine, plus)
 
-    def open_upload(path: str, scale: str, plus: bool) -> Shown:
+    def open_upload(path: str, key: str, scale: str, plus: bool) -> Shown:
         with told_to_visitor():
             session = open_session(Path(path), int(scale))
         for note in session.picture.notes:
             gr.Info(escape(note))
-        yield from show(session, engine, plus)
+        yield from show(session, shelf, key, engine, plus)
 
     def restore(request: gr.Request) -> Iterator[tuple[Any, ...]]:
         session = open_link(dict(request.query_params), scales)
@@ -119,25 +129,29 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
             return
         chosen = [path.stem for path in photographs].index(session.name)
         controls = gr.Radio(value=str(session.pairs[0].scale)), gr.Gallery(selected_index=chosen)
-        for state, shown in show(session, engine, plus=False):
-            yield state, shown, *controls
+        for key, shown in show(session, shelf, Shelf.FIRST, engine, plus=False):
+            yield key, shown, *controls
 
-    def change_scale(session: Session, scale: str, plus: bool) -> Shown:
-        pair = make_pair(session.picture, int(scale))
+    def change_scale(key: str, scale: str, plus: bool) -> Shown:
+        with told_to_visitor():
+            session = shelf.get(key)
+            pair = make_pair(session.picture, int(scale))
         changed = Session(session.picture, session.picture_token, (pair,), name=session.name)
-        yield from show(changed, engine, plus)
+        yield from show(changed, shelf, key, engine, plus)
 
-    def change_plus(session: Session, scale: str, plus: bool) -> Shown:
-        yield from show(replace(session, token=new_token()), engine, plus)
+    def change_plus(key: str, scale: str, plus: bool) -> Shown:
+        with told_to_visitor():
+            session = shelf.get(key)
+        yield from show(replace(session, token=new_token()), shelf, key, engine, plus)
 
-    gallery.select(open_example, controls, outputs, **HEAVY)
-    upload.upload(open_upload, [upload, *controls], outputs, **HEAVY)
+    gallery.select(open_example, [state, *controls], outputs, **HEAVY)
+    upload.upload(open_upload, [upload, state, *controls], outputs, **HEAVY)
     scale_radio.input(change_scale, [state, *controls], outputs, **HEAVY)
     plus_box.input(change_plus, [state, *controls], outputs, **HEAVY)
     in_use.change(change_scale, [state, *controls], outputs, **HEAVY)
-    panels.viewport(measure, [state], [panels, in_view], concurrency_limit=2, **QUIET)
-    draw.click(draw_figure, [state, in_view], drawn, **QUIET).then(
+    panels.viewport(functools.partial(measure, shelf), [state], [panels, in_view], concurrency_limit=2, **QUIET)
+    draw.click(functools.partial(draw_figure, shelf), [state, in_view], drawn, **QUIET).then(
         None, js="() => document.querySelector('#figure-file')?.click()", api_visibility="private"
     )
     page.load(restore, None, [*outputs, scale_radio, gallery], **HEAVY)
-    return state
+    return shelf, state

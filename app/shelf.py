@@ -1,0 +1,59 @@
+"""What the visitors look at, kept on the server between their requests, within a bound on memory."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+
+from app.session import Session
+from drn.errors import InputError
+
+MAX_BYTES = 1_000_000_000
+
+
+class Shelf:
+    """Sessions by a key that only their visitor's page state holds; those not used for longest make room.
+
+    Args:
+        first: What a new visitor sees; its key is ``FIRST``, and it is never put away.
+        max_bytes: How much pixel data to keep beside it.
+    """
+
+    FIRST = "first"
+
+    def __init__(self, first: Session, max_bytes: int = MAX_BYTES) -> None:
+        self._first = first
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, session: Session, key: str = FIRST) -> str:
+        """Keep ``session`` in the place of what ``key`` names; returns its key."""
+        with self._lock:
+            if key == self.FIRST:
+                key = secrets.token_hex(16)
+            self._kept[key] = session
+            self._kept.move_to_end(key)
+            while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self._max_bytes:
+                self._kept.popitem(last=False)
+        return key
+
+    def get(self, key: str) -> Session:
+        """The session kept as ``key``.
+
+        Raises:
+            InputError: If it had to make room.
+        """
+        with self._lock:
+            if key == self.FIRST:
+                return self._first
+            if key not in self._kept:
+                raise InputError("This comparison was put away to make room for others: choose the photograph again.")
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+    def drop(self, key: str | None) -> None:
+        """Forget what ``key`` names: its visitor has gone."""
+        with self._lock:
+            self._kept.pop(key or "", None)

@@ -1,0 +1,126 @@
+"""What a visitor may ask the server for, asked without a browser."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.guard import MAX_REQUEST_BYTES
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[object]]]:
+    """An address, and who connected to it."""
+    connected: list[object] = []
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, peer = server.accept()
+            except OSError:
+                return
+            connected.append(peer)
+            connection.close()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield f"http://127.0.0.1:{server.getsockname()[1]}/x.png", connected
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def web(url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, timeout=20) as web:
+        yield web
+
+
+def ask(web: httpx.Client, api_name: str, data: list[Any]) -> tuple[int, str]:
+    """Call an endpoint as raw JSON; the status, and all that is told to the caller."""
+    asked = web.post(f"/gradio_api/call/{api_name}", json={"data": data})
+    if asked.status_code != 200:
+        return asked.status_code, asked.text
+    told = web.get(f"/gradio_api/call/{api_name}/{asked.json()['event_id']}")
+    return told.status_code, told.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/monitoring",
+        "/monitoring/summary",
+        "/gradio_api/proxy=http://localhost/",
+        "/gradio_api/runs",
+        "/gradio_api/run-history/records",
+        "/gradio_api/deep_link",
+        "/gradio_api/openapi.json",
+        "/docs",
+        "/login",
+        "/nothing",
+    ],
+)
+def test_there_is_nothing_beside_what_the_page_uses(web: httpx.Client, path: str) -> None:
+    answer = web.get(path)
+    assert (answer.status_code, answer.json()) == (404, {"detail": "There is nothing at this address."})
+    assert web.delete(path).status_code == web.post(path, content=b"{}").status_code == 404
+
+
+def test_no_address_is_fetched(web: httpx.Client, listener: tuple[str, list[object]]) -> None:
+    address, connected = listener
+    assert web.get(f"/gradio_api/file={address}").status_code == 404
+    for path in (address, " " + address, "HTTP" + address[4:], "ftp" + address[4:], "file:///etc/passwd", "data:,x"):
+        for data in ([{"path": path}, "2", False], [[{"a": {"path": path}}], "2", False]):
+            status, told = ask(web, "upscale", data)
+            assert status == 400, path
+            assert "Nothing is fetched from an address: upload the file instead." in told
+    # Beside "path" an address is no more than text.
+    for other in ({"path": None, "url": address}, {"path": "x.png", "url": address}, {"url": address}, address):
+        status, told = ask(web, "upscale", [other, "2", False])
+        assert "complete" not in told, other
+    assert connected == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "app.py", "../app.py", "weights/drn_x2.safetensors", "/proc/self/environ"]
+)
+def test_no_file_outside_the_cache_is_read(web: httpx.Client, path: str) -> None:
+    answer = web.get(f"/gradio_api/file={path}")
+    assert answer.status_code in (403, 404)
+    assert "root:" not in answer.text
+    _, told = ask(web, "upscale", [{"path": str(Path(path).resolve()) if path == "app.py" else path}, "2", False])
+    assert "event: error" in told
+    assert "Traceback" not in told
+
+
+def test_requests_are_bounded(web: httpx.Client) -> None:
+    large = json.dumps({"data": ["x" * MAX_REQUEST_BYTES]}).encode()
+    answer = web.post("/gradio_api/queue/join", content=large)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        413,
+        "The request is larger than the limit of 1 MB: send less.",
+    )
+    file = {"files": ("large.png", bytes(20_020_000), "image/png")}
+    answer = web.post("/gradio_api/upload", files=file)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        413,
+        "The request is larger than the limit of 20 MB: send less.",
+    )
+    answer = web.post("/gradio_api/queue/join", content=iter([b"{}"]))
+    assert (answer.status_code, answer.json()["detail"]) == (
+        411,
+        "The request does not say how long it is: send a Content-Length.",
+    )
+
+
+def test_every_answer_has_the_headers(web: httpx.Client) -> None:
+    for path in ("/", "/config", "/nothing", "/gradio_api/info"):
+        headers = web.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+        assert "default-src 'self'" in headers["content-security-policy"]

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from app.session import Session
+from app.shelf import Shelf
+from drn.compare import make_pair
+from drn.errors import InputError
+from drn.image import Picture
+
+
+def session(side: int) -> Session:
+    picture = Picture(np.zeros((side, side, 3), np.uint8))
+    return Session(picture, "p", (make_pair(picture, 2),))
+
+
+def test_a_visitor_s_key_names_the_latest_of_its_sessions() -> None:
+    first, mine, later = session(16), session(16), session(32)
+    shelf = Shelf(first)
+    assert shelf.get(Shelf.FIRST) is first
+    key = shelf.put(mine)
+    assert (shelf.get(key), shelf.get(Shelf.FIRST)) == (mine, first)
+    assert shelf.put(later, key) == key
+    assert shelf.get(key) is later
+    assert shelf.put(mine) != key
+    shelf.drop(key)
+    with pytest.raises(InputError, match="choose the photograph again"):
+        shelf.get(key)
+
+
+def test_what_was_not_used_for_longest_makes_room() -> None:
+    # 40x40 pixels in three colours, and their LR image: 4800 + 1200 bytes
+    assert session(40).nbytes == 6000
+    shelf = Shelf(session(400), max_bytes=3 * 6000)
+    keys = [shelf.put(session(40)) for _ in range(3)]
+    shelf.get(keys[0])
+    added = shelf.put(session(40))
+    with pytest.raises(InputError, match="put away to make room"):
+        shelf.get(keys[1])
+    for key in (keys[0], keys[2], added):
+        shelf.get(key)
+    # One that is larger than the bound is kept while it is the only one.
+    large = shelf.put(session(100))
+    assert shelf.get(large).nbytes > 3 * 6000
+    with pytest.raises(InputError):
+        shelf.get(added)

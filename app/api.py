@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app.engines import Engine
-from app.jobs import Job, new_file, told_to_visitor
+from app.jobs import Job, told_to_visitor
 from app.session import Session, compute, open_session
+from app.tabs.compare import draw_figure
 from app.tabs.upscale import enlarge
 from drn.compare import Score, parse_region, score, whole_of
 from drn.errors import InputError
-from drn.figure import figure
-from drn.image import replace_file
 from drn.inference import Region
 
 OPTIONS: dict[str, Any] = {"concurrency_id": "heavy", "show_progress": "hidden", "api_visibility": "public"}
@@ -52,11 +52,8 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
             for computed in compute(session, engine, bool(self_ensemble)):
                 session = computed or session
                 yield gr.skip(), gr.skip()
-            results = {method: result for (_, method), result in session.results.items()}
-            drawn = figure(pair, results, region)
-            target = new_file(f"{Path(image or '').stem}_x{scale}_figure.png")
-            replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
-        yield answer(session, region), str(target)
+            drawn = draw_figure(replace(session, name=Path(image or "").stem), region)
+        yield answer(session, region), drawn
 
     call.click(upscale, [image, scale, self_ensemble], enlarged, api_name="upscale", **OPTIONS)
     call.click(compare, [image, scale, self_ensemble, crop], [numbers, drawn], api_name="compare", **OPTIONS)

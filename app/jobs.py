@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import logging
 import queue
 import secrets
 import threading
@@ -23,6 +24,7 @@ from drn.inference import Cancelled, Progress
 
 Result = TypeVar("Result")
 
+logger = logging.getLogger(__name__)
 
 HEARTBEAT = 0.25
 """Seconds after which a step is yielded again, so that whoever iterates can stop in the middle of one."""
@@ -32,13 +34,25 @@ JOB_SECONDS = 120.0
 """How long the network may run for one request."""
 
 
+_closing = threading.Event()
+
+
+def stop_jobs() -> None:
+    """Stop whatever runs, and whatever will be started: the server is closing."""
+    _closing.set()
+
+
 @contextlib.contextmanager
 def told_to_visitor() -> Iterator[None]:
-    """Turn bad input into the message that the page or the client shows; nothing of it is logged."""
+    """Turn bad input and a full disk into the message that the page or the client shows; nothing of it is logged."""
     try:
         yield
     except InputError as error:
         raise gr.Error(escape(str(error)), print_exception=False) from error
+    except OSError as error:
+        logger.error("Files cannot be stored: %s", error.strerror)
+        sentence = "The server cannot store files just now: try again later."
+        raise gr.Error(sentence, print_exception=False) from error
 
 
 def new_file(name: str) -> Path:
@@ -68,11 +82,14 @@ def in_steps(
     ends = time.monotonic() + JOB_SECONDS if ends is None else ends
     future: Future[Result] = Future()
 
+    def cancelled() -> bool:
+        return closed.is_set() or _closing.is_set()
+
     def target() -> None:
         try:
-            future.set_result(work(lambda done, total: steps.put((done, total)), closed.is_set))
+            future.set_result(work(lambda done, total: steps.put((done, total)), cancelled))
         except Cancelled:
-            future.cancel()
+            future.set_exception(InputError("The server is closing: try again in a minute."))
         except Exception as error:
             future.set_exception(error)
         finally:

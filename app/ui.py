@@ -8,6 +8,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from app.api import endpoints
+from app.cache import EVERY, MAX_AGE, use_own_folder
 from app.engines import Engines
 from app.guard import Guard
 from app.session import MAX_UPLOAD_BYTES
@@ -42,9 +43,12 @@ def build() -> gr.Blocks:
     Raises:
         InputError: If the bundled weights are missing or damaged.
     """
+    use_own_folder()
     engines = Engines()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    demo = gr.Blocks(title="DRN super-resolution", analytics_enabled=False, delete_cache=(1800, 3600), fill_width=True)
+    demo = gr.Blocks(
+        title="DRN super-resolution", analytics_enabled=False, delete_cache=(EVERY, MAX_AGE), fill_width=True
+    )
     with demo:
         title = gr.HTML(header(engines), elem_id="header")
         in_use = gr.State(engines.key)

@@ -172,7 +172,7 @@ def read_image(source: Path | IO[bytes], max_bytes: int | None = None, max_pixel
         raise InputError(f"{name} claims too many pixels to be decoded safely.") from error
     except InputError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError) as error:
+    except Exception as error:  # on damaged files Pillow's decoders raise whatever they stumble over
         raise InputError(f"{name} is damaged or incomplete and cannot be decoded.") from error
     finally:
         if isinstance(source, Path):

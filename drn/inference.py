@@ -141,7 +141,7 @@ class Upscaler:
             region: The part to compute; only it and its halo are worked on.
             self_ensemble: DRN+: average over the 8 flips and rotations, about 8 times the work.
             progress: Called after each tile.
-            cancelled: Asked before each tile; True stops.
+            cancelled: Asked before each tile, and between the passes of DRN+; True stops.
 
         Returns:
             uint8, (H*scale, W*scale, 3), or the region's part of it, equal to the untiled result.
@@ -165,7 +165,7 @@ class Upscaler:
             if cancelled is not None and cancelled():
                 raise Cancelled
             tile = waiting.popleft()
-            pixels = self._upscale_tile(lr, tile, self_ensemble)
+            pixels = self._upscale_tile(lr, tile, self_ensemble, cancelled)
             if pixels is None:
                 waiting = deque(part for region in (tile, *waiting) for part in split(region, self._halved(tile)))
                 continue
@@ -196,7 +196,11 @@ class Upscaler:
 
     @torch.inference_mode()
     def upscale_tensor(
-        self, lr: torch.Tensor, self_ensemble: bool = False, margins: Margins = NO_MARGINS
+        self,
+        lr: torch.Tensor,
+        self_ensemble: bool = False,
+        margins: Margins = NO_MARGINS,
+        cancelled: Callable[[], bool] | None = None,
     ) -> torch.Tensor:
         """Upscale a batch in one piece.
 
@@ -204,22 +208,30 @@ class Upscaler:
             lr: float32, (B, 3, H, W) in [0, 1].
             self_ensemble: Average over the 8 flips and rotations.
             margins: How much of each side is context only (see ``FastDRN``).
+            cancelled: Asked between the passes of DRN+; True stops.
 
         Returns:
             float32, (B, 3, h*scale, w*scale), h and w without the margins; not clamped.
+
+        Raises:
+            Cancelled: If ``cancelled`` returned True.
         """
         lr = lr.to(self.device).contiguous(memory_format=torch.channels_last)
         sr: torch.Tensor = self.model(lr, margins)
         if not self_ensemble:
             return sr
         for turns, flip in DIHEDRAL[1:]:
+            if cancelled is not None and cancelled():
+                raise Cancelled
             view = torch.rot90(lr.flip(3) if flip else lr, turns, (2, 3))
             output = self.model(view.contiguous(memory_format=torch.channels_last), margins.turned(turns, flip))
             output = torch.rot90(output, -turns, (2, 3))
             sr += output.flip(3) if flip else output
         return sr.div_(len(DIHEDRAL))
 
-    def _upscale_tile(self, lr: Array, tile: Region, self_ensemble: bool) -> Array | None:
+    def _upscale_tile(
+        self, lr: Array, tile: Region, self_ensemble: bool, cancelled: Callable[[], bool] | None
+    ) -> Array | None:
         """The pixels of one tile, or None if the device's memory is too small for it."""
         height, width = lr.shape[:2]
         right, bottom = tile.x + tile.width, tile.y + tile.height
@@ -227,7 +239,7 @@ class Upscaler:
         margins = Margins(*sides).at_most(self.halo)
         source = lr[tile.y - margins.top : bottom + margins.bottom, tile.x - margins.left : right + margins.right]
         try:
-            output = self.upscale_tensor(to_tensor(source, self.device), self_ensemble, margins)
+            output = self.upscale_tensor(to_tensor(source, self.device), self_ensemble, margins, cancelled)
             if not output.sum().isfinite():
                 raise InputError("The network's numbers grew too large for half precision: use --dtype fp32.")
             return quantize(output)

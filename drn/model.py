@@ -210,7 +210,7 @@ class DRN(nn.Module):
 
 def drn(scale: int) -> DRN:
     """The released network for ``scale`` (2, 3 or 4; x8 can be built): under 1.0 M parameters."""
-    return DRN(DRNConfig(scale=scale, n_feats=64, n_distill=16, n_blocks=3, n_groups=3))
+    return DRN(DRNConfig(scale=scale, n_feats=48, n_distill=16, n_blocks=4, n_groups=4, activation="relu"))
 
 
 def count_parameters(model: nn.Module) -> int:

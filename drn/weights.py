@@ -94,7 +94,8 @@ def load(path: Path, scale: int | None = None) -> Weights:
             with torch.device("meta"):
                 model = DRN(config)
             _check_shapes(path, model, shapes)
-            state = {name: file.get_tensor(name).float() for name in shapes}
+            # Copies: the file's own memory would go with the file if it is overwritten.
+            state = {name: file.get_tensor(name).to(torch.float32, copy=True) for name in shapes}
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path.name} is not a complete safetensors file: fetch it again.") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):

@@ -9,12 +9,15 @@ import hashlib
 import os
 import random
 import re
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +30,7 @@ from PIL import Image
 from app.session import examples
 from drn.image import read_image
 
+ROOT = Path(__file__).resolve().parent.parent
 BUSY = "Queue is full"
 PAGE_SECONDS = 0.5
 
@@ -103,44 +107,50 @@ def resident(pid: int) -> float:
     return int(match[1]) / 1000
 
 
-def serve() -> tuple[subprocess.Popen[str], str]:
-    """Start the app in a process of its own; returns it and its address."""
-    env = {**os.environ, "GRADIO_SERVER_PORT": os.environ.get("GRADIO_SERVER_PORT", "7871")}
-    server = subprocess.Popen([sys.executable, "-u", "app.py"], env=env, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    for line in server.stdout:
-        if match := re.search(r"http://\S+", line):
-            return server, match[0]
-    raise SystemExit("The app did not start.")
+@contextmanager
+def served(env: Mapping[str, str] = os.environ, **changes: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The app in a process of its own, and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-u", "app.py"],
+        cwd=ROOT,
+        env={**env, "GRADIO_SERVER_PORT": str(port), **changes},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        assert any("Running on local URL" in line for line in server.stdout), "the app did not start"
+        yield server, f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
 
 
 def main(
     visitors: Annotated[int, typer.Option(min=1)] = 32, seconds: Annotated[float, typer.Option(min=1)] = 120.0
 ) -> None:
     """Run the visitors, print the figures, and end with exit code 1 if a promise was broken."""
-    server, url = serve()
     tally, stop = Tally(), threading.Event()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            calls = work(Path(folder))
-            client = Client(url, verbose=False, download_files=folder)
-            alone = [ask(client, call) for call in calls]
-            before = resident(server.pid)
-            ends = time.monotonic() + seconds
-            threads = [
-                threading.Thread(target=visit, args=(url, calls, alone, ends, seed, tally)) for seed in range(visitors)
-            ]
-            watcher = threading.Thread(target=watch_page, args=(url, stop, tally))
-            for thread in (*threads, watcher):
-                thread.start()
-            for thread in threads:
-                thread.join()
-            stop.set()
-            watcher.join()
-            after = resident(server.pid)
-    finally:
-        server.terminate()
-        server.wait(20)
+    with served() as (server, url), tempfile.TemporaryDirectory() as folder:
+        calls = work(Path(folder))
+        client = Client(url, verbose=False, download_files=folder, analytics_enabled=False)
+        alone = [ask(client, call) for call in calls]
+        before = resident(server.pid)
+        ends = time.monotonic() + seconds
+        threads = [
+            threading.Thread(target=visit, args=(url, calls, alone, ends, seed, tally)) for seed in range(visitors)
+        ]
+        watcher = threading.Thread(target=watch_page, args=(url, stop, tally))
+        for thread in (*threads, watcher):
+            thread.start()
+        for thread in threads:
+            thread.join()
+        stop.set()
+        watcher.join()
+        after = resident(server.pid)
     broken = [name for name in tally.outcomes if name not in ("right", "queue full")]
     waits, page = sorted(tally.waits), sorted(tally.page)
     print(f"{visitors} visitors, {seconds:.0f} s, {len(calls)} kinds of request, {os.cpu_count()} cores")

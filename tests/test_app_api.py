@@ -26,7 +26,7 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 
 @pytest.fixture(scope="module")
 def client(url: str) -> Client:
-    return Client(url, verbose=False)
+    return Client(url, verbose=False, analytics_enabled=False)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
@@ -48,26 +47,28 @@ def show(session: Session, shelf: Shelf, key: str, engine: Engine, plus: bool) -
                 yield shelf.put(computed, key), scene_value(scene(computed, plus))
 
 
-def measure(shelf: Shelf, event: gr.EventData, key: str | None) -> tuple[Any, Any]:
-    """Answer a viewer's ``viewport`` event with the numbers of the region in view, and the region."""
-    seen = event._data or {}
-    with told_to_visitor():
-        session = shelf.get(key) if key else None
-    if session is None or seen.get("token") != session.token:
-        return gr.skip(), gr.skip()
-    region = Region(*(int(seen[name]) for name in ("x", "y", "width", "height")))
-    return gr.HTML(numbers=numbers(session, region)), region
+def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State, in_view: gr.State) -> None:
+    """Let a viewer's ``viewport`` event be answered with the numbers of the region in view, and keep the region."""
+
+    def measure(event: gr.EventData, key: str | None) -> tuple[Any, Any]:
+        seen = event._data or {}
+        with told_to_visitor():
+            session = shelf.get(key) if key else None
+        if session is None or seen.get("token") != session.token:
+            return gr.skip(), gr.skip()
+        region = Region(*(int(seen[name]) for name in ("x", "y", "width", "height")))
+        return gr.HTML(numbers=numbers(session, region)), region
+
+    panels.viewport(measure, [state], [panels, in_view], concurrency_limit=2, **QUIET)
 
 
-def draw_figure(shelf: Shelf, key: str, region: Region | None) -> str:
+def draw_figure(session: Session, region: Region | None) -> str:
     """Store the figure of the region in view; returns the file's path."""
-    with told_to_visitor():
-        session = shelf.get(key)
-        pair = session.pairs[0]
-        results = {method: result for (_, method), result in session.results.items()}
-        drawn = figure(pair, results, clip(region or whole_of(pair), pair))
-        target = new_file(f"{session.name or 'image'}_x{pair.scale}_figure.png")
-        replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
+    pair = session.pairs[0]
+    results = {method: result for (_, method), result in session.results.items()}
+    drawn = figure(pair, results, clip(region or whole_of(pair), pair))
+    target = new_file(f"{session.name or 'image'}_x{pair.scale}_figure.png")
+    replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
     return str(target)
 
 
@@ -144,13 +145,17 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
             session = shelf.get(key)
         yield from show(replace(session, token=new_token()), shelf, key, engine, plus)
 
+    def store_figure(key: str, region: Region | None) -> str:
+        with told_to_visitor():
+            return draw_figure(shelf.get(key), region)
+
     gallery.select(open_example, [state, *controls], outputs, **HEAVY)
     upload.upload(open_upload, [upload, state, *controls], outputs, **HEAVY)
     scale_radio.input(change_scale, [state, *controls], outputs, **HEAVY)
     plus_box.input(change_plus, [state, *controls], outputs, **HEAVY)
     in_use.change(change_scale, [state, *controls], outputs, **HEAVY)
-    panels.viewport(functools.partial(measure, shelf), [state], [panels, in_view], concurrency_limit=2, **QUIET)
-    draw.click(functools.partial(draw_figure, shelf), [state, in_view], drawn, **QUIET).then(
+    measure_view(panels, shelf, state, in_view)
+    draw.click(store_figure, [state, in_view], drawn, **QUIET).then(
         None, js="() => document.querySelector('#figure-file')?.click()", api_visibility="private"
     )
     page.load(restore, None, [*outputs, scale_radio, gallery], **HEAVY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +14,7 @@ from app.engines import Engine
 from app.jobs import told_to_visitor
 from app.session import METHODS, Session, compute, scene
 from app.shelf import Shelf
-from app.tabs.compare import HEAVY, QUIET, measure
+from app.tabs.compare import HEAVY, QUIET, measure_view
 from app.viewer import scene_value, viewer
 from drn.compare import make_pair
 from drn.image import mod_crop
@@ -57,7 +56,7 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
 
     in_use.change(lambda: None, None, state, **QUIET)
     tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
-    panels.viewport(functools.partial(measure, shelf), [state], [panels, in_view], concurrency_limit=2, **QUIET)
+    measure_view(panels, shelf, state, in_view)
 
 
 def psnr_chart(session: Session) -> str:

@@ -1,0 +1,189 @@
+"""Bad days of the server: what breaks costs one request a sentence, and nobody else anything."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from gradio.utils import get_upload_folder
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from drn import load_model, weights
+from drn.image import Array, Picture, read_image, write_png
+from drn.inference import Cancelled, Upscaler
+from tests.load import served
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Client:
+    return Client(url, verbose=False, analytics_enabled=False)
+
+
+@pytest.fixture
+def small(photo: Array, tmp_path: Path) -> Path:
+    write_png(tmp_path / "small.png", Picture(photo))
+    return tmp_path / "small.png"
+
+
+def upscale(client: Client, path: Path, **options: Any) -> Array:
+    result = client.predict(handle_file(str(path)), "2", api_name="/upscale", **options)
+    return read_image(Path(result)).rgb
+
+
+@pytest.fixture(scope="module")
+def expected() -> Callable[[Path], Array]:
+    upscaler = Upscaler(load_model(scale=2))
+    return lambda path: upscaler.upscale(read_image(path).rgb)
+
+
+def test_a_tile_that_fails_costs_its_own_request(
+    client: Client, small: Path, expected: Callable[[Path], Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> torch.Tensor:
+        raise RuntimeError("<b>boom</b>\nat line 7")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Upscaler, "upscale_tensor", fail)
+        with pytest.raises(AppError, match=r"^The 84x60 tile at 0, 0 failed on cpu \(&lt;b&gt;boom&lt;/b&gt;\)"):
+            upscale(client, small)
+    assert np.array_equal(upscale(client, small), expected(small))
+
+
+def test_a_visitor_who_goes_stops_the_work_and_the_queue_moves(
+    client: Client, url: str, small: Path, expected: Callable[[Path], Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, stopped = threading.Event(), threading.Event()
+
+    def slow(self: Upscaler, picture: Picture, *, cancelled: Callable[[], bool], **_: object) -> Picture:
+        started.set()
+        while not cancelled():
+            time.sleep(0.02)
+        stopped.set()
+        raise Cancelled
+
+    with monkeypatch.context() as slowed, httpx.Client(base_url=url, timeout=20) as web:
+        slowed.setattr(Upscaler, "upscale_picture", slow)
+        with small.open("rb") as file:
+            (stored,) = web.post("/gradio_api/upload", files={"files": file}).json()
+        config = web.get("/config").json()
+        (index,) = [dependency["id"] for dependency in config["dependencies"] if dependency["api_name"] == "upscale"]
+        file_data = {"path": stored, "meta": {"_type": "gradio.FileData"}}
+        asked = {"data": [file_data, "2", False], "fn_index": index, "session_hash": "goes"}
+        assert web.post("/gradio_api/queue/join", json=asked).status_code == 200
+        with web.stream("GET", "/gradio_api/queue/data", params={"session_hash": "goes"}) as answer:
+            assert started.wait(10)
+            next(answer.iter_lines())
+        assert stopped.wait(10), "the work went on without its visitor"
+    assert np.array_equal(upscale(client, small), expected(small))
+
+
+def test_a_job_over_its_time_stops_and_frees_the_queue(
+    client: Client, small: Path, expected: Callable[[Path], Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = threading.Event()
+
+    def slow(self: Upscaler, lr: Array, *, cancelled: Callable[[], bool], **_: object) -> Array:
+        while not cancelled():
+            time.sleep(0.02)
+        stopped.set()
+        raise Cancelled
+
+    for api_name in ("/upscale", "/compare"):
+        stopped.clear()
+        with monkeypatch.context() as slowed:
+            slowed.setattr(Upscaler, "upscale", slow)
+            slowed.setattr("app.jobs.JOB_SECONDS", 0.5)
+            slowed.setattr("app.session.JOB_SECONDS", 0.5)
+            with pytest.raises(AppError, match="limit for one job on this server: choose a smaller image"):
+                client.predict(handle_file(str(small)), "2", api_name=api_name)
+        assert stopped.wait(5)
+    assert np.array_equal(upscale(client, small), expected(small))
+
+
+def test_a_deleted_temporary_folder_is_made_again(
+    client: Client, small: Path, expected: Callable[[Path], Array]
+) -> None:
+    shutil.rmtree(get_upload_folder())
+    assert np.array_equal(upscale(client, small), expected(small))
+
+
+def test_a_full_disk_is_one_sentence(photo: Array, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    write_png(tmp_path / "noise.png", Picture(rng.integers(0, 256, (90, 100, 3), np.uint8)))
+    write_png(tmp_path / "flat.png", Picture(np.full((20, 20, 3), 90, np.uint8)))
+
+    with served(GRADIO_TEMP_DIR=str(tmp_path / "cache")) as (server, url):
+        client = Client(url, verbose=False, analytics_enabled=False)
+        # The system lets the server write no file as large as this result.
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (40_000, 40_000))
+        with pytest.raises(AppError, match=r"^The server cannot store files just now: try again later\.$"):
+            client.predict(handle_file(str(tmp_path / "noise.png")), "4", api_name="/upscale")
+        assert not [path for path in (tmp_path / "cache").rglob("*_DRN_x4*") if path.suffix == ".png"]
+        result = client.predict(handle_file(str(tmp_path / "flat.png")), "2", api_name="/upscale")
+        assert read_image(Path(result)).rgb.shape == (40, 40, 3)
+
+
+def test_weights_may_be_overwritten_while_they_are_in_use(photo: Array, tmp_path: Path) -> None:
+    path = tmp_path / "drn_x2.safetensors"
+    shutil.copy(weights.BUNDLED / path.name, path)
+    for dtype in ("fp32", "bf16"):
+        loaded = weights.load(path)
+        upscaler = Upscaler(loaded.model, "cpu", dtype)
+        before = upscaler.upscale(photo)
+        kept = path.read_bytes()
+        path.write_bytes(b"garbage")  # in place: the same file, shorter
+        assert np.array_equal(upscaler.upscale(photo), before)
+        assert torch.isfinite(torch.cat([p.flatten() for p in loaded.model.parameters()])).all()
+        path.write_bytes(kept)
+
+
+def test_sigterm_ends_a_busy_server_cleanly(photo: Array, tmp_path: Path) -> None:
+    large = np.tile(photo, (12, 9, 1))
+    write_png(tmp_path / "large.png", Picture(large))
+    env = {key: value for key, value in os.environ.items() if key != "GRADIO_TEMP_DIR"}
+    with served(env, TMPDIR=str(tmp_path)) as (server, url):
+        client = Client(url, verbose=False, analytics_enabled=False)
+        job = client.submit(handle_file(str(tmp_path / "large.png")), "4", self_ensemble=True, api_name="/upscale")
+        own = tmp_path / f"drn-app-{server.pid}"
+        assert own.is_dir()
+        deadline = time.monotonic() + 20
+        while not job.outputs() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+        assert not own.exists()
+
+
+def test_what_a_killed_server_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    stale, running = tmp_path / f"drn-app-{ended.pid}", tmp_path / f"drn-app-{os.getpid()}"
+    for folder in (stale, running):
+        (folder / "a").mkdir(parents=True)
+        (folder / "a" / "picture.png").write_bytes(b"x")
+    code = "from app.cache import use_own_folder; use_own_folder(); import os; print(os.environ['GRADIO_TEMP_DIR'])"
+    env = {key: value for key, value in os.environ.items() if key != "GRADIO_TEMP_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=env | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert not stale.exists()
+    assert (running / "a" / "picture.png").exists()
+    own = Path(done.stdout.strip())
+    assert own.parent == tmp_path
+    assert own.stat().st_mode & 0o777 == 0o700

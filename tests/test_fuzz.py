@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+
+from drn import load_model
+from drn.image import Array, Picture, read_image, write_png
+from drn.inference import Upscaler
+from tests.fuzz import SECRETS, elsewhere, fuzz_events, fuzz_images, seeds
+from tests.load import resident
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_damaged_images_are_read_or_refused_in_a_sentence() -> None:
+    memory = resident(os.getpid())
+    outcomes = fuzz_images(2500)
+    assert sum(outcomes.values()) == 2500
+    assert outcomes["read"] > 100, "too damaged to find anything"
+    assert sum(count for outcome, count in outcomes.items() if outcome.startswith("refused")) > 1000
+    assert resident(os.getpid()) - memory < 300
+
+
+def test_the_files_are_whole_before_they_are_damaged() -> None:
+    for data in seeds():
+        assert sorted(read_image(io.BytesIO(data)).rgb.shape) == [3, 13, 17]
+
+
+def test_nonsense_reaches_neither_files_nor_the_network(url: str, photo: Array, tmp_path: Path) -> None:
+    memory = resident(os.getpid())
+    outcomes, watch = fuzz_events(url, 250)
+    assert sum(outcomes.values()) == 250
+    assert sum(count for outcome, count in outcomes.items() if outcome.startswith("refused")) > 100
+    assert watch.opened, "nothing was watched"
+    assert not set(SECRETS) & set(watch.opened)
+    assert elsewhere(watch) == []
+    write_png(tmp_path / "after.png", Picture(photo))
+    client = Client(url, verbose=False, analytics_enabled=False)
+    result = client.predict(handle_file(str(tmp_path / "after.png")), "2", api_name="/upscale")
+    assert np.array_equal(read_image(Path(result)).rgb, Upscaler(load_model(scale=2)).upscale(photo))
+    assert resident(os.getpid()) - memory < 500

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import sys
+from types import SimpleNamespace
 from typing import Any
 
+import gradio.queueing
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.session import MAX_UPLOAD_BYTES
+
+logger = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 1_000_000
 """Largest request that is no upload: events carry numbers, names and tokens."""
@@ -55,8 +61,12 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
+        started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
@@ -82,7 +92,24 @@ class Guard:
             if refusal is not None:
                 await refusal(scope, receive, send_with_headers)
                 return
-        await self.app(scope, receive, send_with_headers)
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception as error:
+            log_kind(error)
+            if not started:
+                await _refuse(500, "The server could not make sense of this request.")(
+                    scope, receive, send_with_headers
+                )
+
+
+def log_kind(error: BaseException | None = None) -> None:
+    """Log what kind of error this is (or the one being handled), and nothing that the visitor sent."""
+    logger.error("A request ended with %s.", type(error or sys.exception()).__name__)
+
+
+def keep_requests_out_of_the_log() -> None:
+    """gradio prints the traceback of each event that it refuses, which quotes the request: log its kind alone."""
+    gradio.queueing.traceback = SimpleNamespace(print_exc=log_kind)  # type: ignore[assignment, attr-defined]
 
 
 def _refuse(status: int, sentence: str) -> JSONResponse:

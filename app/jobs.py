@@ -34,6 +34,11 @@ JOB_SECONDS = 120.0
 """How long the network may run for one request."""
 
 
+def deadline() -> float:
+    """When a job that starts now has to end, by ``time.monotonic()``."""
+    return time.monotonic() + JOB_SECONDS
+
+
 _closing = threading.Event()
 
 
@@ -68,7 +73,7 @@ def in_steps(
     """Run ``work(progress, cancelled)`` and yield the (done, total) that it reported last, again and again.
 
     Args:
-        ends: When to give up, by ``time.monotonic()``; ``JOB_SECONDS`` from now if None.
+        ends: When to give up; the ``deadline()`` of this moment if None.
 
     Returns:
         What ``work`` returned (the generator's value). Closing the generator makes ``cancelled()`` True.
@@ -79,7 +84,7 @@ def in_steps(
     """
     steps: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
     closed = threading.Event()
-    ends = time.monotonic() + JOB_SECONDS if ends is None else ends
+    ends = deadline() if ends is None else ends
     future: Future[Result] = Future()
 
     def cancelled() -> bool:

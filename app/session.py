@@ -6,7 +6,6 @@ import functools
 import math
 import os
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from app.engines import Engine
-from app.jobs import JOB_SECONDS, Job, in_steps
+from app.jobs import Job, deadline, in_steps
 from app.viewer import LAYOUTS, Layer, Line, Scene, View, numbers_for
 from drn.compare import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
 from drn.errors import InputError
@@ -149,7 +148,7 @@ def compute(session: Session, engine: Engine, plus: bool) -> Iterator[Session | 
     Raises:
         InputError: If it takes too long, or a tile fails.
     """
-    ends = time.monotonic() + JOB_SECONDS
+    ends = deadline()
     for method in methods(plus):
         found = {}
         for pair in session.pairs:

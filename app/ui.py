@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from app.api import endpoints
 from app.cache import EVERY, MAX_AGE, use_own_folder
 from app.engines import Engines
-from app.guard import Guard
+from app.guard import Guard, keep_requests_out_of_the_log
 from app.session import MAX_UPLOAD_BYTES
 from app.tabs.benchmarks import benchmarks_tab
 from app.tabs.compare import compare_tab
@@ -77,6 +77,7 @@ def build() -> gr.Blocks:
 
 def launch(demo: gr.Blocks, *, block: bool = True) -> str:
     """Serve the page and return its address; ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT`` are respected."""
+    keep_requests_out_of_the_log()
     _, url, _ = demo.launch(
         theme=THEME,
         css=read_static("page.css", "viewer/viewer.css"),

@@ -109,7 +109,6 @@ def test_a_job_over_its_time_stops_and_frees_the_queue(
         with monkeypatch.context() as slowed:
             slowed.setattr(Upscaler, "upscale", slow)
             slowed.setattr("app.jobs.JOB_SECONDS", 0.5)
-            slowed.setattr("app.session.JOB_SECONDS", 0.5)
             with pytest.raises(AppError, match="limit for one job on this server: choose a smaller image"):
                 client.predict(handle_file(str(small)), "2", api_name=api_name)
         assert stopped.wait(5)

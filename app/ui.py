@@ -8,7 +8,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from app.api import endpoints
-from app.cache import EVERY, MAX_AGE, use_own_folder
+from app.cache import start_sweeping, use_own_folder
 from app.engines import Engines
 from app.guard import Guard, keep_requests_out_of_the_log
 from app.session import MAX_UPLOAD_BYTES
@@ -46,9 +46,7 @@ def build() -> gr.Blocks:
     use_own_folder()
     engines = Engines()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    demo = gr.Blocks(
-        title="DRN super-resolution", analytics_enabled=False, delete_cache=(EVERY, MAX_AGE), fill_width=True
-    )
+    demo = gr.Blocks(title="DRN super-resolution", analytics_enabled=False, fill_width=True)
     with demo:
         title = gr.HTML(header(engines), elem_id="header")
         in_use = gr.State(engines.key)
@@ -78,6 +76,7 @@ def build() -> gr.Blocks:
 def launch(demo: gr.Blocks, *, block: bool = True) -> str:
     """Serve the page and return its address; ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT`` are respected."""
     keep_requests_out_of_the_log()
+    start_sweeping(lambda: demo.is_running)
     _, url, _ = demo.launch(
         theme=THEME,
         css=read_static("page.css", "viewer/viewer.css"),

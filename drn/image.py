@@ -169,7 +169,8 @@ def read_image(source: Path | IO[bytes], max_bytes: int | None = None, max_pixel
     except UnidentifiedImageError as error:
         raise InputError(f"{name} is not an image that can be read ({', '.join(FORMATS)}).") from error
     except Image.DecompressionBombError as error:
-        raise InputError(f"{name} claims too many pixels to be decoded safely.") from error
+        limit = max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise InputError(f"{name} claims too many pixels: the limit here is {limit / 1e6:.2f} megapixels.") from error
     except InputError:
         raise
     except Exception as error:  # on damaged files Pillow's decoders raise whatever they stumble over

@@ -38,9 +38,11 @@ class Optimizers:
         model: In channels_last, on its final device.
         learning_rate: Muon's peak rate, matched to Adam's by the size of its updates.
         adam_learning_rate: Adam's peak rate, for the first and last convolution and all biases.
+        weight_decay: Of Muon's matrices, decoupled: each step takes away rate times this. Muon's updates are
+            of one size however small the gradient, so without it the weights grow until training diverges.
     """
 
-    def __init__(self, model: DRN, learning_rate: float, adam_learning_rate: float) -> None:
+    def __init__(self, model: DRN, learning_rate: float, adam_learning_rate: float, weight_decay: float) -> None:
         outer = {id(parameter) for part in (model.head, model.tail) for parameter in part.parameters()}
         body = [p for p in model.parameters() if p.ndim == 4 and id(p) not in outer]
         driven = {id(p) for p in body}
@@ -48,7 +50,7 @@ class Optimizers:
         self.muon = torch.optim.Muon(
             [view.matrix for view in self.views],
             lr=learning_rate,
-            weight_decay=0.0,
+            weight_decay=weight_decay,
             momentum=0.95,
             adjust_lr_fn="match_rms_adamw",
         )

@@ -42,8 +42,8 @@ def model_content(folder: Path = weights.BUNDLED) -> Content:
             its front matter is not that of the results.
     """
     paths = [item.path for item in weights.load_scales(folder)]
-    paths += [path for path in [folder / CARD, folder / RESULTS] if path.is_file()]
-    paths += sorted(folder.glob("curve_x*.csv"))
+    paths += [path for path in [folder / name for name in (CARD, RESULTS, weights.SUMS)] if path.is_file()]
+    paths += sorted(folder.glob("*.csv"))
     content = {path.name: path.read_bytes() for path in paths}
     if CARD not in content:
         raise InputError(f"{folder} has no {CARD}: write the model card first.")
@@ -118,8 +118,8 @@ def space_content(model: HubRepo, root: Path = ROOT) -> Content:
     for folder in ("app", "drn"):
         paths += sorted(path for path in (root / folder).rglob("*") if path.is_file())
     paths += [root / "weights" / weights.filename(scale) for scale in weights.available_scales(root / "weights")]
-    paths += [path for path in [root / "weights" / RESULTS] if path.is_file()]
-    paths += sorted((root / "weights").glob("curve_x*.csv"))
+    paths += [path for path in [root / "weights" / name for name in (RESULTS, weights.SUMS)] if path.is_file()]
+    paths += sorted((root / "weights").glob("*.csv"))
     names = {path: path.relative_to(root) for path in paths}
     content = {
         name.as_posix(): path.read_bytes()

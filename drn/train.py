@@ -52,6 +52,7 @@ class TrainConfig:
         patch_size: Patch side in LR pixels.
         learning_rate: Muon's peak rate.
         adam_learning_rate: Adam's peak rate.
+        weight_decay: Of Muon's matrices.
         warmup: Iterations over which the rates rise from 0.
         ema_decay: Decay of the weights' moving average, which is what gets validated and exported.
         max_norm: Gradient norm above which gradients are scaled down.
@@ -69,6 +70,7 @@ class TrainConfig:
     patch_size: int = 48
     learning_rate: float = 2e-3
     adam_learning_rate: float = 1e-3
+    weight_decay: float = 0.1
     warmup: int = 100
     ema_decay: float = 0.999
     max_norm: float = 1.0
@@ -173,7 +175,7 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
         init_from(model, init)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = copy.deepcopy(model).requires_grad_(False)
-    optimizers = Optimizers(model, config.learning_rate, config.adam_learning_rate)
+    optimizers = Optimizers(model, config.learning_rate, config.adam_learning_rate, config.weight_decay)
     progress = Progress()
     if resume:
         restore_checkpoint(checkpoint, model, ema, optimizers)

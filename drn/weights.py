@@ -24,6 +24,7 @@ from drn.image import replace_file
 from drn.model import DRN, SCALES, DRNConfig
 
 BUNDLED = Path(__file__).resolve().parent.parent / "weights"
+SUMS = "SHA256SUMS"
 MAX_PARAMETERS = 50_000_000
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 """First bytes of what ``torch.save`` and ``pickle.dump`` write."""
@@ -78,11 +79,12 @@ def load(path: Path, scale: int | None = None) -> Weights:
         scale: The scale that the file must be for; None takes any.
 
     Raises:
-        InputError: If the file is missing, a pickle, not safetensors, truncated, not DRN's, for
-            another scale, too large, or does not fit its own config.
+        InputError: If the file is missing, not the one that a ``SHA256SUMS`` beside it lists, a pickle, not
+            safetensors, truncated, not DRN's, for another scale, too large, or does not fit its own config.
     """
     if not path.is_file():
         raise InputError(f"There is no weights file {path}.")
+    digest = _check_digest(path)
     with path.open("rb") as start:
         if start.read(4).startswith(PICKLE_STARTS):
             raise InputError(f"{path.name} is a pickle, which can run code and is never loaded: use safetensors.")
@@ -101,10 +103,18 @@ def load(path: Path, scale: int | None = None) -> Weights:
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise InputError(f"{path.name} holds values that are not finite: fetch it again.")
     model.load_state_dict(state, strict=True, assign=True)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     source = "bundled" if path.parent == BUNDLED else str(path)
     notes = {key: value for key, value in metadata.items() if key not in ("config", "format")}
     return Weights(model.eval(), path, source, digest, notes)
+
+
+def _check_digest(path: Path) -> str:
+    digest, sums = hashlib.sha256(path.read_bytes()).hexdigest(), path.parent / SUMS
+    lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
+    listed = {name: known for known, _, name in (line.partition("  ") for line in lines)}
+    if listed.get(path.name, digest) != digest:
+        raise InputError(f"{path.name} is not the file that {SUMS} beside it lists: fetch it again.")
+    return digest
 
 
 def _read_config(path: Path, metadata: dict[str, str], scale: int | None) -> DRNConfig:

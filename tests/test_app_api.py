@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,30 @@ def test_bad_input_gets_one_sentence(
     given = {"image": handle_file(str(tmp_path / "photo.png")), **arguments}
     with pytest.raises(AppError, match=re.escape(sentence)):
         client.predict(**given, api_name=api_name)
+
+
+def header_of(width: int, height: int) -> bytes:
+    """The start of a PNG that claims a size and holds nothing: whoever decodes it finds it damaged."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    head = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return b"\x89PNG\r\n\x1a\n" + head + struct.pack(">I", 100) + b"IDAT"
+
+
+@pytest.mark.parametrize(
+    ("api_name", "scale", "size", "sentence"),
+    [
+        ("/compare", "2", (2001, 2000), "2001x2000: the limit here is 4.00 megapixels"),
+        ("/upscale", "4", (1001, 1000), "1001x1000: the limit here is 1.00 megapixels"),
+        ("/upscale", "2", (2001, 2000), "2001x2000: the limit here is 4.00 megapixels"),
+        ("/upscale", "2", (60_000, 60_000), "claims too many pixels: the limit here is 4.00 megapixels"),
+    ],
+)
+def test_pixels_are_counted_before_anything_is_decoded(
+    client: Client, tmp_path: Path, api_name: str, scale: str, size: tuple[int, int], sentence: str
+) -> None:
+    (tmp_path / "large.png").write_bytes(header_of(*size))
+    with pytest.raises(AppError, match=re.escape(sentence)):
+        client.predict(handle_file(str(tmp_path / "large.png")), scale, api_name=api_name)
 
 
 def test_the_readme_s_example_runs(url: str, photo: Array, tmp_path: Path) -> None:

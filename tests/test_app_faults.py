@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import signal
@@ -22,6 +23,8 @@ from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from app import cache
+from app.ui import build, launch
 from drn import load_model, weights
 from drn.image import Array, Picture, read_image, write_png
 from drn.inference import Cancelled, Upscaler
@@ -120,6 +123,36 @@ def test_a_deleted_temporary_folder_is_made_again(
 ) -> None:
     shutil.rmtree(get_upload_folder())
     assert np.array_equal(upscale(client, small), expected(small))
+
+
+def test_what_visitors_send_is_deleted_within_an_hour(
+    photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "sent.png"
+    write_png(small, Picture(photo[::-1]))
+    assert cache.MAX_AGE + cache.EVERY <= 3600
+    monkeypatch.setattr(cache, "MAX_AGE", 8.0)
+    monkeypatch.setattr(cache, "EVERY", 0.5)
+    page = build()
+    try:
+        with httpx.Client(base_url=launch(page, block=False), timeout=20) as web:
+            own = re.findall(r"/gradio_api/file=[^\"\\]+\.png", web.get("/config").text)
+            with small.open("rb") as file:
+                (stored,) = web.post("/gradio_api/upload", files={"files": file}).json()
+            client = Client(str(web.base_url), verbose=False, analytics_enabled=False)
+            upscale(client, small)
+            made = list(Path(get_upload_folder()).rglob("sent_DRN_x2.png"))
+            assert Path(stored).exists()
+            assert made
+            deadline = time.monotonic() + 30
+            while (Path(stored).exists() or any(path.exists() for path in made)) and time.monotonic() < deadline:
+                time.sleep(0.2)
+            assert not Path(stored).exists()
+            assert not any(path.exists() for path in made)
+            assert len(own) > 4
+            assert {web.get(path).status_code for path in own} == {200}, "the page's own pictures have gone"
+    finally:
+        page.close()
 
 
 def test_a_full_disk_is_one_sentence(photo: Array, tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.charts import chart
 from app.jobs import in_steps
-from app.tabs.benchmarks import PUBLISHED, curves_html, peers_html, read_results, results_html
+from app.tabs.benchmarks import PUBLISHED, curves_html, peers_html, read_results, results_html, times_html
 from drn.inference import Cancelled, Progress
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -94,7 +95,7 @@ def test_benchmarks_show_what_was_measured_beside_what_was_published(tmp_path: P
         {"data": "Set5", "scale": 2, "method": method, "images": 5, "psnr": psnr, "ssim": 0.9, "seconds": 1.0}
         for method, psnr in (("bicubic", 33.0), ("DRN", 37.25))
     ]
-    results = {
+    results: dict[str, Any] = {
         "command": "python -m drn evaluate <x>",
         "date": "2026-01-02",
         "torch": "2.9",
@@ -106,6 +107,8 @@ def test_benchmarks_show_what_was_measured_beside_what_was_published(tmp_path: P
     assert "<td>Set5 x2</td><td>33.00 / 0.9000</td><td>37.25 / 0.9000</td>" in html
     assert "&lt;x&gt;" in html
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    times = times_html(results)
+    assert len(dots(times)) == len(rows)
     peers = peers_html(published, results)
     assert re.findall(r'class="name"[^>]*>([^<]+)<', peers)[:7] == [
         *(network["name"] for network in published["networks"]),
@@ -117,3 +120,8 @@ def test_benchmarks_show_what_was_measured_beside_what_was_published(tmp_path: P
         "iteration,hours,learning_rate,loss,valid_psnr\n1,0.1,1,1,30\n2,0.2,1,1,31\n"
     )
     assert len(dots(curves_html(tmp_path))) == 2
+    text = "variant,epoch,valid_psnr\nreleased,1.00,33.1\nreleased,2.00,33.9\nwithout,1.00,33.0\n"
+    (tmp_path / "ablation.csv").write_text(text)
+    shown = curves_html(tmp_path)
+    assert len(dots(shown)) == 5
+    assert "With and without distilling blocks" in shown

@@ -90,3 +90,19 @@ def test_bundled_weights_are_there_and_within_the_budget(scale: int) -> None:
     loaded = weights.load(weights.find(scale), scale)
     assert loaded.source == "bundled"
     assert count_parameters(loaded.model) <= 1_000_000
+
+
+def test_a_file_must_be_the_one_that_is_listed_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "drn_x2.safetensors"
+    weights.save(path, small_model(2))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (tmp_path / "SHA256SUMS").write_text(f"{digest}  {path.name}\n")
+    assert weights.load(path).sha256 == digest
+    weights.save(path, small_model(2), {"hours": "other"})
+    with pytest.raises(InputError, match=r"drn_x2\.safetensors is not the file that SHA256SUMS beside it lists"):
+        weights.load(path)
+
+
+def test_every_bundled_file_is_listed() -> None:
+    listed = [line.split("  ")[1] for line in (weights.BUNDLED / "SHA256SUMS").read_text().splitlines()]
+    assert listed == [weights.filename(scale) for scale in weights.available_scales()]

@@ -27,6 +27,8 @@ def benchmarks_tab() -> None:
         else:
             gr.HTML(results_html(results), apply_default_css=False, elem_id="results")
         gr.HTML(peers_html(published, results), apply_default_css=False, elem_id="peers")
+        if results is not None:
+            gr.HTML(times_html(results), apply_default_css=False, elem_id="times")
         gr.HTML(curves_html(BUNDLED), apply_default_css=False, elem_id="curves")
 
 
@@ -78,12 +80,32 @@ def peers_html(published: dict[str, Any], results: dict[str, Any] | None) -> str
     )
 
 
+def times_html(results: dict[str, Any]) -> str:
+    """PSNR on Set5 against the time for an image of it, a chart for each scale."""
+    charts = []
+    for scale in (2, 3, 4):
+        rows = [row for row in results["rows"] if (row["data"], row["scale"]) == ("Set5", scale)]
+        series: dict[str, Points] = {row["method"]: [(row["seconds"], row["psnr"])] for row in rows}
+        charts.append(chart(f"Set5 x{scale}", "seconds an image", "PSNR (dB)", series, lines=False))
+    return (
+        f'<h3>Against time</h3><div class="charts">{"".join(charts)}</div>'
+        f'<p class="note">Measured by the same command on {escape(results["device"])}.</p>'
+    )
+
+
 def curves_html(folder: Path) -> str:
-    """Validation PSNR against training hours, from the ``curve_x*.csv`` files in ``folder``."""
+    """Validation PSNR against training hours, from ``curve_x*.csv`` in ``folder``, and the ablation's from its CSV."""
     charts = []
     for path in sorted(folder.glob("curve_x*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
             points = [(float(row["hours"]), float(row["valid_psnr"])) for row in csv.DictReader(file)]
         name = path.stem.removeprefix("curve_")
         charts.append(chart(f"Training of {name}", "hours on two CPU cores", "validation PSNR (dB)", {name: points}))
+    ablation = folder / "ablation.csv"
+    if ablation.is_file():
+        series: dict[str, list[tuple[float, float]]] = {}
+        with ablation.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                series.setdefault(row["variant"], []).append((float(row["epoch"]), float(row["valid_psnr"])))
+        charts.append(chart("With and without distilling blocks", "epoch", "validation PSNR (dB)", series))
     return f'<h3>Training</h3><div class="charts">{"".join(charts)}</div>' if charts else ""

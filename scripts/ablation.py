@@ -1,0 +1,171 @@
+"""Train variants of the network and of its training for a short while, and tabulate what each one reaches.
+
+python -m scripts.ablation --data photos --valid holdout --out runs/ablation
+
+The table goes into docs/ablation.md, the curves of the pair with and without distilling blocks into
+weights/ablation.csv. Variants that are complete in ``--out`` are not trained again.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import statistics
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch.nn import functional as F
+
+from drn.checkpoint import read_progress
+from drn.data import validation_set
+from drn.evaluate import measure
+from drn.image import replace_file
+from drn.inference import Upscaler
+from drn.model import DRN, count_parameters, drn
+from drn.optim import Optimizers
+from drn.train import CHECKPOINT, CURVE, TrainConfig, train
+from drn.weights import filename, load
+
+ROOT = Path(__file__).resolve().parent.parent
+START, END = "<!-- ablation -->", "<!-- /ablation -->"
+SCALE = 2
+EPOCH = 89
+"""Iterations in which as many patches are seen as there are training images, for 1421 images and batches of 16."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What differs from the released network and its training.
+
+    Attributes:
+        model: Fields of ``DRNConfig``.
+        train: Fields of ``TrainConfig``.
+        share: Iterations, as a share of the usual number.
+    """
+
+    model: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    share: float = 1.0
+
+    @property
+    def network(self) -> DRN:
+        return DRN(replace(drn(SCALE).config, **self.model))
+
+
+VARIANTS = {
+    "released": Variant(),
+    "without distilling blocks": Variant({"use_rdb": False}),
+    "ELU": Variant({"activation": "elu"}),
+    "64 wide, 3 groups of 3": Variant({"n_feats": 64, "n_blocks": 3, "n_groups": 3}),
+    "64 wide, 2 groups of 5": Variant({"n_feats": 64, "n_blocks": 5, "n_groups": 2}),
+    "32 wide, 6 groups of 6": Variant({"n_feats": 32, "n_blocks": 6, "n_groups": 6}),
+    "8 distilled channels a block": Variant({"n_distill": 8}),
+    "distilled features fed on": Variant({"feed_distilled": True}),
+    "no image skip": Variant({"image_skip": False}),
+    "Muon at 0.002": Variant(train={"learning_rate": 2e-3}),
+    "Muon at 0.008": Variant(train={"learning_rate": 8e-3}),
+    "batch 8, twice the iterations": Variant(train={"batch_size": 8}, share=2),
+    "patch 32, 2.25 times the iterations": Variant(train={"patch_size": 32}, share=2.25),
+    "EMA 0.99": Variant(train={"ema_decay": 0.99}),
+}
+PAIR = ("released", "without distilling blocks")
+
+
+def step_times(variants: dict[str, Variant], rounds: int) -> dict[str, float]:
+    """Median seconds of a training step (16 patches of 48x48) of each variant, measured in turn."""
+    lr = torch.rand(16, 48, 48, 3).permute(0, 3, 1, 2)
+    hr = torch.rand(16, 48 * SCALE, 48 * SCALE, 3).permute(0, 3, 1, 2)
+    networks = {name: variant.network.to(memory_format=torch.channels_last) for name, variant in variants.items()}  # type: ignore[call-overload]
+    optimizers = {name: Optimizers(network, 1e-4, 1e-4, 0.1) for name, network in networks.items()}
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(rounds + 1):
+        for name, network in networks.items():
+            start = time.perf_counter()
+            with torch.autocast("cpu", torch.bfloat16):
+                sr = network(lr)
+            F.l1_loss(sr.float(), hr).backward()  # type: ignore[no-untyped-call]
+            optimizers[name].step(1.0)
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values[1:]) for name, values in times.items()}
+
+
+def run(name: str, variant: Variant, iterations: int, config: TrainConfig) -> Path:
+    """Train one variant, unless that is done; returns its folder."""
+    out = config.out / f"{name.replace(' ', '-').replace(',', '')}-{iterations}"
+    done = 0
+    if (out / CHECKPOINT).is_file():
+        done = read_progress(out / CHECKPOINT)["progress"]["iteration"]
+    if done < iterations:
+        print(f"{name}: {iterations} iterations", flush=True)
+        settings = replace(config, out=out, iterations=iterations, **variant.train)
+        train(variant.network.config, settings, resume=done > 0)
+    return out
+
+
+def curve_of(out: Path) -> list[tuple[int, float]]:
+    with (out / CURVE).open(newline="", encoding="utf-8") as file:
+        return [(int(row["iteration"]), float(row["valid_psnr"])) for row in csv.DictReader(file)]
+
+
+def main(
+    data: Annotated[list[Path], typer.Option(help="Folders of HR training images.")],
+    valid: Annotated[Path, typer.Option(help="Folder of HR images to measure on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")],
+    iterations: Annotated[int, typer.Option(help="Iterations of a variant.")] = 300,
+    pair_epochs: Annotated[int, typer.Option(help="Epochs of the pair with and without distilling blocks.")] = 10,
+    rounds: Annotated[int, typer.Option(help="Timed steps of each network.")] = 7,
+) -> None:
+    """Train every variant, write docs/ablation.md and weights/ablation.csv."""
+    base = TrainConfig(out, tuple(data), valid, iterations=iterations, valid_every=EPOCH, learning_rate=4e-3)
+    shapes = {json.dumps(variant.model): variant for variant in VARIANTS.values()}
+    seconds = step_times(shapes, rounds)
+    reference = seconds[json.dumps({})]
+    lines = [
+        f"| x2, {iterations} iterations | parameters | step | dB, equal iterations | dB, equal time |",
+        "|---|---|---|---|---|",
+    ]
+    for name, variant in VARIANTS.items():
+        ratio = seconds[json.dumps(variant.model)] / reference
+        _, equal = curve_of(run(name, variant, round(iterations * variant.share), base))[-1]
+        timed = equal
+        if abs(ratio - 1) > 0.03:
+            _, timed = curve_of(run(name, variant, round(iterations * variant.share / ratio), base))[-1]
+        size = f"{count_parameters(variant.network):,}"
+        lines.append(f"| {name} | {size} | {ratio:.2f} | {equal:.3f} | {timed:.3f} |")
+    rows = []
+    images = validation_set(valid, SCALE)
+    for name in PAIR:
+        folder = run(name, VARIANTS[name], pair_epochs * EPOCH, base)
+        rows += [(name, iteration / EPOCH, psnr) for iteration, psnr in curve_of(folder)]
+        upscaler = Upscaler(load(folder / filename(SCALE)).model)
+        best = measure("valid", "DRN+", images, SCALE, functools.partial(upscaler.upscale, self_ensemble=True))
+        rows.append((f"{name}, DRN+", pair_epochs, best.psnr))
+    write(ROOT / "docs" / "ablation.md", lines, rows, pair_epochs)
+
+
+def write(page: Path, lines: list[str], rows: list[tuple[str, float, float]], epochs: int) -> None:
+    """Put the table and the pair's last figures between the markers of ``page``, and the pair into a CSV."""
+    last = {name: f"{psnr:.3f}" for name, _, psnr in rows}
+    pair = [f"| after {epochs} epochs | DRN | DRN+ |", "|---|---|---|"]
+    pair += [f"| {name} | {last[name]} | {last[f'{name}, DRN+']} |" for name in PAIR]
+    before, rest = page.read_text(encoding="utf-8").split(START)
+    text = "\n".join([*lines, "", *pair])
+    content = f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}"
+    replace_file(page, functools.partial(Path.write_text, data=content, encoding="utf-8"))
+
+    def fill(path: Path) -> None:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(("variant", "epoch", "valid_psnr"))
+            writer.writerows((name, f"{epoch:.2f}", f"{psnr:.4f}") for name, epoch, psnr in rows)
+
+    replace_file(ROOT / "weights" / "ablation.csv", fill)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,13 @@ import gradio as gr
 from app.engines import Engine
 from app.jobs import Job, told_to_visitor
 from app.session import Session, compute, open_session
-from app.tabs.compare import draw_figure
+from app.tabs.compare import HEAVY, draw_figure
 from app.tabs.upscale import enlarge
 from drn.compare import Score, parse_region, score, whole_of
 from drn.errors import InputError
 from drn.inference import Region
 
-OPTIONS: dict[str, Any] = {"concurrency_id": "heavy", "show_progress": "hidden", "api_visibility": "public"}
+OPTIONS: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "api_visibility": "public"}
 
 
 def endpoints(engine: Engine, scales: list[int]) -> None:
@@ -32,27 +31,28 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
         numbers, drawn, enlarged = gr.JSON(label="numbers"), gr.File(label="figure"), gr.File(label="enlarged")
         call = gr.Button()
 
-    def upscale(image: str | None, scale: str, self_ensemble: bool) -> Iterator[Any]:
+    def upscale(image: str | None, scale: str | None, self_ensemble: bool) -> Iterator[Any]:
         """Enlarge an image; answers with a PNG called <stem>_DRN_x<scale>.png, alpha kept."""
         with told_to_visitor():
-            job = Job(enlarge(_given(image), engine(int(scale)), bool(self_ensemble)))
+            job = Job(enlarge(Path(_given("image", image)), engine(int(_given("scale", scale))), bool(self_ensemble)))
             for _ in job:
                 yield gr.skip()
         yield str(job.result.file)
 
-    def compare(image: str | None, scale: str, self_ensemble: bool, crop: str) -> Iterator[tuple[Any, Any]]:
+    def compare(image: str | None, scale: str | None, self_ensemble: bool, crop: str) -> Iterator[tuple[Any, Any]]:
         """Shrink a photograph, enlarge it by each method, and measure; answers with numbers and a figure.
 
         crop: X,Y,W,H, the region of the photograph that is measured and drawn; all of it if empty.
         """
         with told_to_visitor():
-            session = open_session(_given(image), int(scale))
+            path = Path(_given("image", image))
+            session = open_session(path, int(_given("scale", scale)), path.stem)
             (pair,) = session.pairs
             region = parse_region(crop, pair) if crop else whole_of(pair)
             for computed in compute(session, engine, bool(self_ensemble)):
                 session = computed or session
                 yield gr.skip(), gr.skip()
-            drawn = draw_figure(replace(session, name=Path(image or "").stem), region)
+            drawn = draw_figure(session, region)
         yield answer(session, region), drawn
 
     call.click(upscale, [image, scale, self_ensemble], enlarged, api_name="upscale", **OPTIONS)
@@ -81,7 +81,7 @@ def answer(session: Session, region: Region) -> dict[str, Any]:
     }
 
 
-def _given(image: str | None) -> Path:
-    if image is None:
-        raise InputError("No image was given: send one.")
-    return Path(image)
+def _given(name: str, value: str | None) -> str:
+    if value is None:
+        raise InputError(f"No {name} was given: send one.")
+    return value

@@ -1,8 +1,9 @@
-"""Where visitors' files lie for a while: a folder of this process alone, which is swept, and left empty."""
+"""Where visitors' files lie for a while: a folder of this process alone, which is swept, and removed at the end."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -11,37 +12,53 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from drn.errors import InputError
+
 PREFIX = "drn-app-"
+LOCK = ".lock"
 
 MAX_AGE, EVERY = 2700.0, 600.0
 """Seconds after which a file may go, and seconds between two sweeps: none stays for an hour."""
+
+_own: list[Path] = []
+_locks: list[int] = []
 
 
 def use_own_folder() -> None:
     """Let gradio store files in a folder of this process, inside ``GRADIO_TEMP_DIR`` or the system's temporary folder.
 
-    A server that was killed could not remove its folder, so those of processes that are gone are removed here.
+    A process holds a lock in its folder as long as it lives. One that was killed could not remove its folder, so
+    folders without a holder are removed here.
+
+    Raises:
+        InputError: If no folder can be made there.
     """
-    root = Path(os.environ.get("GRADIO_TEMP_DIR", tempfile.gettempdir()))
-    own = root / f"{PREFIX}{os.getpid()}"
-    if root.name == own.name:
+    if _own:
         return
-    for left in root.glob(f"{PREFIX}*"):
-        pid = left.name.removeprefix(PREFIX)
-        if pid.isdecimal() and (int(pid) == os.getpid() or not _is_running(int(pid))):
-            shutil.rmtree(left, ignore_errors=True)
-    own.mkdir(mode=0o700, parents=True)
+    root = Path(os.environ.get("GRADIO_TEMP_DIR", tempfile.gettempdir()))
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for left in root.glob(f"{PREFIX}*"):
+            with contextlib.suppress(OSError):
+                os.close(_lock(left))
+                shutil.rmtree(left)
+        own = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
+        _locks.append(_lock(own))
+    except OSError as error:
+        raise InputError(f"No folder can be made in {root} ({error.strerror}): set GRADIO_TEMP_DIR.") from error
+    _own.append(own)
     os.environ["GRADIO_TEMP_DIR"] = str(own)
 
 
-def _is_running(pid: int) -> bool:
+def _lock(folder: Path) -> int:
+    """Hold the folder's lock for as long as the process lives; an OSError says that another one does."""
+    handle = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
 
 
 def start_sweeping(is_running: Callable[[], bool]) -> None:
@@ -50,21 +67,30 @@ def start_sweeping(is_running: Callable[[], bool]) -> None:
     Args:
         is_running: Whether the server still runs; asked before each sweep.
     """
-    folder = Path(os.environ["GRADIO_TEMP_DIR"])
+    (folder,) = _own
     keep = set(folder.rglob("*"))
 
     def sweep() -> None:
         time.sleep(EVERY)
         while is_running():
-            for path in set(folder.rglob("*")) - keep:
-                with contextlib.suppress(OSError):  # gone already, or written again meanwhile
-                    if path.is_file() and time.time() - path.stat().st_mtime > MAX_AGE:
-                        path.unlink()
+            with contextlib.suppress(OSError):  # the next sweep does what this one cannot
+                for path in sorted(set(folder.rglob("*")) - keep, reverse=True):
+                    _remove_if_old(path)
             time.sleep(EVERY)
 
     threading.Thread(target=sweep, name="sweep", daemon=True).start()
 
 
+def _remove_if_old(path: Path) -> None:
+    with contextlib.suppress(OSError):  # gone already, or a folder in use
+        if time.time() - path.stat().st_mtime > MAX_AGE:
+            if path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink()
+
+
 def remove_own_folder() -> None:
-    """Remove what is left of this process's files."""
-    shutil.rmtree(os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
+    """Remove this process's files."""
+    for own in _own:
+        shutil.rmtree(own, ignore_errors=True)

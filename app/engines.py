@@ -13,6 +13,7 @@ from drn import hub, weights
 from drn.errors import InputError
 from drn.hub import HubRepo
 from drn.inference import Upscaler
+from drn.model import SCALES
 from drn.weights import Weights
 
 Engine = Callable[[int], Upscaler]
@@ -46,17 +47,34 @@ def _place(parts: list[Weights]) -> _Loaded:
     return _Loaded(upscalers, key, f"weights: {parts[0].source} ({digests}) · {arithmetic}")
 
 
+def _load_bundled() -> _Loaded:
+    """The bundled scales that can be used, and a note on those that cannot.
+
+    Raises:
+        InputError: If none can.
+    """
+    parts, failures = [], []
+    for scale in weights.available_scales() or SCALES:
+        try:
+            parts += weights.load_scales(weights.BUNDLED, [scale])
+        except InputError as error:
+            failures.append(error)
+    if not parts:
+        raise failures[0]
+    return replace(_place(parts), note=" ".join(map(str, failures)))
+
+
 class Engines:
     """An ``Engine`` that starts with the bundled weights and takes those of ``DRN_HUB_REPO`` when they come.
 
     A set is swapped as a whole: a request keeps the network it began with, the next one gets the new.
 
     Raises:
-        InputError: If the bundled weights are missing or damaged.
+        InputError: If no bundled weights can be used.
     """
 
     def __init__(self) -> None:
-        self._loaded = _place(weights.load_scales(weights.BUNDLED))
+        self._loaded = _load_bundled()
         self._settled = threading.Event()
         self._ask()
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio.queueing
+import gradio.routes
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -77,7 +78,8 @@ class Guard:
             await _refuse(404, "There is nothing at this address.")(scope, receive, send_with_headers)
             return
         if method == "POST":
-            length = Headers(scope=scope).get("content-length", "")
+            headers = Headers(scope=scope)
+            length = "" if "transfer-encoding" in headers else headers.get("content-length", "")
             limit = MAX_UPLOAD_BYTES + MULTIPART_BYTES if path == UPLOAD else MAX_REQUEST_BYTES
             refusal = None
             if not length.isdecimal():
@@ -109,7 +111,8 @@ def log_kind(error: BaseException | None = None) -> None:
 
 def keep_requests_out_of_the_log() -> None:
     """gradio prints the traceback of each event that it refuses, which quotes the request: log its kind alone."""
-    gradio.queueing.traceback = SimpleNamespace(print_exc=log_kind)  # type: ignore[assignment, attr-defined]
+    for module in (gradio.queueing, gradio.routes):
+        module.traceback = SimpleNamespace(print_exc=log_kind)  # type: ignore[attr-defined]
 
 
 def _refuse(status: int, sentence: str) -> JSONResponse:

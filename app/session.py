@@ -107,24 +107,28 @@ def read_photograph(path: Path) -> Picture:
     return picture
 
 
-def open_session(path: Path, scale: int, view: View | None = None) -> Session:
+def open_session(path: Path, scale: int, name: str = "", view: View | None = None) -> Session:
     """Read a photograph to compare at one scale.
+
+    Args:
+        name: Of the example that it is; empty for a visitor's own.
+        view: Where to look first.
 
     Raises:
         InputError: If it cannot be read, or is too large or too small.
     """
     picture = read_photograph(path)
-    name = path.stem if path in examples() else ""
     return Session(picture, new_token(), (make_pair(picture, scale),), name=name, view=view)
 
 
-def open_link(params: Mapping[str, str], scales: Sequence[int]) -> Session | None:
+def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Sequence[int]) -> Session | None:
     """The session that a shared link describes, or None if it is not a link of ours.
 
     Args:
         params: The page's query: ``image`` (an example), ``scale``, and ``x``, ``y``, ``zoom``, ``layout``.
+        photographs: The examples.
     """
-    named = {path.stem: path for path in examples()}
+    named = {path.stem: path for path in photographs}
     try:
         path, scale = named[params["image"]], int(params["scale"])
         view = View(float(params["x"]), float(params["y"]), float(params["zoom"]), params["layout"])
@@ -133,7 +137,7 @@ def open_link(params: Mapping[str, str], scales: Sequence[int]) -> Session | Non
     numbers = (view.x, view.y, view.zoom)
     if scale not in scales or view.layout not in LAYOUTS or not all(map(math.isfinite, numbers)) or view.zoom < 0:
         return None
-    return open_session(path, scale, view)
+    return open_session(path, scale, path.stem, view)
 
 
 def methods(plus: bool) -> list[str]:

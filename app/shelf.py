@@ -28,10 +28,10 @@ class Shelf:
         self._kept: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
 
-    def put(self, session: Session, key: str = FIRST) -> str:
+    def put(self, session: Session, key: str | None = None) -> str:
         """Keep ``session`` in the place of what ``key`` names; returns its key."""
         with self._lock:
-            if key == self.FIRST:
+            if key is None or key == self.FIRST:
                 key = secrets.token_hex(16)
             self._kept[key] = session
             self._kept.move_to_end(key)
@@ -39,21 +39,29 @@ class Shelf:
                 self._kept.popitem(last=False)
         return key
 
-    def get(self, key: str) -> Session:
-        """The session kept as ``key``.
-
-        Raises:
-            InputError: If it had to make room.
-        """
+    def find(self, key: str | None) -> Session | None:
+        """The session kept as ``key``, or None."""
         with self._lock:
             if key == self.FIRST:
                 return self._first
-            if key not in self._kept:
-                raise InputError("This comparison was put away to make room for others: choose the photograph again.")
+            if key is None or key not in self._kept:
+                return None
             self._kept.move_to_end(key)
             return self._kept[key]
+
+    def get(self, key: str | None) -> Session:
+        """The session kept as ``key``.
+
+        Raises:
+            InputError: If there is none: it had to make room, or its visitor was away for long.
+        """
+        session = self.find(key)
+        if session is None:
+            raise InputError("This comparison was put away to make room for others: choose the photograph again.")
+        return session
 
     def drop(self, key: str | None) -> None:
         """Forget what ``key`` names: its visitor has gone."""
         with self._lock:
-            self._kept.pop(key or "", None)
+            if key is not None:
+                self._kept.pop(key, None)

@@ -18,6 +18,9 @@ from app.tabs.scales import scales_tab
 from app.tabs.upscale import upscale_tab
 from app.viewer import read_static
 
+MAX_WAITING = 32
+"""Requests in each queue; more are told that it is full."""
+
 PAPER = "https://arxiv.org/abs/1907.02843"
 
 THEME = gr.themes.Base(
@@ -69,7 +72,7 @@ def build() -> gr.Blocks:
             show_progress="hidden",
             api_visibility="private",
         )
-    demo.queue(max_size=32, default_concurrency_limit=1)
+    demo.queue(max_size=MAX_WAITING, default_concurrency_limit=1, api_open=False)
     return demo
 
 
@@ -89,6 +92,7 @@ def launch(demo: gr.Blocks, *, block: bool = True) -> str:
         ssr_mode=False,
         footer_links=[],
         app_kwargs={"middleware": [Middleware(Guard)]},
+        state_session_capacity=500,  # each holds a copy of the page's config
         prevent_thread_lock=not block,
     )
     return url

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_img_array_to_cache
+import numpy as np
 from gradio.utils import get_upload_folder
+from PIL import Image
 
 from drn.compare import Score, format_psnr, format_ssim
-from drn.image import Array
+from drn.image import Array, replace_file
 from drn.inference import Region
 
 STATIC = Path(__file__).parent / "static"
@@ -135,9 +137,20 @@ def _image(layer: Layer) -> dict[str, Any]:
         "shown": layer.shown,
     }
     if layer.pixels is not None:
-        path = save_img_array_to_cache(layer.pixels, get_upload_folder(), format="png")
-        described["file"] = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        described["file"] = {"path": str(_store(layer.pixels)), "meta": {"_type": "gradio.FileData"}}
     return described
+
+
+def _store(pixels: Array) -> Path:
+    """The PNG file of ``pixels``; equal pixels are one file, so it appears whole and is never written again."""
+    digest = hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).data).hexdigest()
+    path = Path(get_upload_folder()) / digest / "image.png"
+    if path.is_file():
+        path.touch()
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, lambda temporary: Image.fromarray(pixels).save(temporary, format="PNG", compress_level=4))
+    return path
 
 
 def numbers_for(token: str, region: Region, groups: Sequence[Mapping[str, Line]]) -> dict[str, Any]:

@@ -24,18 +24,17 @@ from torch.nn import functional as F
 from drn.checkpoint import read_progress
 from drn.data import validation_set
 from drn.evaluate import measure
-from drn.image import replace_file
+from drn.image import find_images, replace_file
 from drn.inference import Upscaler
 from drn.model import DRN, count_parameters, drn
 from drn.optim import Optimizers
 from drn.train import CHECKPOINT, CURVE, TrainConfig, train
 from drn.weights import filename, load
+from scripts.write_results import fill, store
 
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- ablation -->", "<!-- /ablation -->"
 SCALE = 2
-EPOCH = 89
-"""Iterations in which as many patches are seen as there are training images, for 1421 images and batches of 16."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,9 @@ VARIANTS = {
     "8 distilled channels a block": Variant({"n_distill": 8}),
     "distilled features fed on": Variant({"feed_distilled": True}),
     "no image skip": Variant({"image_skip": False}),
-    "Muon at 0.002": Variant(train={"learning_rate": 2e-3}),
-    "Muon at 0.008": Variant(train={"learning_rate": 8e-3}),
+    "Muon at 0.001": Variant(train={"learning_rate": 1e-3}),
+    "Muon at 0.005": Variant(train={"learning_rate": 5e-3}),
+    "no weight decay": Variant(train={"weight_decay": 0.0}),
     "batch 8, twice the iterations": Variant(train={"batch_size": 8}, share=2),
     "patch 32, 2.25 times the iterations": Variant(train={"patch_size": 32}, share=2.25),
     "EMA 0.99": Variant(train={"ema_decay": 0.99}),
@@ -121,7 +121,9 @@ def main(
     rounds: Annotated[int, typer.Option(help="Timed steps of each network.")] = 7,
 ) -> None:
     """Train every variant, write docs/ablation.md and weights/ablation.csv."""
-    base = TrainConfig(out, tuple(data), valid, iterations=iterations, valid_every=EPOCH, learning_rate=4e-3)
+    # As many patches as there are training images make an epoch.
+    epoch = max(1, sum(len(find_images(folder)) for folder in data) // 16)
+    base = TrainConfig(out, tuple(data), valid, iterations=iterations, valid_every=epoch, learning_rate=2.5e-3)
     shapes = {json.dumps(variant.model): variant for variant in VARIANTS.values()}
     seconds = step_times(shapes, rounds)
     reference = seconds[json.dumps({})]
@@ -140,8 +142,8 @@ def main(
     rows = []
     images = validation_set(valid, SCALE)
     for name in PAIR:
-        folder = run(name, VARIANTS[name], pair_epochs * EPOCH, base)
-        rows += [(name, iteration / EPOCH, psnr) for iteration, psnr in curve_of(folder)]
+        folder = run(name, VARIANTS[name], pair_epochs * epoch, base)
+        rows += [(name, iteration / epoch, psnr) for iteration, psnr in curve_of(folder)]
         upscaler = Upscaler(load(folder / filename(SCALE)).model)
         best = measure("valid", "DRN+", images, SCALE, functools.partial(upscaler.upscale, self_ensemble=True))
         rows.append((f"{name}, DRN+", pair_epochs, best.psnr))
@@ -153,18 +155,15 @@ def write(page: Path, lines: list[str], rows: list[tuple[str, float, float]], ep
     last = {name: f"{psnr:.3f}" for name, _, psnr in rows}
     pair = [f"| after {epochs} epochs | DRN | DRN+ |", "|---|---|---|"]
     pair += [f"| {name} | {last[name]} | {last[f'{name}, DRN+']} |" for name in PAIR]
-    before, rest = page.read_text(encoding="utf-8").split(START)
-    text = "\n".join([*lines, "", *pair])
-    content = f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}"
-    replace_file(page, functools.partial(Path.write_text, data=content, encoding="utf-8"))
+    store(page, fill(page, START, END, "\n".join([*lines, "", *pair])))
 
-    def fill(path: Path) -> None:
+    def write_curves(path: Path) -> None:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(("variant", "epoch", "valid_psnr"))
             writer.writerows((name, f"{epoch:.2f}", f"{psnr:.4f}") for name, epoch, psnr in rows)
 
-    replace_file(ROOT / "weights" / "ablation.csv", fill)
+    replace_file(ROOT / "weights" / "ablation.csv", write_curves)
 
 
 if __name__ == "__main__":

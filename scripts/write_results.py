@@ -1,5 +1,6 @@
 """Put weights/results.json into README.md and the model card weights/README.md: tables, and the card's front matter.
 
+(cd weights && sha256sum drn_x*.safetensors > SHA256SUMS)
 python -m drn evaluate --data .../Set5 .../Set14 --json > results.json && mv results.json weights/
 python -m scripts.write_results
 """
@@ -35,15 +36,21 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", made, f"Weights: {used}."])
 
 
+def fill(page: Path, start: str, end: str, text: str) -> str:
+    """The content of ``page`` with ``text`` between the markers ``start`` and ``end``."""
+    before, rest = page.read_text(encoding="utf-8").split(start)
+    return f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}"
+
+
+def store(path: Path, content: str) -> None:
+    replace_file(path, functools.partial(Path.write_text, data=content, encoding="utf-8"))
+
+
 def main() -> None:
     source, card = ROOT / "weights" / "results.json", ROOT / "weights" / "README.md"
     text = table(json.loads(source.read_text(encoding="utf-8")))
-    for path in (ROOT / "README.md", card):
-        before, rest = path.read_text(encoding="utf-8").split(START)
-        content = f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}"
-        if path == card:
-            content = complete_card(content, read_rows(source))
-        replace_file(path, functools.partial(Path.write_text, data=content, encoding="utf-8"))
+    store(ROOT / "README.md", fill(ROOT / "README.md", START, END, text))
+    store(card, complete_card(fill(card, START, END, text), read_rows(source)))
 
 
 if __name__ == "__main__":

@@ -27,11 +27,6 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 @pytest.fixture(scope="module")
-def client(url: str) -> Client:
-    return Client(url, verbose=False, analytics_enabled=False)
-
-
-@pytest.fixture(scope="module")
 def photo() -> Array:
     return mod_crop(read_image(examples()[0]).rgb[:121, :162], 4)
 
@@ -82,6 +77,7 @@ def test_compare_measures_the_crop_and_the_image(client: Client, photo: Array, t
         ("/compare", {"crop": "0,0,9999,5"}, "does not lie inside the 160x120 image"),
         ("/compare", {"scale": "5"}, "not in the list of choices"),
         ("/upscale", {"image": None}, "No image was given: send one."),
+        ("/compare", {"scale": None}, "No scale was given: send one."),
     ],
 )
 def test_bad_input_gets_one_sentence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -103,3 +104,20 @@ def test_an_open_page_learns_of_the_switch(release: threading.Event, browser: Br
     finally:
         page.close()
         demo.close()
+
+
+def test_a_damaged_bundled_file_leaves_its_scale_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for scale in (2, 3):
+        weights.save(tmp_path / weights.filename(scale), small_model(scale))
+    digests = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in tmp_path.iterdir()]
+    (tmp_path / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in digests))
+    monkeypatch.setattr(weights, "BUNDLED", tmp_path)
+    monkeypatch.delenv("DRN_HUB_REPO", raising=False)
+    assert Engines().scales == [2, 3]
+    (tmp_path / weights.filename(3)).write_bytes(b"garbage")
+    engines = Engines()
+    assert engines.scales == [2]
+    assert "drn_x3.safetensors is not the file that SHA256SUMS beside it lists" in engines.header
+    (tmp_path / weights.filename(2)).unlink()
+    with pytest.raises(InputError, match=r"drn_x3\.safetensors is not the file"):
+        Engines()

@@ -24,18 +24,14 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from app import cache
-from app.ui import build, launch
+from app.ui import MAX_WAITING, build, launch
 from drn import load_model, weights
+from drn.errors import InputError
 from drn.image import Array, Picture, read_image, write_png
 from drn.inference import Cancelled, Upscaler
 from tests.load import served
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="module")
-def client(url: str) -> Client:
-    return Client(url, verbose=False, analytics_enabled=False)
 
 
 @pytest.fixture
@@ -192,30 +188,78 @@ def test_sigterm_ends_a_busy_server_cleanly(photo: Array, tmp_path: Path) -> Non
     with served(env, TMPDIR=str(tmp_path)) as (server, url):
         client = Client(url, verbose=False, analytics_enabled=False)
         job = client.submit(handle_file(str(tmp_path / "large.png")), "4", self_ensemble=True, api_name="/upscale")
-        own = tmp_path / f"drn-app-{server.pid}"
-        assert own.is_dir()
         deadline = time.monotonic() + 20
         while not job.outputs() and time.monotonic() < deadline:
             time.sleep(0.1)
+        assert job.outputs(), "the job has not begun"
+        assert not job.done()
+        assert len(list(tmp_path.glob("drn-app-*"))) == 1
         server.send_signal(signal.SIGTERM)
         assert server.wait(10) == 0
-        assert not own.exists()
+        assert not list(tmp_path.glob("drn-app-*"))
 
 
-def test_what_a_killed_server_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    stale, running = tmp_path / f"drn-app-{ended.pid}", tmp_path / f"drn-app-{os.getpid()}"
-    for folder in (stale, running):
-        (folder / "a").mkdir(parents=True)
-        (folder / "a" / "picture.png").write_bytes(b"x")
-    code = "from app.cache import use_own_folder; use_own_folder(); import os; print(os.environ['GRADIO_TEMP_DIR'])"
-    env = {key: value for key, value in os.environ.items() if key != "GRADIO_TEMP_DIR"}
+USE_OWN_FOLDER = (
+    "from app.cache import use_own_folder; use_own_folder(); print(os.environ['GRADIO_TEMP_DIR'], flush=True)"
+)
+
+
+def test_what_a_killed_server_left_is_removed_and_what_a_running_one_uses_is_not(tmp_path: Path) -> None:
+    env = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
+    code = f"import os, time; {USE_OWN_FOLDER}; time.sleep(100)"
+    servers = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    folders = []
+    for server in servers:
+        assert server.stdout is not None
+        folders.append(Path(server.stdout.readline().strip()))
+        (folders[-1] / "picture.png").write_bytes(b"x")
+    servers[0].kill()
+    servers[0].wait()
+    assert folders[0].is_dir()
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=env | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True
+        [sys.executable, "-c", f"import os; {USE_OWN_FOLDER}"], cwd=ROOT, env=env, capture_output=True, text=True
     )
-    assert not stale.exists()
-    assert (running / "a" / "picture.png").exists()
     own = Path(done.stdout.strip())
+    assert not folders[0].exists()
+    assert (folders[1] / "picture.png").exists()
     assert own.parent == tmp_path
     assert own.stat().st_mode & 0o777 == 0o700
+    servers[1].kill()
+    servers[1].wait()
+
+
+def test_a_temporary_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    env = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path / "file")}
+    done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"error: No folder can be made in {tmp_path / 'file'} (File exists): set GRADIO_TEMP_DIR.\n"
+
+
+def test_a_queue_that_is_full_says_so(client: Client, url: str, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def slow(self: Upscaler, picture: Picture, **_: object) -> Picture:
+        release.wait(20)
+        raise InputError("enough")
+
+    monkeypatch.setattr(Upscaler, "upscale_picture", slow)
+    jobs = [client.submit(handle_file(str(small)), "2", api_name="/upscale") for _ in range(MAX_WAITING + 3)]
+    try:
+        told = ""
+        deadline = time.monotonic() + 20
+        while not told and time.monotonic() < deadline:
+            told = next((str(job.exception()) for job in jobs if job.done()), "")
+            time.sleep(0.1)
+        assert told == "Queue is full! Please try again."
+        given = [{"path": str(small), "meta": {"_type": "gradio.FileData"}}, "2", False]
+        answer = httpx.post(f"{url}gradio_api/call/upscale", json={"data": given})
+        assert answer.status_code == 503
+        assert f"Max size is {MAX_WAITING}" in answer.json()["detail"]
+    finally:
+        release.set()
+        for job in jobs:
+            job.exception()

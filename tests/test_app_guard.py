@@ -111,11 +111,30 @@ def test_requests_are_bounded(web: httpx.Client) -> None:
         413,
         "The request is larger than the limit of 20 MB: send less.",
     )
+    with socket.create_connection((web.base_url.host, web.base_url.port or 80), timeout=10) as raw:
+        raw.sendall(
+            b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"2\r\n{}\r\n0\r\n\r\n"
+        )
+        assert raw.recv(1000).startswith(b"HTTP/1.1 411")
     answer = web.post("/gradio_api/queue/join", content=iter([b"{}"]))
     assert (answer.status_code, answer.json()["detail"]) == (
         411,
         "The request does not say how long it is: send a Content-Length.",
     )
+
+
+def test_the_queue_cannot_be_passed_by(web: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
+    events = web.get("/config").json()["dependencies"]
+    heavy = [event for event in events if event["backend_fn"] and event["queue"]]
+    assert len(heavy) > 10
+    for event in heavy:
+        for name in (event["api_name"], "predict"):
+            body = {"data": ["SECRET"] * len(event["inputs"]), "fn_index": event["id"], "session_hash": "x"}
+            answer = web.post(f"/gradio_api/run/{name}", json=body)
+            assert answer.status_code >= 400, (event["api_name"], answer.text)
+    assert "SECRET" not in "".join(capfd.readouterr())
 
 
 def test_every_answer_has_the_headers(web: httpx.Client) -> None:

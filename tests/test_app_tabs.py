@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from drn.image import Array
+from drn.image import Array, mod_crop
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
 from tests.browsing import drag, in_view, names, numbers
@@ -49,6 +49,28 @@ def test_uploads(page: Page, photo: Array, tmp_path: Path) -> None:
     chooser.set_input_files(tmp_path / "broken.png")
     expect(page.get_by_text("broken.png is not an image that can be read")).to_be_visible()
     assert numbers(page, "bicubic", "whole") == mine
+
+
+def test_two_visitors_see_their_own_pictures(browser: Browser, url: str, photo: Array, tmp_path: Path) -> None:
+    shown = []
+    for name, pixels in (("one.png", photo[:58, :82]), ("two.png", photo[:1:-1, :70])):
+        Image.fromarray(pixels).save(tmp_path / name)
+        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.goto(url)
+        numbers(page, "drn", "whole")
+        page.locator("input[type=file]").first.set_input_files(tmp_path / name)
+        size = f"{pixels.shape[1] // 4 * 4}×{pixels.shape[0] // 4 * 4} pixels"
+        page.locator("#viewer").get_by_role("button", name="Fit").click()
+        expect(page.locator("#viewer").get_by_test_id("place")).to_contain_text(size)
+        shown.append((page, pixels))
+    for page, pixels in shown:  # only when both have come
+        page.locator("#scale").get_by_label("x2").check()
+        expected = mod_crop(pixels, 2)
+        size = f"{expected.shape[1]}×{expected.shape[0]} pixels"
+        expect(page.locator("#viewer").get_by_test_id("place")).to_contain_text(size)
+        mine = numbers(page, "bicubic", "whole")
+        assert mine[0] == pytest.approx(psnr(upscale(downscale(expected, 2), 2), expected, 2), abs=0.0051)
+        page.context.close()
 
 
 def test_a_pasted_photograph_is_compared(page: Page, photo: Array) -> None:

@@ -145,7 +145,6 @@ def test_a_folder_of_ones_own_joins_the_examples(photo: Array, tmp_path: Path, m
     for name in ("mine.png", "astronaut.png"):  # the second is taken: links name images by their stem
         Image.fromarray(photo).save(tmp_path / name)
     assert examples() == [*bundled, tmp_path / "mine.png"]
-    assert open_session(tmp_path / "mine.png", 2).name == "mine"
     assert thumbnail(tmp_path / "mine.png").shape == photo.shape
     assert max(thumbnail(bundled[0]).shape) == 320
 

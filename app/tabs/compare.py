@@ -35,7 +35,7 @@ Shown = Iterator[tuple[Any, Any]]
 """Values for the session's key and the viewer, better ones replacing the first."""
 
 
-def show(session: Session, shelf: Shelf, key: str, engine: Engine, plus: bool) -> Shown:
+def show(session: Session, shelf: Shelf, key: str | None, engine: Engine, plus: bool) -> Shown:
     """The session as it is, then again as each result is known; it takes the place of what ``key`` names."""
     with told_to_visitor():
         key = shelf.put(session, key)
@@ -52,8 +52,7 @@ def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State, in_view: gr.Sta
 
     def measure(event: gr.EventData, key: str | None) -> tuple[Any, Any]:
         seen = event._data or {}
-        with told_to_visitor():
-            session = shelf.get(key) if key else None
+        session = shelf.find(key or Shelf.FIRST)
         if session is None or seen.get("token") != session.token:
             return gr.skip(), gr.skip()
         region = Region(*(int(seen[name]) for name in ("x", "y", "width", "height")))
@@ -82,10 +81,12 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         Where sessions are kept, and the key of this visitor's, for the tabs that look at the same photograph.
     """
     scale, photographs = max(scales), examples()
-    *_, session = filter(None, compute(open_session(photographs[0], scale), engine, plus=False))
+    *_, session = filter(None, compute(open_session(photographs[0], scale, photographs[0].stem), engine, plus=False))
 
     shelf = Shelf(session)
-    state = gr.State(Shelf.FIRST, delete_callback=shelf.drop)
+    # gradio forgets the states of a visitor who was away for an hour: none is then not the first comparison.
+    state = gr.State(None, delete_callback=shelf.drop)
+    page.load(lambda: Shelf.FIRST, None, state, queue=False, **QUIET)
     gallery = gr.Gallery(
         [(thumbnail(path), path.stem.replace("-", " ")) for path in photographs],
         label="Photographs",
@@ -113,10 +114,13 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
 
     controls, outputs = [scale_radio, plus_box], [state, panels]
 
-    def open_example(event: gr.SelectData, key: str, scale: str, plus: bool) -> Shown:
-        yield from show(open_session(photographs[int(event.index)], int(scale)), shelf, key, engine, plus)
+    def open_example(event: gr.SelectData, key: str | None, scale: str, plus: bool) -> Shown:
+        path = photographs[int(event.index)]
+        with told_to_visitor():
+            session = open_session(path, int(scale), path.stem)
+        yield from show(session, shelf, key, engine, plus)
 
-    def open_upload(path: str, key: str, scale: str, plus: bool) -> Shown:
+    def open_upload(path: str, key: str | None, scale: str, plus: bool) -> Shown:
         with told_to_visitor():
             session = open_session(Path(path), int(scale))
         for note in session.picture.notes:
@@ -124,28 +128,29 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         yield from show(session, shelf, key, engine, plus)
 
     def restore(request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        session = open_link(dict(request.query_params), scales)
+        with told_to_visitor():
+            session = open_link(dict(request.query_params), photographs, scales)
         if session is None:
             yield (gr.skip(),) * 4  # a generator that yields nothing would empty its outputs
             return
         chosen = [path.stem for path in photographs].index(session.name)
         controls = gr.Radio(value=str(session.pairs[0].scale)), gr.Gallery(selected_index=chosen)
-        for key, shown in show(session, shelf, Shelf.FIRST, engine, plus=False):
+        for key, shown in show(session, shelf, None, engine, plus=False):
             yield key, shown, *controls
 
-    def change_scale(key: str, scale: str, plus: bool) -> Shown:
+    def change_scale(key: str | None, scale: str, plus: bool) -> Shown:
         with told_to_visitor():
             session = shelf.get(key)
             pair = make_pair(session.picture, int(scale))
         changed = Session(session.picture, session.picture_token, (pair,), name=session.name)
         yield from show(changed, shelf, key, engine, plus)
 
-    def change_plus(key: str, scale: str, plus: bool) -> Shown:
+    def change_plus(key: str | None, scale: str, plus: bool) -> Shown:
         with told_to_visitor():
             session = shelf.get(key)
         yield from show(replace(session, token=new_token()), shelf, key, engine, plus)
 
-    def store_figure(key: str, region: Region | None) -> str:
+    def store_figure(key: str | None, region: Region | None) -> str:
         with told_to_visitor():
             return draw_figure(shelf.get(key), region)
 

@@ -33,9 +33,9 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
         panels = viewer(None, "scales-viewer")
         plot = gr.HTML("", elem_id="scales-chart", apply_default_css=False)
 
-    def open_scales(compared: str, key: str | None) -> Iterator[tuple[Any, ...]]:
+    def open_scales(compared: str | None, key: str | None) -> Iterator[tuple[Any, ...]]:
         with told_to_visitor():
-            session, shown = shelf.get(compared), shelf.get(key) if key else None
+            session, shown = shelf.get(compared), shelf.find(key)
         everything = len(scales) * len(METHODS)
         if shown and shown.picture_token == session.picture_token and len(shown.results) == everything:
             yield (gr.skip(),) * 3
@@ -45,7 +45,7 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
         pairs = tuple(make_pair(picture, scale) for scale in scales)
         opened = Session(picture, session.picture_token, pairs)
         with told_to_visitor():
-            key = shelf.put(opened, key or Shelf.FIRST)
+            key = shelf.put(opened, key)
             yield key, scene_value(scene(opened, plus=False)), gr.skip()
             for computed in compute(opened, engine, plus=True):
                 if computed is None:

@@ -54,6 +54,8 @@ def upscale_tab(engine: Engine, scales: list[int]) -> None:
                 elem_id="small-image",
                 buttons=[],
             )
+            # Files go to our own reader as they are: gradio's would refuse a bad one without a word.
+            image.preprocess = lambda payload: payload.path if payload else None  # type: ignore[method-assign]
             with gr.Column(min_width=260):
                 scale_radio = gr.Radio(
                     [(f"x{s}", str(s)) for s in scales], value=str(max(scales)), label="Scale", elem_id="upscale-scale"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -10,6 +12,14 @@ from app.cache import remove_own_folder
 from app.jobs import stop_jobs
 from app.ui import build, launch
 from drn.errors import InputError
+
+M_ARENA_MAX = -8
+
+
+def use_few_arenas() -> None:
+    """Let threads share glibc's memory arenas: one of its own would keep the largest job that a thread ever ran."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
 
 
 def stop(*_: object) -> None:
@@ -20,6 +30,7 @@ def stop(*_: object) -> None:
 if __name__ == "__main__":
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, stop)
+    use_few_arenas()
     try:
         launch(build())
     except InputError as error:

@@ -138,7 +138,7 @@ _watch = Watch()
 def _audit(event: str, args: tuple[Any, ...]) -> None:
     if not _watch.active:
         return
-    if event == "open" and isinstance(args[0], (str, bytes)):
+    if event == "open" and isinstance(args[0], (str, bytes, os.PathLike)):
         _watch.opened.append(os.fsdecode(args[0]))
     elif event in ("socket.connect", "socket.getaddrinfo"):
         _watch.connected.append(str(args[1] if event == "socket.connect" else args[0]))

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from drn import weights
 from drn.errors import InputError
 from drn.image import Array
-from drn.model import DRN, DRNConfig
+from drn.model import DRN, drn
 from drn.optim import Optimizers
 from drn.train import CHECKPOINT, CURVE, TrainConfig, init_from, rate_factor, resume_configs, train
 from tests.conftest import small_model
@@ -188,6 +188,6 @@ def test_sigterm_saves_and_exits_with_0(config: TrainConfig) -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     model_config, stored = resume_configs(config.out, iterations=100_001)
-    assert model_config == DRNConfig(scale=2, n_feats=8, n_groups=1)
+    assert model_config == replace(drn(2).config, n_feats=8, n_groups=1)
     assert (stored.iterations, stored.batch_size) == (100_001, 2)
     assert "best validation PSNR" in out

@@ -18,7 +18,7 @@ from drn.compare import Score, parse_region, score, whole_of
 from drn.errors import InputError
 from drn.inference import Region
 
-OPTIONS: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "api_visibility": "public"}
+OPTIONS: dict[str, Any] = {**HEAVY, "api_visibility": "public"}
 
 
 def endpoints(engine: Engine, scales: list[int]) -> None:

@@ -21,7 +21,6 @@ MAX_AGE, EVERY = 2700.0, 600.0
 """Seconds after which a file may go, and seconds between two sweeps: none stays for an hour."""
 
 _own: list[Path] = []
-_locks: list[int] = []
 
 
 def use_own_folder() -> None:
@@ -43,7 +42,7 @@ def use_own_folder() -> None:
                 os.close(_lock(left))
                 shutil.rmtree(left)
         own = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
-        _locks.append(_lock(own))
+        _lock(own)
     except OSError as error:
         raise InputError(f"No folder can be made in {root} ({error.strerror}): set GRADIO_TEMP_DIR.") from error
     _own.append(own)

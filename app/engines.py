@@ -28,7 +28,7 @@ class _Loaded:
         upscalers: By scale.
         key: Tells this set from another.
         line: Source, digests and arithmetic, for the header.
-        note: What became of the Hub's weights, for the header; empty if they are these or were not asked for.
+        note: What became of the Hub's weights, or which bundled file is damaged, for the header; empty if all is well.
     """
 
     upscalers: dict[int, Upscaler]

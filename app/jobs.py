@@ -29,17 +29,15 @@ logger = logging.getLogger(__name__)
 HEARTBEAT = 0.25
 """Seconds after which a step is yielded again, so that whoever iterates can stop in the middle of one."""
 
-
 JOB_SECONDS = 120.0
 """How long the network may run for one request."""
+
+_closing = threading.Event()
 
 
 def deadline() -> float:
     """When a job that starts now has to end, by ``time.monotonic()``."""
     return time.monotonic() + JOB_SECONDS
-
-
-_closing = threading.Event()
 
 
 def stop_jobs() -> None:

@@ -174,7 +174,7 @@ def train_command(
     init: Annotated[Path | None, typer.Option(help="Warm-start from a weights file, of any scale.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Patches in a batch. [default: 16]")] = None,
     patch_size: Annotated[int | None, typer.Option(min=1, help="Patch side in LR pixels. [default: 48]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Muon's peak rate. [default: 0.002]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Muon's peak rate. [default: 0.0025]")] = None,
     adam_learning_rate: Annotated[float | None, typer.Option(help="Adam's peak rate. [default: 0.001]")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Of the weights that Muon drives. [default: 0.1]")] = None,
     ema_decay: Annotated[float | None, typer.Option(help="Decay of the average weights. [default: 0.999]")] = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,6 +125,16 @@ def report(rows: list[Row], used: list[Weights], upscaler: Upscaler) -> dict[str
         },
         "rows": [asdict(row) for row in rows],
     }
+
+
+def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """Rows of ``report`` as a table: the methods, and for each test set and scale "PSNR / SSIM" by method."""
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    cells: dict[str, dict[str, str]] = {}
+    for row in sorted(rows, key=lambda row: (row["data"] != "Set5", row["data"], row["scale"])):
+        at = cells.setdefault(f"{row['data']} x{row['scale']}", {})
+        at[row["method"]] = f"{row['psnr']:.2f} / {row['ssim']:.4f}"
+    return methods, cells
 
 
 def format_table(rows: list[Row]) -> str:

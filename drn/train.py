@@ -68,7 +68,7 @@ class TrainConfig:
     max_hours: float = 0.0
     batch_size: int = 16
     patch_size: int = 48
-    learning_rate: float = 2e-3
+    learning_rate: float = 2.5e-3
     adam_learning_rate: float = 1e-3
     weight_decay: float = 0.1
     warmup: int = 100

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from drn.evaluate import pivot
 from drn.image import replace_file
 from drn.publish import complete_card, read_rows
 
@@ -21,13 +22,11 @@ START, END = "<!-- results -->", "<!-- /results -->"
 
 def table(results: dict[str, Any]) -> str:
     """PSNR / SSIM as Markdown: a row for each test set and scale, a column for each method."""
-    methods = list(dict.fromkeys(row["method"] for row in results["rows"]))
+    methods, cells = pivot(results["rows"])
     lines = [f"| PSNR (dB) / SSIM | {' | '.join(methods)} |", "|---|" + "---|" * len(methods)]
-    cells: dict[tuple[str, int], list[str]] = {}
-    for row in results["rows"]:
-        cells.setdefault((row["data"], row["scale"]), []).append(f"{row['psnr']:.2f} / {row['ssim']:.4f}")
-    for (data, scale), values in sorted(cells.items(), key=lambda item: (item[0][0] != "Set5", item[0])):
-        lines.append(f"| {data} x{scale} | {' | '.join(values)} |")
+    lines += [
+        f"| {name} | {' | '.join(found.get(method, '–') for method in methods)} |" for name, found in cells.items()
+    ]
     used = ", ".join(
         f"{scale} {entry['parameters']:,} parameters, sha256 {entry['sha256'][:12]}"
         for scale, entry in results["weights"].items()

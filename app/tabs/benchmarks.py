@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from app.charts import Points, chart
+from drn.evaluate import pivot
 from drn.weights import BUNDLED
 
 PUBLISHED = Path(__file__).parent.parent / "published.json"
@@ -48,11 +49,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def results_html(results: dict[str, Any]) -> str:
     """PSNR and SSIM of our own measurement, and the command that printed them."""
-    methods = list(dict.fromkeys(row["method"] for row in results["rows"]))
-    cells: dict[tuple[str, int], dict[str, str]] = {}
-    for row in results["rows"]:
-        cells.setdefault((row["data"], row["scale"]), {})[row["method"]] = f"{row['psnr']:.2f} / {row['ssim']:.4f}"
-    rows = [[f"{data} x{scale}", *(found.get(m, "–") for m in methods)] for (data, scale), found in cells.items()]
+    methods, cells = pivot(results["rows"])
+    rows = [[name, *(found.get(method, "–") for method in methods)] for name, found in cells.items()]
     made = f"{results['command']} · {results['date']} · torch {results['torch']} · {results['device']}"
     return (
         f"<h3>Measured: PSNR in dB / SSIM</h3>{table(['test set', *methods], rows)}"

@@ -54,7 +54,7 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
                     shelf.put(computed, key)
                     yield gr.skip(), scene_value(scene(computed, plus=False)), psnr_chart(computed)
 
-    in_use.change(lambda: None, None, state, **QUIET)
+    in_use.change(shelf.drop, state, state, **QUIET)
     tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
     measure_view(panels, shelf, state, in_view)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from drn.errors import InputError
 
 PREFIX = "drn-app-"
-LOCK = ".lock"
 
 MAX_AGE, EVERY = 2700.0, 600.0
 """Seconds after which a file may go, and seconds between two sweeps: none stays for an hour."""
@@ -26,8 +25,8 @@ _own: list[Path] = []
 def use_own_folder() -> None:
     """Let gradio store files in a folder of this process, inside ``GRADIO_TEMP_DIR`` or the system's temporary folder.
 
-    A process holds a lock in its folder as long as it lives. One that was killed could not remove its folder, so
-    folders without a holder are removed here.
+    A process holds a lock beside its folder as long as it lives (inside, it would go with a folder that is deleted).
+    One that was killed could not remove its folder, so folders without a holder are removed here.
 
     Raises:
         InputError: If no folder can be made there.
@@ -41,6 +40,7 @@ def use_own_folder() -> None:
             with contextlib.suppress(OSError):
                 os.close(_lock(left))
                 shutil.rmtree(left)
+                _lock_of(left).unlink()
         own = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
         _lock(own)
     except OSError as error:
@@ -49,9 +49,13 @@ def use_own_folder() -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(own)
 
 
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
 def _lock(folder: Path) -> int:
     """Hold the folder's lock for as long as the process lives; an OSError says that another one does."""
-    handle = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    handle = os.open(_lock_of(folder), os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -93,3 +97,4 @@ def remove_own_folder() -> None:
     """Remove this process's files."""
     for own in _own:
         shutil.rmtree(own, ignore_errors=True)
+        _lock_of(own).unlink(missing_ok=True)

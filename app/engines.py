@@ -74,7 +74,7 @@ class Engines:
     """
 
     def __init__(self) -> None:
-        self._loaded = _load_bundled()
+        self._loaded = self._bundled = _load_bundled()
         self._settled = threading.Event()
         self._ask()
 
@@ -111,7 +111,7 @@ class Engines:
         except InputError as error:
             self._keep_bundled(error)
             return
-        self._loaded = replace(self._loaded, note=f"fetching {repo}")
+        self._loaded = self._noted(f"fetching {repo}")
         # Nothing to wait for if it is cached; and ZeroGPU takes only what is placed before the page is served.
         is_cached = repo.is_pinned and hub.cached(repo, [weights.filename(scale) for scale in self.scales])
         if is_cached or IS_ZERO_GPU:
@@ -127,5 +127,9 @@ class Engines:
             self._keep_bundled(error)
 
     def _keep_bundled(self, error: InputError) -> None:
-        self._loaded = replace(self._loaded, note=f"Using the bundled weights: {error}")
+        self._loaded = self._noted(f"Using the bundled weights: {error}")
         self._settled.set()
+
+    def _noted(self, sentence: str) -> _Loaded:
+        """The bundled weights; what is wrong with them stays said."""
+        return replace(self._bundled, note=f"{self._bundled.note} {sentence}".strip())

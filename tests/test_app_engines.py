@@ -118,6 +118,11 @@ def test_a_damaged_bundled_file_leaves_its_scale_out(tmp_path: Path, monkeypatch
     engines = Engines()
     assert engines.scales == [2]
     assert "drn_x3.safetensors is not the file that SHA256SUMS beside it lists" in engines.header
+    monkeypatch.setenv("DRN_HUB_REPO", "not a repo")
+    header = Engines().header
+    assert "drn_x3.safetensors is not the file" in header
+    assert "is not a Hub repo" in header
+    monkeypatch.delenv("DRN_HUB_REPO")
     (tmp_path / weights.filename(2)).unlink()
     with pytest.raises(InputError, match=r"drn_x3\.safetensors is not the file"):
         Engines()

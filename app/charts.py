@@ -6,8 +6,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil, floor, log10
 
-WIDTH, HEIGHT = 640, 260
-LEFT, RIGHT, TOP, BOTTOM = 56, 96, 28, 40
+WIDTH, HEIGHT = 460, 250
+LEFT, RIGHT, TOP, BOTTOM = 48, 84, 28, 40
+LABEL_HEIGHT = 13
+LABEL_WIDTH = 64
+
+COLOURS = {"bicubic": 0, "DRN": 1, "DRN+": 2}
+"""Of what the page always shows; other points are as quiet as bicubic, other lines take the next colours."""
 
 Points = Sequence[tuple[float, float]]
 
@@ -38,19 +43,31 @@ def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points], 
     for tick in _ticks(x_low, x_high):
         x, _ = place(tick, y_low)
         parts.append(f'<text class="tick" x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{tick:g}</text>')
-    for index, (name, points) in enumerate(known.items()):
+    labels: list[tuple[float, float]] = []
+    for index, (name, points) in enumerate(known.items(), 1):
         placed = [place(x, y) for x, y in points]
         line = f'<polyline points="{" ".join(f"{x},{y}" for x, y in placed)}"/>' if lines else ""
         dots = "".join(f'<circle cx="{x}" cy="{y}" r="3.5"/>' for x, y in placed)
-        x, y = placed[-1]
-        label = f'<text class="name" x="{x + 8}" y="{y + 4}">{escape(name)}</text>'
-        parts.append(f'<g class="series s{index % 8}">{line}{dots}{label}</g>')
+        x, y = _free(placed[-1], labels)
+        labels.append((x, y))
+        label = f'<text class="name" x="{x + 8}" y="{round(y + 4, 1)}">{escape(name)}</text>'
+        colour = COLOURS.get(name, index if lines else 0)
+        parts.append(f'<g class="series s{colour}">{line}{dots}{label}</g>')
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
         f'<text class="title" x="{LEFT}" y="16">{escape(title)}</text>{"".join(parts)}'
         f'<text class="tick" x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{escape(x_title)}</text>'
         f'<text class="tick" x="{LEFT}" y="{HEIGHT - 6}">{escape(y_title)}</text></svg>'
     )
+
+
+def _free(wanted: tuple[float, float], taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The place nearest to ``wanted``, straight above or below it, for a label that covers none of ``taken``."""
+    x, y = wanted
+    beside = [other for across, other in taken if abs(across - x) < LABEL_WIDTH]
+    heights = [y, *(other + side * LABEL_HEIGHT for other in beside for side in (-1, 1))]
+    free = [height for height in heights if all(abs(height - other) >= LABEL_HEIGHT for other in beside)]
+    return x, min(free, key=lambda height: abs(height - y))
 
 
 def _padded(values: Sequence[float]) -> tuple[float, float]:

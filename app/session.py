@@ -16,7 +16,7 @@ from PIL import Image
 
 from app.engines import Engine
 from app.jobs import Job, deadline, in_steps
-from app.viewer import LAYOUTS, Layer, Line, Scene, View, numbers_for
+from app.viewer import LAYOUTS, Layer, Line, Scene, View, first_view, numbers_for
 from drn.compare import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
 from drn.errors import InputError
 from drn.image import Array, Picture, find_images, read_image
@@ -26,7 +26,6 @@ EXAMPLES = Path(__file__).parent / "examples"
 FIRST_EXAMPLE = "astronaut"
 CENTRES = {"astronaut": (166.0, 380.0), "cat": (165.0, 115.0), "test-card": (120.0, 60.0)}
 """Where an example is looked at first, in HR pixels; the others in the middle."""
-START_ZOOM = 4
 MAX_UPLOAD_BYTES = 20_000_000
 MAX_PIXELS = 4_000_000
 MIN_SIDE = 16
@@ -191,7 +190,7 @@ def scene(session: Session, plus: bool) -> Scene:
         width,
         height,
         tuple(layers),
-        session.view or View(x, y, START_ZOOM),
+        session.view or first_view(x, y),
         columns=len(layers) // len(session.pairs) if several else 0,
         link="" if several or not session.name else f"image={session.name}&scale={session.pairs[0].scale}",
     )

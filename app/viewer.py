@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,21 @@ class Layer:
 
 @dataclass(frozen=True)
 class View:
-    """Where to look: the centre in HR pixels, screen pixels per HR pixel (0 fits all of it), and a layout."""
+    """Where to look: the centre in HR pixels, screen pixels per HR pixel (0 fits all of it), and a layout.
+
+    Where a panel is so small that fewer than ``least`` HR pixels would be seen across it, the zoom is lowered.
+    """
 
     x: float
     y: float
     zoom: float
     layout: str = "side"
+    least: int = 0
+
+
+def first_view(x: float, y: float) -> View:
+    """Where to look when nobody has said where."""
+    return View(x, y, zoom=4, least=64)
 
 
 @dataclass(frozen=True)
@@ -118,8 +127,7 @@ def scene_value(scene: Scene) -> dict[str, Any]:
         "picture": scene.picture,
         "width": scene.width,
         "height": scene.height,
-        "start": {"x": scene.start.x, "y": scene.start.y, "zoom": scene.start.zoom or "fit"},
-        "layout": scene.start.layout,
+        "start": asdict(scene.start) | {"zoom": scene.start.zoom or "fit"},
         "columns": scene.columns,
         "hint": scene.hint,
         "link": scene.link,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.charts import chart
+from app.charts import Points, chart
 from app.jobs import in_steps
 from app.tabs.benchmarks import PUBLISHED, curves_html, peers_html, read_results, results_html, times_html
 from drn.inference import Cancelled, Progress
@@ -42,6 +43,14 @@ def test_charts_are_well_formed_and_escape_names() -> None:
     assert names == ["<script>"]
     assert not list(root.iter(f"{SVG}polyline"))
     assert chart("t", "x", "y", {"none": []}) == ""
+
+
+def test_labels_of_close_points_do_not_cover_each_other() -> None:
+    points: dict[str, Points] = {"a": [(1, 30.0)], "b": [(1.01, 30.01)], "c": [(1.02, 30.02)], "far": [(9, 40.0)]}
+    svg = chart("t", "x", "y", points, lines=False)
+    heights = [float(y) for y in re.findall(r'class="name" x="[\d.]+" y="([\d.]+)"', svg)][:3]
+    assert min(abs(a - b) for a, b in itertools.combinations(heights, 2)) >= 12  # the height of the letters
+    assert max(heights) - min(heights) < 30
 
 
 def test_a_job_yields_its_progress_and_returns_its_result() -> None:

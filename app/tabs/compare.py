@@ -90,6 +90,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     gallery = gr.Gallery(
         [(thumbnail(path), path.stem.replace("-", " ")) for path in photographs],
         label="Photographs",
+        show_label=False,
         elem_id="examples",
         columns=len(photographs),
         height=116,
@@ -99,7 +100,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         format="png",
         buttons=[],
     )
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=True):
         scale_radio = gr.Radio(
             [(f"x{s}", str(s)) for s in scales], value=str(scale), label="Scale", elem_id="scale", min_width=200
         )

@@ -13,9 +13,9 @@ import gradio as gr
 
 from app.engines import Engine
 from app.jobs import Job, in_steps, new_file, told_to_visitor
-from app.session import MAX_UPLOAD_BYTES, METHODS, START_ZOOM, new_token
+from app.session import MAX_UPLOAD_BYTES, METHODS, new_token
 from app.tabs.compare import HEAVY
-from app.viewer import Layer, Scene, View, scene_value, viewer
+from app.viewer import Layer, Scene, first_view, scene_value, viewer
 from drn.image import Array, Picture, read_image, write_png
 from drn.inference import Progress, Upscaler
 from drn.resize import upscale
@@ -116,7 +116,7 @@ def scene(lr: Array, sr: Array, scale: int, name: str) -> Scene:
         Layer("sr", name, METHODS[name], sr),
     )
     token = new_token()
-    return Scene(token, token, width, height, layers, View(width / 2, height / 2, START_ZOOM), hint=NO_TRUTH)
+    return Scene(token, token, width, height, layers, first_view(width / 2, height / 2), hint=NO_TRUTH)
 
 
 def status_html(text: str, share: float | None = None) -> str:

@@ -35,8 +35,15 @@ function pan(dx, dy) {
   redraw();
 }
 
+/** Where to look first. */
+function start() {
+  const { x, y, zoom, least } = scene.start, across = boxOf().width;
+  const lower = ZOOMS.filter((step) => step <= zoom && across / step >= least);
+  return { x, y, zoom: least && across ? lower.at(-1) ?? 1 : zoom };
+}
+
 function reset() {
-  view = { ...scene.start };
+  view = start();
   redraw();
 }
 
@@ -82,7 +89,7 @@ function moveFromOverview(event) {
   const box = overview.getBoundingClientRect();
   view.x = ((event.clientX - box.left) / box.width) * scene.width;
   view.y = ((event.clientY - box.top) / box.height) * scene.height;
-  if (view.zoom === "fit") view.zoom = scene.start.zoom;
+  if (view.zoom === "fit") view.zoom = start().zoom;
   redraw();
 }
 overview.addEventListener("pointerdown", (event) => {
@@ -171,12 +178,10 @@ async function show(value) {
     if (image.shown && !known.has(image.key)) shown.add(image.key);
     known.add(image.key);
   }
-  if (!same) {
-    view = { ...(places[scene.picture] ?? scene.start) };
-    if (scene.layout !== "side") mode = scene.layout;
-  }
+  if (!same && scene.start.layout !== "side") mode = scene.start.layout;
   $('[data-do="link"]').hidden = !scene.link;
   build();
+  if (!same) view = places[scene.picture] ? { ...places[scene.picture] } : start();
 }
 watch("value", () => show(props.value));
 watch("numbers", showNumbers);

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 from huggingface_hub.utils.tqdm import disable_progress_bars
+from PIL import Image
 from tqdm import tqdm
 from typer.core import TyperCommand
 
@@ -304,6 +305,7 @@ def main() -> None:
     # The client's own warnings and bars would stand beside our one sentence.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="huggingface_hub")
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as many pixels are refused
     disable_progress_bars()
     try:
         app()

@@ -106,24 +106,29 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
     return converted
 
 
-def _decode(image: Image.Image) -> Picture:
+def _decode(image: Image.Image, name: str) -> Picture:
     notes: list[str] = []
     if getattr(image, "n_frames", 1) > 1:
         notes.append("The file has several frames: the first one is used.")
         image.seek(0)
-    rawmode = str(tile[0][3]) if (tile := getattr(image, "tile", None)) else ""
+    coding = tile[0][3] if (tile := getattr(image, "tile", None)) else ""
+    rawmode = str(coding)
     is_16_bit = ";16" in rawmode or image.mode.startswith("I")
+    if image.format == "PPM" and isinstance(coding, tuple):  # (mode, highest value)
+        is_16_bit = coding[1] > 255
     profile = image.info.get("icc_profile")
     image = ImageOps.exif_transpose(image)
 
     if image.mode == "F":
-        raise InputError("Floating-point images are not supported: save it as PNG or JPEG first.")
+        raise InputError(f"{name} holds floating-point numbers: save it as PNG or JPEG first.")
+    if image.mode.startswith("I") and np.asarray(image).max() > 65535:
+        raise InputError(f"{name} holds 32-bit numbers: save it as PNG or JPEG first.")
     if is_16_bit:
         notes.append("The 16-bit image was processed as 8-bit.")
         if image.info.pop("transparency", None) is not None:
             notes.append("Its transparent colour was ignored.")
     if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     if image.mode == "1":
         image = image.convert("L")
     if image.mode in ("P", "PA") or "transparency" in image.info:
@@ -165,7 +170,7 @@ def read_image(source: Path | IO[bytes], max_bytes: int | None = None, max_pixel
             width, height = image.size
             if max_pixels is not None and width * height > max_pixels:
                 raise InputError(f"{name} is {width}x{height}: the limit here is {max_pixels / 1e6:.2f} megapixels.")
-            return _decode(image)
+            return _decode(image, name)
     except UnidentifiedImageError as error:
         raise InputError(f"{name} is not an image that can be read ({', '.join(FORMATS)}).") from error
     except Image.DecompressionBombError as error:

@@ -85,6 +85,16 @@ def test_16_bit_becomes_8_bit_and_says_so(tmp_path: Path, channels: int) -> None
     assert picture.notes == ("The 16-bit image was processed as 8-bit.",)
 
 
+def test_16_bit_ppm(tmp_path: Path) -> None:
+    levels = 257 * np.array([[[0, 1, 2], [128, 255, 18]]], ">u2")
+    (tmp_path / "a.ppm").write_bytes(b"P6 2 1 65535\n" + levels.tobytes())
+    picture = read_image(tmp_path / "a.ppm")
+    assert picture.rgb.tolist() == [[[0, 1, 2], [128, 255, 18]]]
+    assert picture.notes == ("The 16-bit image was processed as 8-bit.",)
+    (tmp_path / "b.ppm").write_bytes(b"P6 1 1 255\n\1\2\3")
+    assert read_image(tmp_path / "b.ppm").notes == ()
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_transparent_colour(tmp_path: Path, photo: Array, channels: int) -> None:
     pixels = photo[:, :, :channels].astype(np.uint16)
@@ -289,9 +299,16 @@ def test_bad_files_get_one_sentence(
         read_image(tmp_path / name)
 
 
+@pytest.mark.parametrize(("dtype", "sentence"), [("f4", "floating-point numbers"), ("i4", "32-bit numbers")])
+def test_numbers_that_are_no_pixels_are_refused(tmp_path: Path, dtype: str, sentence: str) -> None:
+    Image.fromarray(np.array([[0, 255, 65536]], dtype)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match=f"a.tif holds {sentence}"):
+        read_image(tmp_path / "a.tif")
+
+
 def test_limits_come_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (2000, 1000)).save(tmp_path / "big.png")
-    monkeypatch.setattr("drn.image._decode", lambda image: pytest.fail("was decoded"))
+    monkeypatch.setattr("drn.image._decode", lambda *_: pytest.fail("was decoded"))
     with pytest.raises(InputError, match=r"2000x1000: the limit here is 1\.00 megapixels"):
         read_image(tmp_path / "big.png", max_pixels=1_000_000)
     with pytest.raises(InputError, match="the limit is 0 MB"):

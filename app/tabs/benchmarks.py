@@ -93,7 +93,7 @@ def times_html(results: dict[str, Any]) -> str:
 
 def curves_html(folder: Path) -> str:
     """Validation PSNR against training hours, from ``curve_x*.csv`` in ``folder``, and the ablation's from its CSV."""
-    charts = []
+    charts, note = [], ""
     for path in sorted(folder.glob("curve_x*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
             points = [(float(row["hours"]), float(row["valid_psnr"])) for row in csv.DictReader(file)]
@@ -106,4 +106,7 @@ def curves_html(folder: Path) -> str:
             for row in csv.DictReader(file):
                 series.setdefault(row["variant"], []).append((float(row["epoch"]), float(row["valid_psnr"])))
         charts.append(chart("With and without distilling blocks", "epoch", "validation PSNR (dB)", series))
-    return f'<h3>Training</h3><div class="charts">{"".join(charts)}</div>' if charts else ""
+        note = (
+            '<p class="note">plain: residual blocks of the same size, no distilling branch. +: 8 passes, averaged.</p>'
+        )
+    return f'<h3>Training</h3><div class="charts">{"".join(charts)}</div>{note}' if charts else ""

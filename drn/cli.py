@@ -173,7 +173,7 @@ def train_command(
         bool, typer.Option("--resume", help="Go on with the run in OUT, exactly; only the budget may change.")
     ] = False,
     init: Annotated[Path | None, typer.Option(help="Warm-start from a weights file, of any scale.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Patches in a batch. [default: 16]")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Patches in a batch. [default: 8]")] = None,
     patch_size: Annotated[int | None, typer.Option(min=1, help="Patch side in LR pixels. [default: 48]")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Muon's peak rate. [default: 0.0025]")] = None,
     adam_learning_rate: Annotated[float | None, typer.Option(help="Adam's peak rate. [default: 0.001]")] = None,

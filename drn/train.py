@@ -66,7 +66,7 @@ class TrainConfig:
     valid: Path
     iterations: int = 0
     max_hours: float = 0.0
-    batch_size: int = 16
+    batch_size: int = 8
     patch_size: int = 48
     learning_rate: float = 2.5e-3
     adam_learning_rate: float = 1e-3

@@ -123,7 +123,7 @@ def main(
     """Train every variant, write docs/ablation.md and weights/ablation.csv."""
     # As many patches as there are training images make an epoch.
     epoch = max(1, sum(len(find_images(folder)) for folder in data) // 16)
-    base = TrainConfig(out, tuple(data), valid, iterations=iterations, valid_every=epoch)
+    base = TrainConfig(out, tuple(data), valid, iterations=iterations, batch_size=16, valid_every=epoch)
     shapes = {json.dumps(variant.model): variant for variant in VARIANTS.values()}
     seconds = step_times(shapes, rounds)
     reference = seconds[json.dumps({})]

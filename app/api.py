@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,11 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
         """
         with told_to_visitor():
             path = Path(_given("image", image))
-            session = open_session(path, int(_given("scale", scale)), path.stem)
+            opened = open_session(path, int(_given("scale", scale)), path.stem)
+            session = replace(opened, plus=bool(self_ensemble))
             (pair,) = session.pairs
             region = parse_region(crop, pair) if crop else whole_of(pair)
-            for computed in compute(session, engine, bool(self_ensemble)):
+            for computed in compute(session, engine, session.plus):
                 session = computed or session
                 yield gr.skip(), gr.skip()
             drawn = draw_figure(session, region)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 from PIL import Image
@@ -29,6 +30,7 @@ CENTRES = {"astronaut": (166.0, 380.0), "cat": (165.0, 115.0), "test-card": (120
 MAX_UPLOAD_BYTES = 20_000_000
 MAX_PIXELS = 4_000_000
 MIN_SIDE = 16
+MAX_ZOOM = 16
 THUMBNAIL = 320
 
 METHODS = {"bicubic": "the baseline", "DRN": "one pass", "DRN+": "mean of 8 passes"}
@@ -49,6 +51,7 @@ class Session:
         results: By scale and method, as far as they are known.
         name: Of the example, for links; empty for a visitor's own photograph.
         view: Where a link asks to look; None is the middle.
+        plus: Whether DRN+ is among what is shown.
         token: Names this set of images, so that late questions about another one are not answered.
     """
 
@@ -58,6 +61,7 @@ class Session:
     results: dict[tuple[int, str], Result] = field(default_factory=dict)
     name: str = ""
     view: View | None = None
+    plus: bool = False
     token: str = field(default_factory=new_token)
 
     @property
@@ -65,6 +69,11 @@ class Session:
         """Memory that its pixels take."""
         arrays = [self.picture.rgb, *(pair.lr for pair in self.pairs), *(result.sr for result in self.results.values())]
         return sum(array.nbytes for array in arrays)
+
+    @property
+    def shown(self) -> list[str]:
+        """The methods that the viewer shows."""
+        return methods(self.plus)
 
     def key(self, pair: Pair, name: str) -> str:
         """The viewer's key for an image; it names the scale where there are several."""
@@ -124,19 +133,21 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
     """The session that a shared link describes, or None if it is not a link of ours.
 
     Args:
-        params: The page's query: ``image`` (an example), ``scale``, and ``x``, ``y``, ``zoom``, ``layout``.
+        params: The page's query: ``image`` (an example), ``scale``, ``x``, ``y``, ``zoom``, ``layout``, and, if
+            wanted, ``plus``, ``front`` and ``left``.
         photographs: The examples.
     """
     named = {path.stem: path for path in photographs}
     try:
         path, scale = named[params["image"]], int(params["scale"])
-        view = View(float(params["x"]), float(params["y"]), float(params["zoom"]), params["layout"])
+        x, y, zoom = (float(params[name]) for name in ("x", "y", "zoom"))
     except (KeyError, ValueError):
         return None
-    numbers = (view.x, view.y, view.zoom)
-    if scale not in scales or view.layout not in LAYOUTS or not all(map(math.isfinite, numbers)) or view.zoom < 0:
+    layout = params.get("layout", "")
+    if scale not in scales or layout not in LAYOUTS or not all(map(math.isfinite, (x, y))) or not 0 <= zoom <= MAX_ZOOM:
         return None
-    return open_session(path, scale, path.stem, view)
+    view = View(x, y, zoom, layout, front=params.get("front", ""), left=params.get("left", ""))
+    return replace(open_session(path, scale, path.stem, view), plus=params.get("plus") == "1")
 
 
 def methods(plus: bool) -> list[str]:
@@ -165,25 +176,29 @@ def compute(session: Session, engine: Engine, plus: bool) -> Iterator[Session | 
             yield session
 
 
-def scene(session: Session, plus: bool) -> Scene:
+def scene(session: Session, failed: bool = False) -> Scene:
     """What the viewer shows of a session; methods not computed yet have no pixels.
 
     Several scales make a row of images each; one scale also has maps.
+
+    Args:
+        failed: What has no pixels will get none.
     """
     several = len(session.pairs) > 1
     layers: list[Layer] = []
     for pair in session.pairs:
         suffix = f" x{pair.scale}" if several else ""
         layers.append(Layer(session.key(pair, "lr"), f"LR{suffix}", "all that is given", pair.lr, factor=pair.scale))
-        for method in methods(plus):
+        for method in session.shown:
             result = session.results.get((pair.scale, method))
             pixels = None if result is None else result.sr
             layers.append(Layer(session.key(pair, method), method + suffix, METHODS[method], pixels))
         layers.append(Layer(session.key(pair, "truth"), f"ground truth{suffix}", "the original", pair.hr))
     if not several:
-        layers += _maps(session, plus)
+        layers += _maps(session)
     height, width = session.pairs[0].hr.shape[:2]
     x, y = CENTRES.get(session.name, (width / 2, height / 2))
+    link = {"image": session.name, "scale": session.pairs[0].scale} | ({"plus": 1} if session.plus else {})
     return Scene(
         session.token,
         session.picture_token,
@@ -192,13 +207,14 @@ def scene(session: Session, plus: bool) -> Scene:
         tuple(layers),
         session.view or first_view(x, y),
         columns=len(layers) // len(session.pairs) if several else 0,
-        link="" if several or not session.name else f"image={session.name}&scale={session.pairs[0].scale}",
+        link="" if several or not session.name else urlencode(link),
+        failed=failed,
     )
 
 
-def _maps(session: Session, plus: bool) -> Iterator[Layer]:
+def _maps(session: Session) -> Iterator[Layer]:
     pair = session.pairs[0]
-    known = {method: session.results.get((pair.scale, method)) for method in methods(plus)}
+    known = {method: session.results.get((pair.scale, method)) for method in session.shown}
     for method, result in known.items():
         if result is not None:
             pixels, legend = error_map(pair, result.sr), ("error", "0", f"{ERROR_RANGE} levels")
@@ -213,10 +229,10 @@ def _maps(session: Session, plus: bool) -> Iterator[Layer]:
 
 
 def numbers(session: Session, region: Region) -> dict[str, Any]:
-    """The viewer's numbers for a region, in HR pixels; the best of each scale are marked."""
+    """The viewer's numbers for a region, in HR pixels; the best that are shown of each scale are marked."""
     groups = []
     for pair in session.pairs:
-        known = {method: session.results.get((pair.scale, method)) for method in METHODS}
+        known = {method: session.results.get((pair.scale, method)) for method in session.shown}
         groups.append(
             {
                 session.key(pair, method): Line(score(pair, result.sr, region), result.whole, result.seconds)

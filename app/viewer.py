@@ -51,9 +51,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class View:
-    """Where to look: the centre in HR pixels, screen pixels per HR pixel (0 fits all of it), and a layout.
+    """Where to look, and at what.
 
-    Where a panel is so small that fewer than ``least`` HR pixels would be seen across it, the zoom is lowered.
+    Attributes:
+        x: Centre, in HR pixels.
+        y: Centre, in HR pixels.
+        zoom: Screen pixels per HR pixel; 0 fits all of it.
+        layout: One of ``LAYOUTS``.
+        least: HR pixels to be seen across; in a panel too small for them the zoom is lowered.
+        front: Key of the image in front, where one is; unknown keys are ignored.
+        left: Key of the image left of the divider; unknown keys are ignored.
     """
 
     x: float
@@ -61,6 +68,8 @@ class View:
     zoom: float
     layout: str = "side"
     least: int = 0
+    front: str = ""
+    left: str = ""
 
 
 def first_view(x: float, y: float) -> View:
@@ -82,6 +91,7 @@ class Scene:
         columns: Panels in a row where there is room; 0 is as many as fit.
         hint: A sentence shown below the panels.
         link: The query that opens these images again; empty if there is none.
+        failed: Whether images without pixels are not being computed any more.
     """
 
     token: str
@@ -93,6 +103,7 @@ class Scene:
     columns: int = 0
     hint: str = ""
     link: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +142,7 @@ def scene_value(scene: Scene) -> dict[str, Any]:
         "columns": scene.columns,
         "hint": scene.hint,
         "link": scene.link,
+        "failed": scene.failed,
         "images": [_image(layer) for layer in scene.layers],
     }
 
@@ -162,17 +174,14 @@ def _store(pixels: Array) -> Path:
 
 
 def numbers_for(token: str, region: Region, groups: Sequence[Mapping[str, Line]]) -> dict[str, Any]:
-    """The ``numbers`` of a viewer: formatted scores by layer key, the best of each group marked."""
-    scores = {}
+    """The ``numbers`` of a viewer: formatted scores by layer key, the best PSNR and SSIM of each group marked."""
+    scores: dict[str, Any] = {}
     for lines in groups:
-        best_region = _best({key: line.region for key, line in lines.items()})
-        best_whole = _best({key: line.whole for key, line in lines.items()})
+        region_scores = _marked({key: line.region for key, line in lines.items()})
+        whole_scores = _marked({key: line.whole for key, line in lines.items()})
         for key, line in lines.items():
-            scores[key] = {
-                "region": [format_psnr(line.region), format_ssim(line.region), key == best_region],
-                "whole": [format_psnr(line.whole), format_ssim(line.whole), key == best_whole],
-                "time": f"whole image in {line.seconds:.2f} s",
-            }
+            time = f"whole image in {line.seconds:.2f} s"
+            scores[key] = {"region": region_scores[key], "whole": whole_scores[key], "time": time}
     return {
         "token": token,
         "region": {"x": region.x, "y": region.y, "width": region.width, "height": region.height},
@@ -180,7 +189,17 @@ def numbers_for(token: str, region: Region, groups: Sequence[Mapping[str, Line]]
     }
 
 
-def _best(scores: Mapping[str, Score]) -> str | None:
-    """The key with the highest PSNR; None if there is nothing to compare."""
-    known = {key: score.psnr for key, score in scores.items() if score.psnr is not None}
+def _marked(scores: Mapping[str, Score]) -> dict[str, dict[str, Any]]:
+    """PSNR and SSIM as text, and whether each is the best of them."""
+    psnr = _best({key: score.psnr for key, score in scores.items()})
+    ssim = _best({key: score.ssim for key, score in scores.items()})
+    return {
+        key: {"psnr": [format_psnr(score), key == psnr], "ssim": [format_ssim(score), key == ssim]}
+        for key, score in scores.items()
+    }
+
+
+def _best(values: Mapping[str, float | None]) -> str | None:
+    """The key of the highest value; None if there is nothing to compare."""
+    known = {key: value for key, value in values.items() if value is not None}
     return max(known, key=lambda key: known[key]) if len(known) > 1 else None

@@ -141,8 +141,8 @@ def main(
         lines.append(f"| {name} | {size} | {ratio:.2f} | {equal:.3f} | {timed:.3f} |")
     rows = []
     images = validation_set(valid, SCALE)
-    for name, variant in PAIR.items():
-        folder = run(variant, VARIANTS[variant], pair_epochs * epoch, base)
+    for name, trained in PAIR.items():
+        folder = run(trained, VARIANTS[trained], pair_epochs * epoch, base)
         rows += [(name, iteration / epoch, psnr) for iteration, psnr in curve_of(folder)]
         upscaler = Upscaler(load(folder / filename(SCALE)).model)
         best = measure("valid", "DRN+", images, SCALE, functools.partial(upscaler.upscale, self_ensemble=True))

@@ -82,7 +82,8 @@ def test_a_pasted_photograph_is_compared(page: Page, photo: Array) -> None:
             const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
             const clipboardData = new DataTransfer();
             clipboardData.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
-            document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+            const paste = new ClipboardEvent("paste", { clipboardData, bubbles: true });
+            document.querySelector("#scale input").dispatchEvent(paste);
         }""",
         base64.b64encode(stored.getvalue()).decode(),
     )
@@ -108,6 +109,11 @@ def test_all_scales_show_the_same_region(page: Page) -> None:
         for scale in (2, 3, 4)
     ]
     assert found == sorted(found, reverse=True)
+    for which in ("region", "whole"):
+        best = scales.locator(f'[data-testid="{which}"] .psnr.best')
+        expect(best).to_have_count(3)
+        assert all("drn-x" in str(one.evaluate("node => node.closest('[data-of]').dataset.of")) for one in best.all())
+    expect(page.locator("#scales-tab").get_by_role("link", name="in the literature")).to_be_visible()
 
 
 def test_upscaling_ones_own_image(page: Page, photo: Array, tmp_path: Path) -> None:
@@ -167,10 +173,14 @@ def test_a_link_restores_image_scale_place_and_layout(browser: Browser, url: str
     whole = numbers(page, "drn", "whole")
     page.locator("#scale").get_by_label("x2").check()
     expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{whole[0]:.2f} dB")
+    page.locator("#plus").get_by_label("DRN+").check()
+    numbers(page, "drn+", "whole")
     page.locator("#viewer").get_by_role("button", name="Divider").click()
+    page.locator("#viewer .chips").get_by_role("button", name="ground truth").click()
+    page.locator("#viewer .left-choice select").select_option("drn+")
     page.locator("#viewer").get_by_role("button", name="200").click()
-    drag(page, "drn", 90, 30)
-    shown, place = numbers(page, "drn", "region"), in_view(page)
+    drag(page, "truth", 90, 30)
+    shown, place = numbers(page, "drn+", "region"), in_view(page)
     page.locator("#viewer").get_by_role("button", name="Copy link").click()
     expect(page.locator("#viewer").get_by_role("button", name="Copied")).to_be_visible()
     link = page.evaluate("navigator.clipboard.readText()")
@@ -179,7 +189,10 @@ def test_a_link_restores_image_scale_place_and_layout(browser: Browser, url: str
     expect(other.get_by_test_id("divider")).to_be_visible()
     expect(other.locator("#scale").get_by_label("x2")).to_be_checked()
     expect(other.locator("#viewer").get_by_test_id("zoom")).to_have_text("200 %")
-    assert numbers(other, "drn", "region") == shown
+    expect(other.locator("#plus").get_by_label("DRN+")).to_be_checked()
+    assert numbers(other, "drn+", "region") == shown
+    label = other.locator("#viewer .pane canvas")
+    expect(label).to_have_attribute("aria-label", "DRN+ and ground truth, the region in view")
     assert in_view(other) == place
     context.close()
 
@@ -210,6 +223,19 @@ def test_the_figure_of_the_region_in_view(page: Page, truth: Array) -> None:
     assert any(
         np.array_equal(drawn[top : top + height, left : left + width], expected) for top in range(len(drawn) - height)
     )
+
+
+def test_what_cannot_be_upscaled_is_said_where_the_progress_was(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_text("no image")
+    page.get_by_role("tab", name="Upscale").click()
+    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "broken.png")
+    page.wait_for_timeout(1000)
+    page.locator("#upscale-start").click()
+    expect(page.get_by_test_id("status")).to_contain_text("broken.png is not an image that can be read")
+    expect(page.locator("#upscale-tab progress")).to_have_count(0)
+    page.locator("#upscale-cancel").click()
+    page.wait_for_timeout(500)
+    expect(page.get_by_test_id("status")).to_contain_text("broken.png is not an image")
 
 
 def test_benchmarks(page: Page) -> None:

@@ -20,7 +20,9 @@ def test_an_example_is_compared_without_a_click(page: Page) -> None:
         bicubic, drn = numbers(page, "bicubic", which), numbers(page, "drn", which)
         assert 10 < bicubic[0] < drn[0] < 60
         assert 0 < bicubic[1] < drn[1] < 1
-        expect(page.locator(f'[data-of="drn"] [data-testid="{which}"]')).to_have_class(re.compile("best"))
+        for name in ("psnr", "ssim"):
+            row = page.locator(f'[data-of="drn"] [data-testid="{which}"] .{name}')
+            expect(row).to_have_class(re.compile("best"))
     expect(page.get_by_test_id("weights")).to_contain_text(re.compile(r"bundled \(x2 [0-9a-f]{7}, x3"))
 
 
@@ -206,4 +208,90 @@ def test_touch(browser: Browser, url: str) -> None:
     touch("touchMove", (x - 40, y), (x + 40, y))
     touch("touchEnd")
     expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("400 %")
+    context.close()
+
+
+def test_numbers_follow_a_drag_before_it_ends(page: Page) -> None:
+    before = numbers(page, "drn", "region")
+    box = page.locator('canvas[data-key="drn"]').bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    psnr_shown = page.locator('[data-of="drn"] [data-testid="region"] .psnr')
+    for step in range(1, 400):
+        page.mouse.move(x + step % 90, y)
+        if psnr_shown.inner_text() != f"{before[0]:.2f} dB":
+            break
+    else:
+        pytest.fail("the numbers stood still while the view moved")
+    page.mouse.up()
+
+
+def test_a_view_that_comes_back_is_not_left_waiting(page: Page) -> None:
+    before = numbers(page, "drn", "region")
+    page.locator("#viewer").get_by_test_id("viewer").focus()
+    for key in ("ArrowRight", "ArrowLeft"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(30)
+    assert numbers(page, "drn", "region") == before
+
+
+def test_only_the_first_button_drags(page: Page) -> None:
+    numbers(page, "drn", "region")
+    start = in_view(page)
+    box = page.locator('canvas[data-key="drn"]').bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down(button="right")
+    page.mouse.move(x + 60, y)
+    page.mouse.up(button="right")
+    page.wait_for_timeout(60)
+    assert in_view(page) == start
+    page.keyboard.press("Escape")  # the context menu
+
+
+def test_focus_stays_when_the_panels_are_built_anew(page: Page) -> None:
+    numbers(page, "drn", "region")
+    chips = page.locator("#viewer .chips")
+    chips.get_by_role("button", name="ground truth").focus()
+    page.keyboard.press("Enter")
+    assert names(page) == ["LR", "bicubic", "DRN"]
+    expect(chips.get_by_role("button", name="ground truth")).to_be_focused()
+    page.keyboard.press("2")
+    assert names(page) == ["bicubic"]
+    page.keyboard.press("d")
+    page.locator("#viewer").get_by_test_id("divider").focus()
+    page.keyboard.press("3")
+    expect(page.locator("#viewer").get_by_test_id("divider")).to_be_focused()
+
+
+def test_the_divider_never_shows_one_image_twice(page: Page) -> None:
+    numbers(page, "drn", "region")
+    page.locator("#viewer").get_by_role("button", name="Divider").click()
+    label = page.locator("#viewer .pane canvas")
+    expect(label).to_have_attribute("aria-label", "bicubic and DRN, the region in view")
+    page.locator("#viewer").get_by_test_id("viewer").focus()
+    page.keyboard.press("Space")
+    expect(label).to_have_attribute("aria-label", "DRN and bicubic, the region in view")
+    page.locator("#viewer .left-choice select").select_option("bicubic")
+    expect(label).to_have_attribute("aria-label", "bicubic and DRN, the region in view")
+
+
+def test_a_screen_of_one_and_a_half_dots(browser: Browser, url: str, truth: Array) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5)
+    page = context.new_page()
+    page.goto(url)
+    numbers(page, "drn", "region")
+    page.locator("#viewer").get_by_role("button", name="100").click()
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("133 %")  # 2 dots a pixel
+    before = in_view(page)
+    drag(page, "drn", -40, 0)
+    region = in_view(page)
+    assert region.x - before.x == 30
+    assert_shows(drawn(page, "truth"), truth, region, 2)
+    canvas = page.locator('canvas[data-key="truth"]')
+    width, shown = canvas.evaluate("canvas => [canvas.width, canvas.getBoundingClientRect().width * 1.5]")
+    assert width == pytest.approx(shown, abs=1e-3)  # no resampling
     context.close()

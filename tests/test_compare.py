@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -108,9 +109,9 @@ def test_results_come_one_by_one_under_new_tokens(photo: Array, upscaler: Upscal
 def test_a_scene_has_a_place_for_what_is_still_computed(photo: Array, upscaler: Upscaler) -> None:
     session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
     bicubic, both = filter(None, compute(session, lambda scale: upscaler, plus=False))
-    waiting = {layer.key: layer.pixels is not None for layer in scene(bicubic, plus=False).layers}
+    waiting = {layer.key: layer.pixels is not None for layer in scene(bicubic).layers}
     assert waiting == {"lr": True, "bicubic": True, "drn": False, "truth": True, "error-bicubic": True}
-    complete = scene(both, plus=False)
+    complete = scene(both)
     keys = [layer.key for layer in complete.layers]
     assert keys == ["lr", "bicubic", "drn", "truth", "error-bicubic", "error-drn", "added"]
     value = scene_value(complete)
@@ -128,13 +129,20 @@ def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
     found = numbers(session, region)
     assert found["token"] == session.token
     values = {
-        key: score(session.pairs[0], session.results[3, name].sr, region).psnr
+        key: score(session.pairs[0], session.results[3, name].sr, region)
         for key, name in (("bicubic", "bicubic"), ("drn", "DRN"))
     }
+    psnrs, ssims = ([getattr(value, name) for value in values.values()] for name in ("psnr", "ssim"))
     for key, value in values.items():
-        shown, _, best = found["scores"][key]["region"]
-        assert shown == f"{value:.2f} dB"
-        assert best == (value == max(v for v in values.values() if v is not None))
+        shown = found["scores"][key]["region"]
+        assert shown == {
+            "psnr": [f"{value.psnr:.2f} dB", value.psnr == max(psnrs)],
+            "ssim": [f"{value.ssim:.4f}", value.ssim == max(ssims)],
+        }
+    # What is known but not shown takes no mark.
+    known = replace(session, results=session.results | {(3, "DRN+"): session.results[3, "DRN"]})
+    assert "drn+" not in numbers(known, region)["scores"]
+    assert "drn+" in numbers(replace(known, plus=True), region)["scores"]
 
 
 def test_a_folder_of_ones_own_joins_the_examples(photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,14 @@ from app.session import Session, compute, examples, new_token, numbers, open_lin
 from app.shelf import Shelf
 from app.viewer import scene_value, viewer
 from drn.compare import clip, make_pair, whole_of
+from drn.errors import InputError
 from drn.figure import figure
 from drn.image import replace_file
 from drn.inference import Region
 
 PROTOCOL = (
-    "PSNR and SSIM on the Y channel of BT.601 YCbCr, 8-bit, `crop_border` = scale; LR by antialiased bicubic "
-    "(MATLAB convention). In view: the region shown. Image: all of it. Time: this server, this request."
+    "PSNR and SSIM as [in the literature](https://arxiv.org/abs/1907.02843): Y channel of BT.601 YCbCr, `crop_border` "
+    "= scale, LR by MATLAB's antialiased bicubic."
 )
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
@@ -37,14 +38,20 @@ Shown = Iterator[tuple[Any, Any]]
 
 def show(session: Session, shelf: Shelf, key: str | None, engine: Engine, plus: bool) -> Shown:
     """The session as it is, then again as each result is known; it takes the place of what ``key`` names."""
+    session = replace(session, plus=plus)
     with told_to_visitor():
         key = shelf.put(session, key)
-        yield key, scene_value(scene(session, plus))
-        for computed in compute(session, engine, plus):
-            if computed is None:
-                yield gr.skip(), gr.skip()
-            else:
-                yield shelf.put(computed, key), scene_value(scene(computed, plus))
+        yield key, scene_value(scene(session))
+        try:
+            for computed in compute(session, engine, plus):
+                if computed is None:
+                    yield gr.skip(), gr.skip()
+                else:
+                    session = computed
+                    yield shelf.put(session, key), scene_value(scene(session))
+        except InputError:
+            yield key, scene_value(scene(session, failed=True))
+            raise
 
 
 def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State, in_view: gr.State) -> None:
@@ -64,7 +71,7 @@ def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State, in_view: gr.Sta
 def draw_figure(session: Session, region: Region | None) -> str:
     """Store the figure of the region in view; returns the file's path."""
     pair = session.pairs[0]
-    results = {method: result for (_, method), result in session.results.items()}
+    results = {method: result for (_, method), result in session.results.items() if method in session.shown}
     drawn = figure(pair, results, clip(region or whole_of(pair), pair))
     target = new_file(f"{session.name or 'image'}_x{pair.scale}_figure.png")
     replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
@@ -106,7 +113,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         )
         plus_box = gr.Checkbox(label="DRN+ too: 8 passes, averaged", elem_id="plus", min_width=200)
         upload = gr.UploadButton("Upload or paste", file_types=["image"], size="sm", elem_id="upload", min_width=200)
-    panels = viewer(scene(session, plus=False), "viewer")
+    panels = viewer(scene(session), "viewer")
     with gr.Row():
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
         drawn = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
@@ -132,11 +139,12 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         with told_to_visitor():
             session = open_link(dict(request.query_params), photographs, scales)
         if session is None:
-            yield (gr.skip(),) * 4  # a generator that yields nothing would empty its outputs
+            yield (gr.skip(),) * 5  # a generator that yields nothing would empty its outputs
             return
         chosen = [path.stem for path in photographs].index(session.name)
-        controls = gr.Radio(value=str(session.pairs[0].scale)), gr.Gallery(selected_index=chosen)
-        for key, shown in show(session, shelf, None, engine, plus=False):
+        scale = gr.Radio(value=str(session.pairs[0].scale))
+        controls = scale, gr.Checkbox(value=session.plus), gr.Gallery(selected_index=chosen)
+        for key, shown in show(session, shelf, None, engine, session.plus):
             yield key, shown, *controls
 
     def change_scale(key: str | None, scale: str, plus: bool) -> Shown:
@@ -161,8 +169,8 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     plus_box.input(change_plus, [state, *controls], outputs, **HEAVY)
     in_use.change(change_scale, [state, *controls], outputs, **HEAVY)
     measure_view(panels, shelf, state, in_view)
-    draw.click(store_figure, [state, in_view], drawn, **QUIET).then(
+    draw.click(store_figure, [state, in_view], drawn, **QUIET).success(
         None, js="() => document.querySelector('#figure-file')?.click()", api_visibility="private"
     )
-    page.load(restore, None, [*outputs, scale_radio, gallery], **HEAVY)
+    page.load(restore, None, [*outputs, *controls, gallery], **HEAVY)
     return shelf, state

@@ -14,9 +14,10 @@ from app.engines import Engine
 from app.jobs import told_to_visitor
 from app.session import METHODS, Session, compute, scene
 from app.shelf import Shelf
-from app.tabs.compare import HEAVY, QUIET, measure_view
+from app.tabs.compare import HEAVY, PROTOCOL, QUIET, measure_view
 from app.viewer import scene_value, viewer
 from drn.compare import make_pair
+from drn.errors import InputError
 from drn.image import mod_crop
 
 
@@ -32,6 +33,7 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
         state, in_view = gr.State(None, delete_callback=shelf.drop), gr.State(None)
         panels = viewer(None, "scales-viewer")
         plot = gr.HTML("", elem_id="scales-chart", apply_default_css=False)
+        gr.Markdown(PROTOCOL, elem_classes="note")
 
     def open_scales(compared: str | None, key: str | None) -> Iterator[tuple[Any, ...]]:
         with told_to_visitor():
@@ -46,13 +48,18 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
         opened = Session(picture, session.picture_token, pairs)
         with told_to_visitor():
             key = shelf.put(opened, key)
-            yield key, scene_value(scene(opened, plus=False)), gr.skip()
-            for computed in compute(opened, engine, plus=True):
-                if computed is None:
-                    yield (gr.skip(),) * 3
-                else:
-                    shelf.put(computed, key)
-                    yield gr.skip(), scene_value(scene(computed, plus=False)), psnr_chart(computed)
+            yield key, scene_value(scene(opened)), gr.skip()
+            try:
+                for computed in compute(opened, engine, plus=True):
+                    if computed is None:
+                        yield (gr.skip(),) * 3
+                    else:
+                        opened = computed
+                        shelf.put(opened, key)
+                        yield gr.skip(), scene_value(scene(opened)), psnr_chart(opened)
+            except InputError:
+                yield gr.skip(), scene_value(scene(opened, failed=True)), gr.skip()
+                raise
 
     in_use.change(shelf.drop, state, state, **QUIET)
     tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)

@@ -16,6 +16,7 @@ from app.jobs import Job, in_steps, new_file, told_to_visitor
 from app.session import MAX_UPLOAD_BYTES, METHODS, new_token
 from app.tabs.compare import HEAVY
 from app.viewer import Layer, Scene, first_view, scene_value, viewer
+from drn.errors import InputError
 from drn.image import Array, Picture, read_image, write_png
 from drn.inference import Progress, Upscaler
 from drn.resize import upscale
@@ -74,17 +75,23 @@ def upscale_tab(engine: Engine, scales: list[int]) -> None:
         yield status_html("Upscaling…", 0.0), gr.DownloadButton(visible=False), gr.skip()
         with told_to_visitor():
             job = Job(enlarge(Path(path), engine(int(scale)), plus))
-            for done, total in job:
-                told = f"Upscaling: {done} of {total} tiles done" if total > 1 else "Upscaling…"
-                yield status_html(told, done / total), gr.skip(), gr.skip()
+            try:
+                for done, total in job:
+                    told = f"Upscaling: {done} of {total} tiles done" if total > 1 else "Upscaling…"
+                    yield status_html(told, done / total), gr.skip(), gr.skip()
+            except InputError as error:
+                yield status_html(str(error)), gr.skip(), gr.skip()
+                raise
             result = job.result
             shown = scene_value(scene(result.lr.rgb, result.sr.rgb, int(scale), "DRN+" if plus else "DRN"))
         yield status_html(result.told), gr.DownloadButton(value=str(result.file), visible=True), shown
 
     running = start.click(run, [image, scale_radio, plus_box], [status, download, panels], **HEAVY)
-    cancel.click(
-        lambda: status_html("Cancelled."), None, status, cancels=[running], queue=False, api_visibility="private"
-    )
+
+    def say_cancelled(told: str) -> Any:
+        return status_html("Cancelled.") if "<progress" in told else gr.skip()
+
+    cancel.click(say_cancelled, status, status, cancels=[running], queue=False, api_visibility="private")
 
 
 def enlarge(path: Path, upscaler: Upscaler, plus: bool) -> Generator[tuple[int, int], None, Enlarged]:
@@ -121,5 +128,5 @@ def scene(lr: Array, sr: Array, scale: int, name: str) -> Scene:
 
 def status_html(text: str, share: float | None = None) -> str:
     """A line of text, with a progress bar if ``share`` (0 to 1) is given."""
-    bar = "" if share is None else f'<progress max="1" value="{share:.3f}"></progress>'
+    bar = "" if share is None else f'<progress aria-label="Progress" max="1" value="{share:.3f}"></progress>'
     return f'<p class="note" role="status" data-testid="status">{escape(text)}</p>{bar}'

@@ -14,12 +14,13 @@ function zoomTo(zoom, clientX, clientY, box = boxOf()) {
 /** Zooms that the wheel and pinching stop at: the fitting one and the whole numbers above it. */
 function levels(box) {
   const fit = fitZoom(box);
-  return [fit, ...ZOOMS.filter((zoom) => zoom > fit)];
+  return [fit, ...ZOOMS.filter((zoom) => snap(zoom) > fit)];
 }
 
 function zoomStep(direction, clientX, clientY, box = boxOf()) {
   const now = zoomFor(box), steps = levels(box);
-  const next = direction > 0 ? steps.find((zoom) => zoom > now + 1e-6) : steps.findLast((zoom) => zoom < now - 1e-6);
+  const next = direction > 0
+    ? steps.find((zoom) => snap(zoom) > now + 1e-6) : steps.findLast((zoom) => snap(zoom) < now - 1e-6);
   if (next !== undefined) zoomTo(next, clientX, clientY, box);
 }
 
@@ -49,28 +50,35 @@ function reset() {
 
 const pointers = new Map();
 let pinch = null;             // finger distance and zoom when two fingers met
+let grabbed = null;           // the canvas under the first finger
 stage.addEventListener("pointerdown", (event) => {
-  if (!event.target.closest("canvas")) return;
+  const canvas = event.target.closest("canvas");
+  if (!canvas || event.button !== 0) return;
   root.focus({ preventScroll: true });
-  event.target.setPointerCapture(event.pointerId);
+  stage.setPointerCapture(event.pointerId);  // the canvas may be replaced while it is dragged
+  if (!pointers.size) grabbed = canvas;
   pointers.set(event.pointerId, event);
   pinch = null;
 });
 stage.addEventListener("pointermove", (event) => {
   const before = pointers.get(event.pointerId);
   if (!before) return;
+  if (!event.buttons) {
+    pointers.delete(event.pointerId);
+    return;
+  }
   pointers.set(event.pointerId, event);
   if (pointers.size === 1) pan(before.clientX - event.clientX, before.clientY - event.clientY);
   else if (pointers.size === 2) {
     const [a, b] = [...pointers.values()], apart = Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
-    const box = event.target.getBoundingClientRect();
+    const box = grabbed.isConnected ? grabbed.getBoundingClientRect() : boxOf();
     pinch = pinch || { apart, zoom: zoomFor(box) };
     const wanted = (pinch.zoom * apart) / pinch.apart, off = (zoom) => Math.abs(Math.log(zoom / wanted));
     const nearest = levels(box).reduce((best, zoom) => (off(zoom) < off(best) ? zoom : best));
-    if (nearest !== zoomFor(box)) zoomTo(nearest, (a.clientX + b.clientX) / 2, (a.clientY + b.clientY) / 2, box);
+    if (snap(nearest) !== zoomFor(box)) zoomTo(nearest, (a.clientX + b.clientX) / 2, (a.clientY + b.clientY) / 2, box);
   }
 });
-for (const name of ["pointerup", "pointercancel"]) {
+for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
   stage.addEventListener(name, (event) => pointers.delete(event.pointerId));
 }
 let wheeled = 0;
@@ -83,7 +91,8 @@ stage.addEventListener("wheel", (event) => {
   zoomStep(wheeled < 0 ? 1 : -1, event.clientX, event.clientY, canvas.getBoundingClientRect());
   wheeled = 0;
 }, { passive: false });
-stage.addEventListener("dblclick", (event) => event.target.closest("canvas") && reset());
+// What was captured is told to the stage itself.
+stage.addEventListener("dblclick", (event) => (event.target === stage || event.target.closest("canvas")) && reset());
 
 function moveFromOverview(event) {
   const box = overview.getBoundingClientRect();
@@ -121,13 +130,15 @@ root.addEventListener("keydown", (event) => {
 
 function fullscreen() {
   if (document.fullscreenElement) document.exitFullscreen();
-  else root.requestFullscreen?.();
+  else root.requestFullscreen?.();  // the button is hidden where there is none
 }
 
 /** A link that opens this picture, scale, place and layout again. */
 function link() {
   const zoom = view.zoom === "fit" ? 0 : view.zoom;
   const place = new URLSearchParams({ x: view.x.toFixed(1), y: view.y.toFixed(1), zoom: String(zoom), layout: mode });
+  if (mode !== "side") place.set("front", front);
+  if (mode === "divider") place.set("left", left);
   return `${location.origin}${location.pathname}?${scene.link}&${place}`;
 }
 
@@ -152,9 +163,11 @@ $(".bar").addEventListener("click", (event) => {
 });
 $(".size").addEventListener("input", (event) => centred((x, y) => zoomTo(levels(boxOf())[Number(event.target.value)], x, y)));
 $(".left-choice select").addEventListener("change", (event) => {
+  if (event.target.value === front) front = left;
   left = event.target.value;
   build();
 });
+$('[data-do="fullscreen"]').hidden = !document.fullscreenEnabled;
 new ResizeObserver(layout).observe(stage);
 document.addEventListener("fullscreenchange", layout);
 
@@ -163,13 +176,12 @@ async function show(value) {
   const loaded = await Promise.all(value.images.filter((image) => image.file).map(async (image) => {
     const bitmap = new Image();
     bitmap.src = image.file.url;
-    await bitmap.decode();
-    return [image.key, bitmap];
+    return bitmap.decode().then(() => [image.key, bitmap], () => null);  // without it the panel stays empty
   }));
   if (props.value.token !== value.token) return;
   const same = scene && scene.picture === value.picture;
   scene = value;
-  pixels = new Map(loaded);
+  pixels = new Map(loaded.filter(Boolean));
   const keys = scene.images.map((image) => image.key);
   if (!keys.includes(front)) front = keys[2];
   if (!keys.includes(left)) left = keys[1];
@@ -178,7 +190,11 @@ async function show(value) {
     if (image.shown && !known.has(image.key)) shown.add(image.key);
     known.add(image.key);
   }
-  if (!same && scene.start.layout !== "side") mode = scene.start.layout;
+  if (!same && scene.start.layout !== "side") {
+    mode = scene.start.layout;
+    if (keys.includes(scene.start.front)) front = scene.start.front;
+    if (keys.includes(scene.start.left)) left = scene.start.left;
+  }
   $('[data-do="link"]').hidden = !scene.link;
   build();
   if (!same) view = places[scene.picture] ? { ...places[scene.picture] } : start();

@@ -1,34 +1,46 @@
 // The stage: panels, captions with their numbers, chips, the divider.
-let reportTimer = 0;
+const REPORT_EVERY = 120, ASK_AGAIN = 5000;  // milliseconds
+let askTimer = 0, againTimer = 0, askedAt = 0;
+
+/** Ask for the numbers of a region: while the view moves too, but not more often than they can be had. */
 function report(box) {
-  const key = JSON.stringify([scene.token, box]);
   $(".place").textContent = `${box.width}×${box.height} pixels at ${box.x}, ${box.y}`;
+  const key = JSON.stringify([scene.token, box]);
   if (key === reported) return;
   reported = key;
-  root.dataset.fresh = "false";
-  clearTimeout(reportTimer);
-  reportTimer = setTimeout(() => trigger("viewport", { token: scene.token, ...box }), 60);
+  showNumbers();
+  askTimer ||= setTimeout(ask, Math.max(30, askedAt + REPORT_EVERY - performance.now()));
+  clearTimeout(againTimer);
+  againTimer = setTimeout(ask, ASK_AGAIN);
+}
+
+function ask() {
+  askTimer = 0;
+  if (root.dataset.fresh === "true") return;
+  askedAt = performance.now();
+  const [token, box] = JSON.parse(reported);
+  trigger("viewport", { token, ...box });
 }
 
 function showNumbers() {
   const numbers = props.numbers;
-  if (!scene || !numbers || numbers.token !== scene.token) return;
+  root.dataset.fresh = String(Boolean(numbers) && JSON.stringify([numbers.token, numbers.region]) === reported);
+  if (!scene || numbers?.token !== scene.token) return;
   for (const figure of stage.querySelectorAll("figure")) {
     for (const caption of figure.querySelectorAll("[data-of]")) {
       const score = numbers.scores[caption.dataset.of];
       caption.querySelector(".numbers").hidden = !score;
       if (!score) continue;
       for (const which of ["region", "whole"]) {
-        const line = caption.querySelector(`.${which}`), [psnr, ssim, best] = score[which];
-        line.querySelector(".psnr").textContent = psnr;
-        line.querySelector(".ssim").textContent = ssim;
-        line.classList.toggle("best", best);
+        for (const [name, [text, best]] of Object.entries(score[which])) {
+          const place = caption.querySelector(`.${which} .${name}`);
+          place.textContent = text;
+          place.classList.toggle("best", best);
+        }
       }
       caption.querySelector(".time").textContent = score.time;
     }
   }
-  const same = JSON.stringify([scene.token, numbers.region]) === reported;
-  root.dataset.fresh = String(same);
 }
 
 const find = (key) => scene.images.find((image) => image.key === key) || scene.images[0];
@@ -63,7 +75,8 @@ function panel(key, captions) {
   const canvas = make("canvas", { "data-key": key, role: "img", "aria-label": `${names}, the region in view` });
   const frame = make("div", { class: "pane" }, canvas);
   const waiting = captions.filter((image) => !image.file).map((image) => image.name);
-  if (waiting.length) frame.append(make("p", { class: "waiting", text: `computing ${waiting.join(" and ")}…` }));
+  const told = scene.failed ? `no ${waiting.join(" and ")}: it could not be computed` : `computing ${waiting.join(" and ")}…`;
+  if (waiting.length) frame.append(make("p", { class: "waiting", text: told }));
   if (mode === "divider") frame.append(handle());
   return make("figure", { "data-panel": captions.at(-1).name }, frame,
     make("figcaption", {}, ...captions.map(caption)));
@@ -90,7 +103,7 @@ function handle() {
     move((event.clientX - box.left) / box.width);
   });
   node.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: -0.02, ArrowRight: 0.02, PageDown: -0.1, PageUp: 0.1, Home: -1, End: 1 }[event.key];
+    const step = { ArrowLeft: -0.02, ArrowRight: 0.02, ArrowDown: -0.02, ArrowUp: 0.02, PageDown: -0.1, PageUp: 0.1, Home: -1, End: 1 }[event.key];
     if (!step) return;
     event.preventDefault();
     event.stopPropagation();
@@ -102,6 +115,7 @@ function handle() {
 
 function build() {
   if (!scene) return;
+  const focused = root.contains(document.activeElement) ? document.activeElement : null;
   root.hidden = false;
   root.dataset.mode = mode;
   $(".hint").textContent = scene.hint;
@@ -114,6 +128,10 @@ function build() {
   else stage.replaceChildren(panel(front, [find(left), find(front)]));
   layout();
   showNumbers();
+  if (focused && !focused.isConnected) {
+    const chip = [...root.querySelectorAll(".chips button")].find((one) => one.dataset.key === focused.dataset.key);
+    ((focused.matches(".handle") ? $(".handle") : chip) ?? root).focus({ preventScroll: true });
+  }
 }
 
 /** As many columns as fit, all panels alike, filling the screen in fullscreen. */
@@ -123,8 +141,9 @@ function layout() {
   const most = Math.max(1, Math.floor((width + 8) / (least + 8)));
   const wanted = mode === "side" && most >= scene?.columns ? scene.columns : 0;
   const columns = wanted || Math.ceil(count / Math.ceil(count / Math.min(count, most)));
-  stage.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
-  const one = (width - 8 * (columns - 1)) / columns, rows = Math.ceil(count / columns);
+  // Whole pixels of the screen, or the canvases would be resampled.
+  const one = Math.floor(((width - 8 * (columns - 1)) / columns) * dots()) / dots(), rows = Math.ceil(count / columns);
+  stage.style.gridTemplateColumns = `repeat(${columns}, ${one}px)`;
   const room = (document.fullscreenElement === root ? window.innerHeight - 330 : window.innerHeight * 0.72) / rows;
   const least_height = Math.min(one, 150);
   stage.style.setProperty("--height", `${Math.round(Math.max(least_height, Math.min(one, room)))}px`);
@@ -157,10 +176,13 @@ function choose(key) {
 }
 
 function bringToFront(key) {
-  if (key !== front) [previous, front] = [front, key];
+  if (key === front) return;
+  if (mode === "divider" && key === left) left = front;
+  [previous, front] = [front, key];
 }
 
 function setMode(next) {
   mode = next;
+  if (left === front) left = previous === front ? scene.images.find((image) => image.key !== front).key : previous;
   build();
 }

@@ -1,7 +1,7 @@
 // The synced viewer: N images of one scene under one viewport. The files of this folder are joined in the order
 // view, panels, controls and run as gr.HTML's js_on_load, which provides `element`, `props`, `trigger`, `watch`.
 // This file: the state, where things are, and drawing. All coordinates are ground-truth (HR) pixels; `zoom` is
-// CSS pixels per HR pixel, a whole number from 1 up, so that every image pixel is a square block on the screen.
+// CSS pixels per HR pixel, from 1 up a whole number of the screen's own pixels, so that every image pixel is a square.
 const ZOOMS = [1, 2, 3, 4, 6, 8, 12, 16];
 const FLIP_KEYS = 6;
 const MIN_PANEL = 220, MIN_PANEL_PHONE = 130;
@@ -19,19 +19,25 @@ let reported = "";
 // Where each picture was last looked at, shared by the viewers of the page.
 const places = (window.drnPlaces ??= {});
 
+const dots = () => window.devicePixelRatio || 1;
+
 function fitZoom(box) {
-  const zoom = Math.min(box.width / scene.width, box.height / scene.height);
-  return zoom >= 1 ? Math.floor(zoom) : zoom;
+  const zoom = Math.min(box.width / scene.width, box.height / scene.height) * dots();
+  return (zoom >= 1 ? Math.floor(zoom) : zoom) / dots();
+}
+
+/** The zoom that comes closest to `zoom` in whole pixels of the screen. */
+function snap(zoom) {
+  return zoom * dots() >= 1 ? Math.round(zoom * dots()) / dots() : zoom;
 }
 
 function zoomFor(box) {
-  return view.zoom === "fit" ? fitZoom(box) : view.zoom;
+  return view.zoom === "fit" ? fitZoom(box) : snap(view.zoom);
 }
 
 /** Canvas pixels per HR pixel, and where HR (0, 0) lies on a canvas of `width` x `height` pixels. */
 function placement(box, width, height) {
-  const ratio = width / box.width, zoom = zoomFor(box) * ratio;
-  const k = zoom >= 1 ? Math.round(zoom) : zoom;
+  const zoom = zoomFor(box) * dots(), k = zoom >= 1 ? Math.round(zoom) : zoom;
   return { k, ox: Math.round(width / 2 - view.x * k), oy: Math.round(height / 2 - view.y * k) };
 }
 
@@ -73,8 +79,8 @@ function drawImage(context, image, at, clip) {
 }
 
 function prepare(canvas) {
-  const box = canvas.getBoundingClientRect(), ratio = window.devicePixelRatio || 1;
-  const width = Math.round(box.width * ratio), height = Math.round(box.height * ratio);
+  const box = canvas.getBoundingClientRect();
+  const width = Math.round(box.width * dots()), height = Math.round(box.height * dots());
   if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, width, height);
@@ -96,8 +102,9 @@ function draw() {
   const zoom = zoomFor(canvases[0].getBoundingClientRect());
   const steps = levels(canvases[0].getBoundingClientRect());
   $(".size").max = String(steps.length - 1);
-  $(".size").value = String(steps.findLastIndex((step) => step <= zoom + 1e-6));
+  $(".size").value = String(steps.findLastIndex((step) => snap(step) <= zoom + 1e-6));
   $(".zoom-now").textContent = `${Math.round(zoom * 100)} %`;
+  $(".size").setAttribute("aria-valuetext", $(".zoom-now").textContent);
   for (const button of root.querySelectorAll("[data-zoom]")) {
     button.setAttribute("aria-pressed", String(String(view.zoom) === button.dataset.zoom));
   }
@@ -108,7 +115,7 @@ function draw() {
 function drawOverview(box) {
   const share = Math.min(1, 220 / Math.max(scene.width, scene.height));
   const [width, height] = [Math.round(scene.width * share), Math.round(scene.height * share)];
-  const ratio = window.devicePixelRatio || 1;
+  const ratio = dots();
   if (overview.width !== width * ratio || overview.height !== height * ratio) {
     [overview.width, overview.height] = [width * ratio, height * ratio];
     [overview.style.width, overview.style.aspectRatio] = [`${width}px`, `${width} / ${height}`];

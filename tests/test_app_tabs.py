@@ -37,6 +37,26 @@ def test_another_example(page: Page) -> None:
     assert numbers(page, "bicubic", "whole")[0] != before[0]
 
 
+def test_the_viewer_says_that_it_waits(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_text("no image")
+    numbers(page, "drn", "whole")
+    viewer = page.locator("#viewer").get_by_test_id("viewer")
+    page.evaluate(
+        """() => {
+            window.busy = [];
+            const root = document.querySelector("#viewer .viewer");
+            const note = () => window.busy.at(-1) === root.ariaBusy || window.busy.push(root.ariaBusy);
+            new MutationObserver(note).observe(root, { attributeFilter: ["aria-busy"] });
+        }"""
+    )
+    page.locator("#scale").get_by_label("x3").check()
+    page.wait_for_function("window.busy.join() === 'true,false'")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "broken.png")
+    expect(page.get_by_text("broken.png is not an image that can be read")).to_be_visible()
+    page.wait_for_function("window.busy.join() === 'true,false,true,false'")
+    expect(viewer).to_have_attribute("aria-busy", "false")
+
+
 def test_uploads(page: Page, photo: Array, tmp_path: Path) -> None:
     Image.fromarray(photo).save(tmp_path / "mine.png")
     (tmp_path / "broken.png").write_text("no image")
@@ -260,6 +280,10 @@ def test_nothing_overflows(page: Page, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     for line in page.locator(".numbers .line:visible").all():
         assert line.evaluate("line => line.scrollWidth <= line.clientWidth + 1")
+    for tab in ("Scales", "Upscale", "Benchmarks"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
 
 
 def test_the_page_asks_nobody_else_and_for_nothing_that_is_not_there(browser: Browser, url: str) -> None:

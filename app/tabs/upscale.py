@@ -65,7 +65,8 @@ def upscale_tab(engine: Engine, scales: list[int]) -> None:
                 with gr.Row():
                     start = gr.Button("Upscale", variant="primary", elem_id="upscale-start")
                     cancel = gr.Button("Cancel", elem_id="upscale-cancel")
-                status = gr.HTML(status_html(f"The result may have up to {MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels."))
+                limit = f"The result may have up to {MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels."
+                status = gr.HTML(status_html(limit), min_height=64)
                 download = gr.DownloadButton("Download PNG", visible=False, elem_id="download")
         panels = viewer(None, "upscale-viewer")
 

@@ -121,14 +121,15 @@ def _decode(image: Image.Image, name: str) -> Picture:
 
     if image.mode == "F":
         raise InputError(f"{name} holds floating-point numbers: save it as PNG or JPEG first.")
-    if image.mode.startswith("I") and np.asarray(image).max() > 65535:
-        raise InputError(f"{name} holds 32-bit numbers: save it as PNG or JPEG first.")
     if is_16_bit:
         notes.append("The 16-bit image was processed as 8-bit.")
         if image.info.pop("transparency", None) is not None:
             notes.append("Its transparent colour was ignored.")
     if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+        levels = np.asarray(image)
+        if levels.max() > 65535:
+            raise InputError(f"{name} holds 32-bit numbers: save it as PNG or JPEG first.")
+        image = Image.fromarray((levels.clip(0) >> 8).astype(np.uint8))
     if image.mode == "1":
         image = image.convert("L")
     if image.mode in ("P", "PA") or "transparency" in image.info:

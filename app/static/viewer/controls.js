@@ -130,7 +130,7 @@ root.addEventListener("keydown", (event) => {
 
 function fullscreen() {
   if (document.fullscreenElement) document.exitFullscreen();
-  else root.requestFullscreen?.();  // the button is hidden where there is none
+  else root.requestFullscreen?.();
 }
 
 /** A link that opens this picture, scale, place and layout again. */

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SSIM_WINDOW = 11
+LUMA = (65.481, 128.553, 24.966)
+"""Weights of R, G and B in the luma of BT.601 limited range."""
 
 
 def rgb_to_y(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -27,8 +29,7 @@ def rgb_to_y(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     Returns:
         float64, (H, W), whole numbers in [16, 235].
     """
-    weights = np.array([65.481, 128.553, 24.966])
-    y: NDArray[np.float64] = np.rint(16.0 + rgb.astype(np.float64) @ weights / 255.0)
+    y: NDArray[np.float64] = np.rint(16.0 + rgb.astype(np.float64) @ np.array(LUMA) / 255.0)
     return y
 
 

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
-from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -29,6 +28,7 @@ from drn.errors import InputError
 from drn.evaluate import measure
 from drn.image import Array
 from drn.inference import Upscaler, choose_dtype
+from drn.loss import y_weighted_l1
 from drn.model import DRN, DRNConfig
 from drn.optim import Optimizers
 
@@ -209,7 +209,7 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
             lr, hr = sampler.batch(progress.iteration, config.batch_size, config.patch_size)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 sr = network(lr.to(device))
-            loss = F.l1_loss(sr.float(), hr.to(device))
+            loss = y_weighted_l1(sr.float(), hr.to(device))
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(model.parameters(), config.max_norm)
             optimizers.step(factor)

@@ -43,8 +43,8 @@ def plan(inputs: list[Path], output: Path, scale: int) -> dict[Path, Path]:
     """Where each image's result goes: ``OUTPUT/<stem>_DRN_x<scale>.png``, below the tree of its folder.
 
     Args:
-        inputs: Image files, and folders whose images (any depth) are meant. What lies in ``output`` is
-            never taken for an input.
+        inputs: Image files, and folders whose images (any depth) are meant. What lies in an ``output`` inside
+            such a folder is never taken for an input.
 
     Raises:
         InputError: If a folder holds no images, or two images would have the same result.
@@ -56,9 +56,11 @@ def plan(inputs: list[Path], output: Path, scale: int) -> dict[Path, Path]:
             raise InputError(f"The results cannot go into the folder of the images, {given}: choose another.")
         images = find_images(given) if given.is_dir() else [given]
         base = given if given.is_dir() else given.parent
+        if given.is_dir() and output.resolve().is_relative_to(given.resolve()):
+            images = [image for image in images if not image.resolve().is_relative_to(output.resolve())]
+            if not images:
+                raise InputError(f"The folder {given} holds no images beside the results in {output}.")
         for image in images:
-            if given.is_dir() and image.resolve().is_relative_to(output.resolve()):
-                continue
             target = output / image.parent.relative_to(base) / f"{image.stem}_DRN_x{scale}.png"
             if sources.setdefault(target, image) != image:
                 raise InputError(f"{sources[target]} and {image} would both become {target}: rename one of them.")

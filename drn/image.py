@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +108,7 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
 
 def _decode(image: Image.Image, name: str) -> Picture:
     notes: list[str] = []
-    if getattr(image, "n_frames", 1) > 1:
+    if getattr(image, "is_animated", False):  # unlike n_frames, which would walk through the whole file
         notes.append("The file has several frames: the first one is used.")
         image.seek(0)
     coding = tile[0][3] if (tile := getattr(image, "tile", None)) else ""
@@ -122,14 +122,14 @@ def _decode(image: Image.Image, name: str) -> Picture:
     if image.mode == "F":
         raise InputError(f"{name} holds floating-point numbers: save it as PNG or JPEG first.")
     if is_16_bit:
-        notes.append("The 16-bit image was processed as 8-bit.")
+        notes.append(f"The {12 if ';12' in rawmode else 16}-bit image was processed as 8-bit.")
         if image.info.pop("transparency", None) is not None:
             notes.append("Its transparent colour was ignored.")
     if image.mode.startswith("I"):
-        levels = np.asarray(image)
-        if levels.max() > 65535:
+        if ";32" in rawmode:
             raise InputError(f"{name} holds 32-bit numbers: save it as PNG or JPEG first.")
-        image = Image.fromarray((levels.clip(0) >> 8).astype(np.uint8))
+        shift = 4 if ";12" in rawmode else 8
+        image = Image.fromarray((np.asarray(image).clip(0) >> shift).astype(np.uint8))
     if image.mode == "1":
         image = image.convert("L")
     if image.mode in ("P", "PA") or "transparency" in image.info:
@@ -177,6 +177,8 @@ def read_image(source: Path | IO[bytes], max_bytes: int | None = None, max_pixel
     except Image.DecompressionBombError as error:
         limit = max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise InputError(f"{name} claims too many pixels: the limit here is {limit / 1e6:.2f} megapixels.") from error
+    except MemoryError as error:
+        raise InputError(f"{name} does not fit in the memory of this machine: reduce it first.") from error
     except InputError:
         raise
     except Exception as error:  # on damaged files Pillow's decoders raise whatever they stumble over
@@ -188,14 +190,11 @@ def read_image(source: Path | IO[bytes], max_bytes: int | None = None, max_pixel
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then rename it: whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    # Made by hand, as tempfile would keep it from everyone but its owner.
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         write(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

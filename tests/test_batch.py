@@ -73,6 +73,18 @@ def test_results_never_become_inputs(tree: Path, upscaler: Upscaler) -> None:
         plan([tree], tree / "sub" / "..", 2)
 
 
+def test_results_may_go_above_the_images(tree: Path, upscaler: Upscaler) -> None:
+    targets = plan([tree / "sub"], tree, 2)
+    assert sorted(targets.values()) == [tree / "a_DRN_x2.png", tree / "bad_DRN_x2.png", tree / "deep" / "c_DRN_x2.png"]
+
+
+def test_a_folder_of_results_alone_says_so(tree: Path, photo: Array) -> None:
+    (tree / "empty" / "out").mkdir(parents=True)
+    Image.fromarray(photo).save(tree / "empty" / "out" / "a_DRN_x2.png")
+    with pytest.raises(InputError, match="holds no images beside the results in"):
+        plan([tree / "empty"], tree / "empty" / "out", 2)
+
+
 def test_two_images_with_one_result_are_refused(tree: Path, tmp_path: Path, photo: Array) -> None:
     Image.fromarray(photo).save(tree / "sub" / "a.png")
     with pytest.raises(InputError, match=r"sub/a\.jpg and .*sub/a\.png would both become .*sub/a_DRN_x2\.png"):

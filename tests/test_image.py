@@ -134,6 +134,37 @@ def test_modes(tmp_path: Path, photo: Array) -> None:
     assert np.abs(cmyk.rgb.astype(int) - photo).mean() < 6
 
 
+def tiff(pages: list[tuple[int, int, bytes]], bits: int) -> bytes:
+    """A little-endian grey TIFF of uncompressed pages (width, height, data)."""
+    content = bytearray(b"II*\0" + struct.pack("<I", 8))
+    for number, (width, height, data) in enumerate(pages, 1):
+        entries = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 0), (277, 1), (279, len(data))]
+        end = len(content) + 2 + 12 * len(entries) + 4
+        content += struct.pack("<H", len(entries))
+        for tag, value in entries:
+            content += struct.pack("<HHII", tag, 4, 1, end if tag == 273 else value)
+        content += struct.pack("<I", end + len(data) if number < len(pages) else 0) + data
+    return bytes(content)
+
+
+def test_12_bit_tiff(tmp_path: Path) -> None:
+    packed = bytes.fromhex("000fff8007ff")  # 0, 4095, 2048, 2047
+    (tmp_path / "a.tif").write_bytes(tiff([(4, 1, packed)], 12))
+    picture = read_image(tmp_path / "a.tif")
+    assert picture.measured.tolist() == [[0, 255, 128, 127]]
+    assert picture.notes == ("The 12-bit image was processed as 8-bit.",)
+
+
+def test_a_file_of_many_pages_is_not_walked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow takes time with the square of their number to count them: hours for a file within the limits."""
+    counted = property(lambda _: pytest.fail("the pages were counted"))
+    monkeypatch.setattr("PIL.TiffImagePlugin.TiffImageFile.n_frames", counted)
+    (tmp_path / "a.tif").write_bytes(tiff([(2, 1, bytes([7, 9]))] * 50, 8))
+    picture = read_image(tmp_path / "a.tif")
+    assert picture.measured.tolist() == [[7, 9]]
+    assert picture.notes == ("The file has several frames: the first one is used.",)
+
+
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
 def test_first_frame_of_an_animation(tmp_path: Path, suffix: str) -> None:
     frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
@@ -175,9 +206,10 @@ def test_bad_files_get_one_sentence(
         read_image(tmp_path / name)
 
 
+@pytest.mark.parametrize("highest", [255, 65536])
 @pytest.mark.parametrize(("dtype", "sentence"), [("f4", "floating-point numbers"), ("i4", "32-bit numbers")])
-def test_numbers_that_are_no_pixels_are_refused(tmp_path: Path, dtype: str, sentence: str) -> None:
-    Image.fromarray(np.array([[0, 255, 65536]], dtype)).save(tmp_path / "a.tif")
+def test_numbers_that_are_no_pixels_are_refused(tmp_path: Path, dtype: str, sentence: str, highest: int) -> None:
+    Image.fromarray(np.array([[0, 100, highest]], dtype)).save(tmp_path / "a.tif")
     with pytest.raises(InputError, match=f"a.tif holds {sentence}"):
         read_image(tmp_path / "a.tif")
 

@@ -192,7 +192,10 @@ def train_command(
     activation: Annotated[str | None, typer.Option(help="relu or elu.")] = None,
 ) -> None:
     """Train a network. SIGTERM or Ctrl-C saves a checkpoint and ends with exit code 0."""
-    from drn.train import TrainConfig, resume_configs, train
+    try:
+        from drn.train import TrainConfig, resume_configs, train
+    except ModuleNotFoundError as error:
+        raise InputError(f"Training needs {error.name}: make .venv/dev installs it (requirements-dev.txt).") from error
 
     budget = _given(iterations=iterations, max_hours=max_hours)
     settings = _given(

@@ -159,7 +159,13 @@ class Upscaler:
         if not (0 <= area.x < area.x + area.width <= width and 0 <= area.y < area.y + area.height <= height):
             raise ValueError(f"The region {area} lies outside the {width}x{height} image.")
         scale = self.scale
-        sr = np.empty((area.height * scale, area.width * scale, 3), np.uint8)
+        try:
+            sr = np.empty((area.height * scale, area.width * scale, 3), np.uint8)
+        except MemoryError as error:
+            raise InputError(
+                f"The result of {area.width * scale}x{area.height * scale} does not fit in the memory of this machine: "
+                "use a lower scale or a smaller image."
+            ) from error
         waiting, done = deque(split(area, self.tile)), 0
         while waiting:
             if cancelled is not None and cancelled():
@@ -241,10 +247,13 @@ class Upscaler:
         try:
             output = self.upscale_tensor(to_tensor(source, self.device), self_ensemble, margins, cancelled)
             if not output.sum().isfinite():
-                raise InputError("The network's numbers grew too large for half precision: use --dtype fp32.")
+                advice = "its weights cannot be used" if self.dtype == torch.float32 else "use --dtype fp32"
+                raise InputError(f"The network's output is no picture, as its numbers grew too large: {advice}.")
             return quantize(output)
         except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
+            # CUDA; MPS; the CPU
+            lacks = ("out of memory", "can't allocate memory")
+            if isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in lacks):
                 return None
             reason = str(error).partition("\n")[0]
             raise InputError(

@@ -7,7 +7,6 @@ whole random state of a run.
 from __future__ import annotations
 
 import copy
-import csv
 import math
 import signal
 import time
@@ -23,6 +22,7 @@ from tqdm import tqdm
 
 from drn import weights
 from drn.checkpoint import read_progress, restore_checkpoint, save_checkpoint
+from drn.curve import COLUMNS, read_curve, write_curve
 from drn.data import PatchSampler, validation_set
 from drn.errors import InputError
 from drn.evaluate import measure
@@ -34,7 +34,6 @@ from drn.optim import Optimizers
 
 CHECKPOINT = "checkpoint.safetensors"
 CURVE = "curve.csv"
-COLUMNS = ("iteration", "hours", "learning_rate", "loss", "valid_psnr")
 SAVE_SECONDS = 180
 
 
@@ -83,6 +82,11 @@ class TrainConfig:
             raise InputError("Give the training an end: --iterations, --max-hours, or both.")
         if min(self.batch_size, self.patch_size, self.valid_every) < 1:
             raise InputError("Batch size, patch size and validation interval must be at least 1.")
+        amounts = (self.max_hours, self.learning_rate, self.adam_learning_rate, self.weight_decay, self.seed)
+        if not all(math.isfinite(amount) and amount >= 0 for amount in amounts):
+            raise InputError("Hours, learning rates, weight decay and seed must be 0 or more.")
+        if not 0 <= self.ema_decay < 1:
+            raise InputError("The decay of the moving average must be at least 0 and less than 1.")
 
     def to_dict(self) -> dict[str, Any]:
         values = asdict(self)
@@ -158,8 +162,8 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
         How far the run came.
 
     Raises:
-        InputError: If the data or ``init`` cannot be used, ``resume`` finds no checkpoint, or a run
-            is already there without ``resume``.
+        InputError: If the data or ``init`` cannot be used, ``resume`` finds no checkpoint, a run is already
+            there without ``resume``, or the training diverges; the last checkpoint stays then.
     """
     checkpoint, curve = config.out / CHECKPOINT, config.out / CURVE
     if checkpoint.exists() and not resume:
@@ -188,7 +192,8 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
     writer = None
     if main:
         config.out.mkdir(parents=True, exist_ok=True)
-        _trim_curve(curve, progress.iteration)
+        # Rows beyond the checkpoint will be measured again.
+        write_curve(curve, [row for row in read_curve(curve) if row["iteration"] <= progress.iteration])
         writer = SummaryWriter(str(config.out / "tensorboard"), purge_step=progress.iteration)
 
     def save() -> None:
@@ -211,10 +216,15 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
                 sr = network(lr.to(device))
             loss = y_weighted_l1(sr.float(), hr.to(device))
             accelerator.backward(loss)
-            accelerator.clip_grad_norm_(model.parameters(), config.max_norm)
+            norm = accelerator.clip_grad_norm_(model.parameters(), config.max_norm)
+            if not math.isfinite(float(norm)):
+                raise InputError(
+                    f"The training diverged at iteration {progress.iteration + 1}, its gradient is not finite: "
+                    "start anew with a lower --learning-rate."
+                )
             optimizers.step(factor)
             progress.iteration += 1
-            elapsed = torch.tensor(seconds_before + time.monotonic() - started, dtype=torch.float64)
+            elapsed = torch.tensor(seconds_before + time.monotonic() - started)
             progress.seconds = float(broadcast(elapsed.to(device)))
             _update_ema(ema, model, min(config.ema_decay, progress.iteration / (progress.iteration + 10)))
 
@@ -271,32 +281,19 @@ def _validate(
     upscaler = Upscaler(ema, str(next(ema.parameters()).device), name)
     psnr = measure("valid", "DRN", images, ema.scale, upscaler.upscale).psnr
     loss = progress.loss_sum / max(1, progress.loss_count)
-    values = (progress.iteration, round(progress.seconds / 3600, 4), round(rate, 7), round(loss, 6), round(psnr, 4))
-    is_new = not curve.exists()
-    with curve.open("a", newline="") as file:
-        rows = csv.writer(file)
-        if is_new:
-            rows.writerow(COLUMNS)
-        rows.writerow(values)
-    for column, value in zip(COLUMNS[2:], values[2:], strict=True):
-        writer.add_scalar(column, value, progress.iteration)
+    hours = progress.seconds / 3600
+    values = (progress.iteration, round(hours, 4), round(rate, 7), round(loss, 6), round(psnr, 4))
+    row = dict(zip(COLUMNS, values, strict=True))
+    write_curve(curve, [*read_curve(curve), row])
+    for column in COLUMNS[2:]:
+        writer.add_scalar(column, row[column], progress.iteration)
     writer.flush()
     tqdm.write(f"iteration {progress.iteration}: loss {loss:.5f}, validation PSNR {psnr:.3f} dB")
     if psnr > progress.best_psnr:
         progress.best_psnr = psnr
         notes = {
             "iteration": str(progress.iteration),
-            "hours": f"{progress.seconds / 3600:.3f}",
+            "hours": f"{hours:.3f}",
             "valid_psnr": f"{psnr:.4f}",
         }
         weights.save(config.out / weights.filename(ema.scale), ema, notes)
-
-
-def _trim_curve(curve: Path, iteration: int) -> None:
-    """Drop rows that lie beyond the checkpoint a run resumes from: it will write them again."""
-    if not curve.exists():
-        return
-    with curve.open(newline="") as file:
-        header, *rows = csv.reader(file)
-    with curve.open("w", newline="") as file:
-        csv.writer(file).writerows([header, *(row for row in rows if int(row[0]) <= iteration)])

@@ -3,7 +3,8 @@
 python -m scripts.ablation --data photos --valid holdout --out runs/ablation
 
 The table goes into docs/ablation.md, the curves of the pair with and without distilling blocks into
-weights/ablation.csv. Variants that are complete in ``--out`` are not trained again.
+weights/ablation.csv. Variants that are complete in ``--out`` are not trained again: take a fresh folder after a change
+of the training.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import torch
 import typer
 
 from drn.checkpoint import read_progress
+from drn.curve import read_curve
 from drn.data import validation_set
 from drn.evaluate import measure
 from drn.image import find_images, replace_file
@@ -108,8 +110,7 @@ def run(name: str, variant: Variant, iterations: int, config: TrainConfig) -> Pa
 
 
 def curve_of(out: Path) -> list[tuple[int, float]]:
-    with (out / CURVE).open(newline="", encoding="utf-8") as file:
-        return [(int(row["iteration"]), float(row["valid_psnr"])) for row in csv.DictReader(file)]
+    return [(int(row["iteration"]), row["valid_psnr"]) for row in read_curve(out / CURVE)]
 
 
 def main(

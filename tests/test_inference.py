@@ -171,7 +171,17 @@ def limited(limit: int, error: Exception) -> Upscaler:
     return upscaler
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("too much"), RuntimeError("MPS backend out of memory")])
+def cpu_out_of_memory() -> Exception:
+    try:
+        torch.empty(2**55)
+    except RuntimeError as error:
+        return error
+    raise AssertionError("there is memory for anything")
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("too much"), RuntimeError("MPS backend out of memory"), cpu_out_of_memory()]
+)
 def test_out_of_memory_halves_the_tile_and_says_so(
     photo: Array, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
@@ -188,6 +198,12 @@ def test_no_memory_at_all_ends_with_one_sentence(photo: Array) -> None:
         limited(1, torch.OutOfMemoryError("too much")).upscale(photo)
 
 
+def test_a_result_larger_than_the_memory_gets_one_sentence() -> None:
+    lr = np.broadcast_to(np.uint8(0), (2**22, 2**24, 3))
+    with pytest.raises(InputError, match="33554432x8388608 does not fit in the memory"):
+        Upscaler(small_model(2)).upscale(lr)
+
+
 def test_a_failing_tile_fails_the_job(photo: Array) -> None:
     with pytest.raises(InputError, match=r"The 84x60 tile at 0, 0 failed on cpu \(device lost\): try") as caught:
         limited(1, RuntimeError("device lost\nat line 3")).upscale(photo)
@@ -199,6 +215,8 @@ def test_numbers_that_are_not_finite_never_become_pixels(photo: Array) -> None:
     torch.nn.init.constant_(model.tail.weight, 1e38)
     with pytest.raises(InputError, match="--dtype fp32"):
         Upscaler(model, "cpu", "bf16").upscale(photo)
+    with pytest.raises(InputError, match="its weights cannot be used"):
+        Upscaler(model, "cpu", "fp32").upscale(photo)
 
 
 @pytest.mark.parametrize(("name", "scale"), [("Set5", 2), ("Set14", 4)])

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from drn import weights
+from drn.cli import train_command
 from drn.errors import InputError
 from drn.image import Array
 from drn.loss import y_weighted_l1
@@ -160,6 +162,45 @@ def test_time_budget_ends_the_run(config: TrainConfig) -> None:
     assert progress.iteration > 0
     assert 1 <= progress.seconds < 20
     assert [int(row["iteration"]) for row in rows(config.out)][-1] == progress.iteration
+
+
+def test_a_run_that_diverges_keeps_its_last_checkpoint(config: TrainConfig) -> None:
+    calls = 0
+
+    def diverging(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return y_weighted_l1(sr, hr) * (float("inf") if calls == 6 else 1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drn.train.y_weighted_l1", diverging)
+        with pytest.raises(InputError, match=r"diverged at iteration 6, .* lower --learning-rate"):
+            train(SMALL, config)
+    assert all(tensor.isfinite().all() for tensor in load_file(config.out / CHECKPOINT).values())
+    assert train(*resume_configs(config.out), resume=True).iteration == 8
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"learning_rate": -1.0}, "must be 0 or more"),
+        ({"weight_decay": float("nan")}, "must be 0 or more"),
+        ({"max_hours": float("nan")}, "must be 0 or more"),
+        ({"seed": -1}, "must be 0 or more"),
+        ({"ema_decay": 1.0}, "less than 1"),
+        ({"patch_size": 0}, "at least 1"),
+    ],
+)
+def test_settings_out_of_range_get_one_sentence(config: TrainConfig, setting: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        replace(config, **setting)
+
+
+def test_without_the_training_packages_one_sentence_names_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    monkeypatch.delitem(sys.modules, "drn.train")
+    with pytest.raises(InputError, match=r"Training needs accelerate: .*requirements-dev\.txt"):
+        train_command(out=tmp_path)
 
 
 def test_misuse_gets_one_sentence(config: TrainConfig) -> None:

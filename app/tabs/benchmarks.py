@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from app.charts import Points, chart
+from drn.curve import read_curve
 from drn.evaluate import pivot
 from drn.weights import BUNDLED
 
@@ -95,8 +96,7 @@ def curves_html(folder: Path) -> str:
     """Validation PSNR against training hours, from ``curve_x*.csv`` in ``folder``, and the ablation's from its CSV."""
     charts, note = [], ""
     for path in sorted(folder.glob("curve_x*.csv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            points = [(float(row["hours"]), float(row["valid_psnr"])) for row in csv.DictReader(file)]
+        points = [(row["hours"], row["valid_psnr"]) for row in read_curve(path)]
         name = path.stem.removeprefix("curve_")
         charts.append(chart(f"Training of {name}", "hours on two CPU cores", "validation PSNR (dB)", {name: points}))
     ablation = folder / "ablation.csv"

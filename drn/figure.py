@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from drn.compare import Pair, Result, format_psnr, format_ssim, score
-from drn.errors import InputError
 from drn.image import Array
 from drn.inference import Region
 
@@ -16,6 +15,8 @@ TILE = 240
 """About how many pixels a region takes on the figure, on its longer side."""
 
 MAX_SIDE = 2000
+"""How many it takes at most; larger regions are reduced to that."""
+
 GAP, LABEL, FONT = 16, 46, 17
 INK, PAPER, FAINT = (24, 28, 36), (255, 255, 255), (96, 104, 120)
 
@@ -28,15 +29,14 @@ def figure(pair: Pair, results: Mapping[str, Result], region: Region) -> Image.I
         region: In HR pixels, inside the image.
 
     Returns:
-        RGB. Regions are enlarged by a whole factor, pixel by pixel; the best PSNR is in bold ink, the rest in grey.
-
-    Raises:
-        InputError: If a side of the region is longer than ``MAX_SIDE``.
+        RGB. Regions are enlarged by a whole factor, pixel by pixel, or reduced if a side is longer than
+        ``MAX_SIDE``; the best PSNR is in bold ink, the rest in grey.
     """
-    if max(region.width, region.height) > MAX_SIDE:
-        raise InputError(f"A figure shows a region of at most {MAX_SIDE} pixels a side: give a smaller one.")
-    zoom = max(1, TILE // max(region.width, region.height))
-    width, height = region.width * zoom, region.height * zoom
+    longest = max(region.width, region.height)
+    is_reduced = longest > MAX_SIDE
+    zoom = MAX_SIDE / longest if is_reduced else max(1, TILE // longest)
+    width, height = max(1, round(region.width * zoom)), max(1, round(region.height * zoom))
+    resampling = Image.Resampling.LANCZOS if is_reduced else Image.Resampling.NEAREST
     scores = {name: score(pair, result.sr, region) for name, result in results.items()}
     known = {name: value.psnr for name, value in scores.items() if value.psnr is not None}
     best = max(known, key=lambda name: known[name]) if known else None
@@ -57,8 +57,8 @@ def figure(pair: Pair, results: Mapping[str, Result], region: Region) -> Image.I
     for index, (name, image) in enumerate(panels.items()):
         left = 2 * GAP + whole_width + (index % columns) * (width + GAP)
         top = GAP + (index // columns) * (height + LABEL + GAP)
-        part = image[region.y : region.y + region.height, region.x : region.x + region.width]
-        canvas.paste(Image.fromarray(np.ascontiguousarray(part.repeat(zoom, 0).repeat(zoom, 1))), (left, top))
+        part = np.ascontiguousarray(image[region.y : region.y + region.height, region.x : region.x + region.width])
+        canvas.paste(Image.fromarray(part).resize((width, height), resampling), (left, top))
         draw.text((left, top + height + 3), name, INK, font)
         if name in scores:
             numbers = f"{format_psnr(scores[name])} / {format_ssim(scores[name])}"

@@ -70,6 +70,16 @@ def test_compare_measures_the_crop_and_the_image(client: Client, photo: Array, t
         assert image.width > 400
 
 
+def test_compare_takes_all_of_a_long_photograph(client: Client, photo: Array, tmp_path: Path) -> None:
+    long = np.tile(photo[:16], (1, 14, 1))
+    write_png(tmp_path / "long.png", Picture(long))
+    numbers, figure = client.predict(handle_file(str(tmp_path / "long.png")), "4", api_name="/compare")
+    assert long.shape[1] > 2000
+    assert numbers["crop"] == [0, 0, long.shape[1] // 4 * 4, 16]
+    with Image.open(figure) as image:
+        assert image.width > 4000
+
+
 @pytest.mark.parametrize(
     ("api_name", "arguments", "sentence"),
     [

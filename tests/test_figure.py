@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from drn.compare import Result, make_pair, run, score, whole_of
-from drn.errors import InputError
 from drn.figure import GAP, figure
 from drn.image import Array, Picture
 from drn.inference import Region, Upscaler
@@ -45,7 +44,11 @@ def test_small_regions_of_long_images(height: int, width: int) -> None:
     assert max(drawn.size) < 4000
 
 
-def test_too_large_a_region_is_refused() -> None:
-    pair = make_pair(Picture(np.zeros((20, 2400, 3), np.uint8)), 2)
-    with pytest.raises(InputError, match="at most 2000 pixels a side"):
-        figure(pair, {}, whole_of(pair))
+def test_a_region_that_is_too_large_is_reduced() -> None:
+    hr = np.zeros((40, 4000, 3), np.uint8)
+    hr[:, 2000:] = (200, 100, 0)
+    pair = make_pair(Picture(hr), 2)
+    drawn = np.asarray(figure(pair, {"DRN": Result(hr, score(pair, hr, whole_of(pair)), 0.1)}, whole_of(pair)))
+    panel = drawn[GAP : GAP + 20, -GAP - 2000 : -GAP]
+    assert (panel[:, :980] == 0).all()
+    assert (panel[:, 1020:] == (200, 100, 0)).all()

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import time
@@ -19,7 +20,12 @@ PREFIX = "drn-app-"
 MAX_AGE, EVERY = 2700.0, 600.0
 """Seconds after which a file may go, and seconds between two sweeps: none stays for an hour."""
 
+MAX_STORED_BYTES = 2_000_000_000
+"""What the folder may hold; older files make room for newer ones."""
+
 _own: list[Path] = []
+_keep: set[Path] = set()
+"""The page's own files."""
 
 
 def use_own_folder() -> None:
@@ -71,13 +77,13 @@ def start_sweeping(is_running: Callable[[], bool]) -> None:
         is_running: Whether the server still runs; asked before each sweep.
     """
     (folder,) = _own
-    keep = set(folder.rglob("*"))
+    _keep.update(folder.rglob("*"))
 
     def sweep() -> None:
         time.sleep(EVERY)
         while is_running():
             with contextlib.suppress(OSError):  # the next sweep does what this one cannot
-                for path in sorted(set(folder.rglob("*")) - keep, reverse=True):
+                for path in sorted(set(folder.rglob("*")) - _keep, reverse=True):
                     _remove_if_old(path)
             time.sleep(EVERY)
 
@@ -91,6 +97,23 @@ def _remove_if_old(path: Path) -> None:
                 path.rmdir()
             else:
                 path.unlink()
+
+
+def make_room(nbytes: int) -> None:
+    """Remove visitors' oldest files until ``nbytes`` more fit in."""
+    found = []
+    for path in (path for own in _own for path in own.rglob("*")):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            about = path.stat()
+            if stat.S_ISREG(about.st_mode):
+                found.append((about.st_mtime, about.st_size, path))
+    excess = sum(size for _, size, _ in found) + nbytes - MAX_STORED_BYTES
+    for _, size, path in sorted(found):
+        if excess <= 0:
+            return
+        if path not in _keep:
+            path.unlink(missing_ok=True)
+            excess -= size
 
 
 def remove_own_folder() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from drn.hub import HubRepo
 from drn.inference import Upscaler
 from drn.model import SCALES
 from drn.weights import Weights
+
+logger = logging.getLogger(__name__)
 
 Engine = Callable[[int], Upscaler]
 """Scale -> the network to run now."""
@@ -125,8 +128,11 @@ class Engines:
             self._settled.set()
         except InputError as error:
             self._keep_bundled(error)
+        except Exception:  # such as a device without room for a second set
+            logger.exception("The weights of %s could not be placed.", repo)
+            self._keep_bundled(f"those of {repo} could not be placed, the log says why.")
 
-    def _keep_bundled(self, error: InputError) -> None:
+    def _keep_bundled(self, error: InputError | str) -> None:
         self._loaded = self._noted(f"Using the bundled weights: {error}")
         self._settled.set()
 

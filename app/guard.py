@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -15,6 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.cache import make_room
 from app.session import MAX_UPLOAD_BYTES
 
 logger = logging.getLogger(__name__)
@@ -91,6 +93,8 @@ class Guard:
                 receive = _replay(body, receive)
                 if _names_an_address(body):
                     refusal = _refuse(400, "Nothing is fetched from an address: upload the file instead.")
+            else:
+                await asyncio.to_thread(make_room, int(length))
             if refusal is not None:
                 await refusal(scope, receive, send_with_headers)
                 return

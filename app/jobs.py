@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from app.cache import make_room
 from drn.errors import InputError
 from drn.inference import Cancelled, Progress
 
@@ -31,6 +32,9 @@ HEARTBEAT = 0.25
 
 JOB_SECONDS = 120.0
 """How long the network may run for one request."""
+
+MAX_RESULT_BYTES = 64_000_000
+"""The largest file a job makes: 16 megapixels, RGBA."""
 
 _closing = threading.Event()
 
@@ -60,6 +64,7 @@ def told_to_visitor() -> Iterator[None]:
 
 def new_file(name: str) -> Path:
     """A path for a result called ``name``, in a folder of its own that the page's cache clears."""
+    make_room(MAX_RESULT_BYTES)
     folder = Path(get_upload_folder()) / secrets.token_hex(16)
     folder.mkdir(parents=True)
     return folder / name

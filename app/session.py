@@ -163,11 +163,12 @@ def compute(session: Session, engine: Engine, plus: bool) -> Iterator[Session | 
         InputError: If it takes too long, or a tile fails.
     """
     ends = deadline()
+    upscalers = {pair.scale: engine(pair.scale) for pair in session.pairs}  # one set, whatever arrives meanwhile
     for method in methods(plus):
         found = {}
         for pair in session.pairs:
             if (pair.scale, method) not in session.results:
-                job = Job(in_steps(functools.partial(run, pair, engine(pair.scale), method), ends))
+                job = Job(in_steps(functools.partial(run, pair, upscalers[pair.scale], method), ends))
                 for _ in job:
                     yield None
                 found[pair.scale, method] = job.result

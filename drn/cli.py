@@ -156,7 +156,10 @@ def evaluate_command(
             for folder in data:
                 rows += evaluate(folder, upscaler, self_ensemble, lambda row: bar.update())
     if as_json:
-        typer.echo(json.dumps(report(rows, used, upscaler), indent=2))
+        chosen = {"--weights": weights_at, "--device": device, "--dtype": dtype, "--tile": str(tile)}
+        options = [word for name, value in chosen.items() if value not in (None, "auto", "0") for word in (name, value)]
+        options += [] if self_ensemble else ["--no-self-ensemble"]
+        typer.echo(json.dumps(report(rows, used, upscaler, options), indent=2))
     else:
         typer.echo(format_table(rows))
 

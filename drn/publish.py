@@ -28,6 +28,7 @@ ROOT = weights.BUNDLED.parent
 CARD = "README.md"
 RESULTS = "results.json"
 PYTHON = "3.12"
+LICENSE_NAME = "research-and-non-commercial-training-data"
 PAPER = "https://arxiv.org/abs/1907.02843"
 
 Content = dict[str, bytes]
@@ -39,14 +40,20 @@ def model_content(folder: Path = weights.BUNDLED) -> Content:
 
     Raises:
         InputError: If the folder holds no weights, or one that cannot be used, or if the card is missing or
-            its front matter is not that of the results.
+            its front matter is not that of the results, or if the results are those of other weights.
     """
-    paths = [item.path for item in weights.load_scales(folder)]
+    parts = weights.load_scales(folder)
+    paths = [part.path for part in parts]
     paths += [path for path in [folder / name for name in (CARD, RESULTS, weights.SUMS)] if path.is_file()]
     paths += sorted(folder.glob("*.csv"))
     content = {path.name: path.read_bytes() for path in paths}
     if CARD not in content:
         raise InputError(f"{folder} has no {CARD}: write the model card first.")
+    if RESULTS in content:
+        measured = read_digests(folder / RESULTS)
+        for part in parts:
+            if measured.get(part.path.name) != part.sha256:
+                raise InputError(f"{RESULTS} was not measured with {part.path.name} as it is: measure again.")
     text = content[CARD].decode()
     if complete_card(text, read_rows(folder / RESULTS) if RESULTS in content else []) != text:
         raise InputError(
@@ -69,7 +76,7 @@ def complete_card(text: str, rows: list[dict[str, Any]]) -> str:
         library_name="drn",
         pipeline_tag="image-to-image",
         license="other",
-        license_name="research-and-non-commercial-training-data",
+        license_name=LICENSE_NAME,
         license_link="README.md",
         tags=["super-resolution", "image-super-resolution", "drn", "arxiv:1907.02843"],
         metrics=["psnr", "ssim"],
@@ -103,6 +110,19 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
         return [row for row in rows if row["method"] != "bicubic" and _result(row, "psnr") and _result(row, "ssim")]
     except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path.name} is not what `drn evaluate --json` prints: measure again.") from error
+
+
+def read_digests(path: Path) -> dict[str, str]:
+    """The sha256 of each weights file that ``results.json`` was measured with.
+
+    Raises:
+        InputError: If it is not what ``python -m drn evaluate --json`` prints.
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["weights"].values()
+        return {entry["file"]: entry["sha256"] for entry in entries}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path.name} is not what `drn evaluate --json` prints: measure again.") from error
 
 
@@ -145,13 +165,16 @@ def _space_card(model: HubRepo) -> str:
         sdk_version=gradio,
         python_version=PYTHON,
         app_file="app.py",
-        license="mit",
+        license="other",
+        license_name=LICENSE_NAME,
+        license_link=f"https://huggingface.co/{model.name}",
         short_description="Super-resolution you can judge by eye and number",
         models=[model.name],
         preload_from_hub=[f"{model.name} {files} {model.revision}"],
     )
     return (
         f"---\n{data.to_yaml()}\n---\n\n# DRN\n\nSuper-resolution beside its ground truth: see the [paper]({PAPER}).\n"
+        f"The code is MIT; the weights are under what their [model card](https://huggingface.co/{model.name}) says.\n"
     )
 
 

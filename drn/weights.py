@@ -79,16 +79,20 @@ def load(path: Path, scale: int | None = None) -> Weights:
         scale: The scale that the file must be for; None takes any.
 
     Raises:
-        InputError: If the file is missing, not the one that a ``SHA256SUMS`` beside it lists (as
-            one must for the bundled ones), a pickle, not
-            safetensors, truncated, not DRN's, for another scale, too large, or does not fit its own config.
+        InputError: If the file is missing or cannot be read, not the one that a ``SHA256SUMS`` beside it lists (as
+            one must for the bundled ones), a pickle, not safetensors, truncated, not DRN's, for another scale, too
+            large, or does not fit its own config.
     """
     if not path.is_file():
         raise InputError(f"There is no weights file {path}.")
-    digest = _check_digest(path)
-    with path.open("rb") as start:
-        if start.read(4).startswith(PICKLE_STARTS):
-            raise InputError(f"{path.name} is a pickle, which can run code and is never loaded: use safetensors.")
+    try:
+        digest = _check_digest(path)
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    if start.startswith(PICKLE_STARTS):
+        raise InputError(f"{path.name} is a pickle, which can run code and is never loaded: use safetensors.")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})

@@ -21,7 +21,9 @@ from drn import weights
 from drn.image import Array, mod_crop, read_image
 from drn.model import DRN, DRNConfig
 
-DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+TEST_SETS = Path(
+    os.environ.get("DRN_TEST_SETS", Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "test")
+)
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
@@ -95,9 +97,9 @@ def small_model(scale: int = 2, **changes: bool | int | str) -> DRN:
 
 def benchmark_folder(name: str) -> Path:
     """Folder of a benchmark's HR images; skips the test where it is absent, as it is not ours to ship."""
-    folder = DATA / "test" / name
+    folder = TEST_SETS / name
     if not folder.is_dir():
-        pytest.skip(f"{name} is not here ({folder}): it may not be shipped with the project")
+        pytest.skip(f"{name} is not here ({folder}): DRN_TEST_SETS names another place")
     return folder
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
 from app.engines import Engines
+from app.session import compute, open_session
 from app.ui import build, launch
 from drn import weights
 from drn.errors import InputError
 from drn.hub import HubRepo
+from drn.image import Array, Picture, write_png
+from drn.inference import Upscaler
+from drn.model import DRN
 from drn.weights import Weights
 from tests.conftest import small_model
 from tests.hub_server import wait_until
@@ -79,6 +85,40 @@ def test_a_failure_is_said_and_the_bundled_weights_stay(
     engines = Engines()
     wait_until(lambda: sentence in engines.header)
     assert "weights: bundled" in engines.header
+
+
+def test_weights_that_cannot_be_placed_leave_the_bundled_ones(
+    release: threading.Event, arriving: list[Weights], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place(model: DRN) -> Upscaler:
+        if model.config == arriving[0].model.config:
+            raise RuntimeError("CUDA error: out of memory")
+        return Upscaler(model)
+
+    monkeypatch.setattr("app.engines.Upscaler", place)
+    engines = Engines()
+    release.set()
+    wait_until(lambda: "those of drn/drn@main could not be placed, the log says why." in engines.header)
+    assert "weights: bundled" in engines.header
+    asyncio.run(asyncio.wait_for(engines.settled(), 5))
+
+
+def test_one_comparison_is_made_by_one_set(
+    release: threading.Event, arriving: list[Weights], tmp_path: Path, photo: Array
+) -> None:
+    """The Hub's weights arrive between DRN and DRN+: both are the bundled ones'."""
+    engines = Engines()
+    bundled = engines(2)
+    write_png(tmp_path / "a.png", Picture(photo))
+    session = open_session(tmp_path / "a.png", 2)
+    for computed in compute(session, engines, plus=True):
+        session = computed or session
+        if (2, "DRN") in session.results and not release.is_set():
+            release.set()
+            wait_until(lambda: engines(2) is not bundled)
+    assert engines(2) is not bundled
+    lr = session.pairs[0].lr
+    assert np.array_equal(session.results[2, "DRN+"].sr, bundled.upscale(lr, self_ensemble=True))
 
 
 def test_without_a_repo_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

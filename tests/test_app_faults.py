@@ -24,6 +24,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from app import cache
+from app.jobs import new_file
 from app.ui import MAX_WAITING, build, launch
 from drn import load_model, weights
 from drn.errors import InputError
@@ -146,6 +147,26 @@ def test_what_visitors_send_is_deleted_within_an_hour(
             assert not Path(stored).exists()
             assert not any(path.exists() for path in made)
             assert len(own) > 4
+            assert {web.get(path).status_code for path in own} == {200}, "the page's own pictures have gone"
+    finally:
+        page.close()
+
+
+def test_older_files_make_room_for_newer_ones(photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = build()
+    try:
+        with httpx.Client(base_url=launch(page, block=False), timeout=20) as web:
+            own = re.findall(r"/gradio_api/file=[^\"\\]+\.png", web.get("/config").text)
+            held = sum(path.stat().st_size for path in Path(get_upload_folder()).rglob("*") if path.is_file())
+            monkeypatch.setattr(cache, "MAX_STORED_BYTES", held + 250_000)
+            stored = []
+            for number in range(3):
+                file = {"files": (f"{number}.png", bytes([number]) * 100_000)}
+                stored += [Path(path) for path in web.post("/gradio_api/upload", files=file).json()]
+                time.sleep(0.05)
+            assert [path.exists() for path in stored] == [False, True, True]
+            new_file("result.png")
+            assert not any(path.exists() for path in stored), "a result needs room too"
             assert {web.get(path).status_code for path in own} == {200}, "the page's own pictures have gone"
     finally:
         page.close()

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import json
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from drn import weights
 from drn.evaluate import evaluate, format_table, measure
-from drn.image import Array
+from drn.image import Array, Picture, write_png
 from drn.inference import Upscaler
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
@@ -25,6 +31,20 @@ def test_rows_are_means_over_the_images(tmp_path: Path, photo: Array) -> None:
     expected = [psnr(upscale(downscale(hr, 2), 2), hr, 2) for hr in (photo, other[:54, :80])]
     assert rows[0].psnr == pytest.approx(np.mean(expected))
     assert all(row.seconds > 0 for row in rows)
+
+
+def test_the_report_names_the_command_that_repeats_it(tmp_path: Path, photo: Array) -> None:
+    (tmp_path / "my set").mkdir()
+    write_png(tmp_path / "my set" / "a.png", Picture(photo))
+    weights.save(tmp_path / "drn_x2.safetensors", small_model(2))
+    command = [sys.executable, "-m", "drn", "evaluate", "--data", ".", "--scale", "2", "--json", "--dtype", "fp32"]
+    command += ["--no-self-ensemble", "--weights", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(weights.BUNDLED.parent)}
+    done = subprocess.run(command, cwd=tmp_path / "my set", env=environment, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)["command"]
+    words = shlex.split(told)
+    assert words[:8] == ["python", "-m", "drn", "evaluate", "--data", "my set", "--scale", "2"]
+    assert words[8:] == ["--weights", str(tmp_path), "--dtype", "fp32", "--no-self-ensemble", "--json"]
 
 
 def test_grey_files_are_measured_as_they_are(photo: Array) -> None:

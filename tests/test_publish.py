@@ -194,7 +194,9 @@ def test_the_card_names_the_measured_results(tmp_path: Path) -> None:
 
 def test_a_card_that_is_missing_or_not_of_the_day_is_not_published(tmp_path: Path) -> None:
     weights.save(tmp_path / "drn_x4.safetensors", small_model(4))
-    (tmp_path / "results.json").write_text(json.dumps({"rows": ROWS}))
+    measured = {"file": "drn_x4.safetensors", "sha256": weights.load(tmp_path / "drn_x4.safetensors").sha256}
+    results = {"rows": ROWS, "weights": {"x4": measured}}
+    (tmp_path / "results.json").write_text(json.dumps(results))
     with pytest.raises(InputError, match=r"has no README\.md: write the model card first"):
         model_content(tmp_path)
     (tmp_path / "README.md").write_text(complete_card("# Our card\n", ROWS[:0]))
@@ -202,6 +204,9 @@ def test_a_card_that_is_missing_or_not_of_the_day_is_not_published(tmp_path: Pat
         model_content(tmp_path)
     (tmp_path / "README.md").write_text(complete_card("# Our card\n", ROWS[1:]))
     assert model_content(tmp_path) == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    weights.save(tmp_path / "drn_x4.safetensors", small_model(4), {"hours": "6"})
+    with pytest.raises(InputError, match=r"was not measured with drn_x4\.safetensors as it is: measure again"):
+        model_content(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"rows": [{"method": "DRN"}]}', '{"rows": 3}'])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -12,6 +13,14 @@ from drn import weights
 from drn.errors import InputError
 from drn.model import SCALES, count_parameters
 from tests.conftest import rewritten, small_model
+
+
+def test_a_file_that_cannot_be_read_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights.save(tmp_path / "a.safetensors", small_model(2))
+    reason = PermissionError(13, "Permission denied")
+    monkeypatch.setattr(Path, "read_bytes", Mock(side_effect=reason))
+    with pytest.raises(InputError, match=r"a\.safetensors cannot be read: Permission denied"):
+        weights.load(tmp_path / "a.safetensors")
 
 
 def test_round_trip_gives_the_same_network(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ READ = re.compile(
     r"/|/(config|theme\.css|robots\.txt|favicon\.ico|manifest\.json|pwa_icon)|/(assets|static|svelte|pwa_icon)/.*"
     r"|/gradio_api/(info|app_id|startup-events|queue/data|upload_progress|theme\.css|(heartbeat|call)/.*|file=(?!\w+:).*)"
 )
-WRITE = re.compile(r"/gradio_api/(upload|cancel|queue/join|(call|run)/.*)")
+WRITE = re.compile(r"/gradio_api/(upload|cancel|reset|queue/join|(call|run)/.*)")
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",

@@ -54,11 +54,12 @@ def build() -> gr.Blocks:
         title = gr.HTML(header(engines), elem_id="header")
         in_use = gr.State(engines.key)
         with gr.Tabs():
-            with gr.Tab("Compare", id="compare"):
+            with gr.Tab("Compare", id="compare") as compare:
                 shelf, compared = compare_tab(demo, engines, engines.scales, in_use)
-            scales_tab(engines, engines.scales, shelf, compared, in_use)
-            upscale_tab(engines, engines.scales)
-            benchmarks_tab()
+            filling = scales_tab(engines, engines.scales, shelf, compared, in_use)
+            elsewhere = compare, upscale_tab(engines, engines.scales), benchmarks_tab()
+        # Nobody looks at it any more, and it would keep the others waiting.
+        gr.on([tab.select for tab in elsewhere], None, cancels=[filling], queue=False, api_visibility="private")
         endpoints(engines, engines.scales)
 
         async def when_settled() -> tuple[str, str]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import re
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from drn.image import Array, mod_crop
+from drn.inference import Cancelled, Upscaler
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
 from tests.browsing import drag, in_view, names, numbers
@@ -108,6 +113,45 @@ def test_a_pasted_photograph_is_compared(page: Page, photo: Array) -> None:
         base64.b64encode(stored.getvalue()).decode(),
     )
     expect(page.locator("#viewer").get_by_test_id("place")).to_have_text("74×60 pixels at 5, 0")
+
+
+def test_leaving_the_scales_stops_their_work_and_coming_back_goes_on(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, stopped = threading.Event(), threading.Event()
+    done: list[Any] = []
+    upscale_now = Upscaler.upscale
+
+    def slow(self: Upscaler, lr: Array, *, cancelled: Callable[[], bool], self_ensemble: bool, **others: Any) -> Array:
+        if not self_ensemble:
+            done.append(self.scale)
+            return upscale_now(self, lr, cancelled=cancelled, self_ensemble=False, **others)
+        started.set()
+        while not cancelled():
+            time.sleep(0.02)
+        stopped.set()
+        raise Cancelled
+
+    numbers(page, "drn", "whole")
+    with monkeypatch.context() as slowed:
+        slowed.setattr(Upscaler, "upscale", slow)
+        page.get_by_role("tab", name="Scales").click()
+        assert started.wait(20)
+        with page.expect_response("**/gradio_api/reset") as reset:
+            page.get_by_role("tab", name="Benchmarks").click()
+        assert reset.value.ok
+        assert stopped.wait(10), "the work went on with nobody looking"
+        assert sorted(done) == [2, 3, 4]
+    done.clear()
+
+    def again(self: Upscaler, lr: Array, *, self_ensemble: bool, **others: Any) -> Array:
+        done.append((self.scale, self_ensemble))
+        return upscale_now(self, lr, self_ensemble=False, **others)  # one pass instead of eight: it is sooner there
+
+    monkeypatch.setattr(Upscaler, "upscale", again)
+    page.get_by_role("tab", name="Scales").click()
+    expect(page.locator("#scales-chart .series")).to_have_count(3)
+    assert done == [(2, True), (3, True), (4, True)], "what was known is not computed again"
 
 
 def test_all_scales_show_the_same_region(page: Page) -> None:

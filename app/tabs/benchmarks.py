@@ -19,11 +19,12 @@ from drn.weights import BUNDLED
 PUBLISHED = Path(__file__).parent.parent / "published.json"
 
 
-def benchmarks_tab() -> None:
+def benchmarks_tab() -> gr.Tab:
     """Lay out the tab from ``weights/results.json``, the training curves beside it, and the published figures."""
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
     results = read_results(BUNDLED / "results.json")
-    with gr.Tab("Benchmarks", id="benchmarks", elem_id="benchmarks-tab"):
+    tab: gr.Tab
+    with gr.Tab("Benchmarks", id="benchmarks", elem_id="benchmarks-tab") as tab:
         if results is None:
             gr.Markdown("There is no `weights/results.json` yet: `python -m drn evaluate --json` prints one.")
         else:
@@ -32,6 +33,7 @@ def benchmarks_tab() -> None:
         if results is not None:
             gr.HTML(times_html(results), apply_default_css=False, elem_id="times")
         gr.HTML(curves_html(BUNDLED), apply_default_css=False, elem_id="curves")
+    return tab
 
 
 def read_results(path: Path) -> dict[str, Any] | None:

@@ -21,13 +21,16 @@ from drn.errors import InputError
 from drn.image import mod_crop
 
 
-def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.State, in_use: gr.State) -> None:
+def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.State, in_use: gr.State) -> Any:
     """Lay out the tab.
 
     Args:
         shelf: Where sessions are kept.
         compared: The key of the Compare tab's session; its photograph is the one shown.
         in_use: Tells which weights are in use; when it changes the results here are out of date.
+
+    Returns:
+        The event that computes what the tab shows. It takes long, and goes on where it was when the tab comes back.
     """
     with gr.Tab("Scales", id="scales", elem_id="scales-tab") as tab:
         state, in_view = gr.State(None, delete_callback=shelf.drop), gr.State(None)
@@ -38,14 +41,15 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
     def open_scales(compared: str | None, key: str | None) -> Iterator[tuple[Any, ...]]:
         with told_to_visitor():
             session, shown = shelf.get(compared), shelf.find(key)
-        everything = len(scales) * len(METHODS)
-        if shown and shown.picture_token == session.picture_token and len(shown.results) == everything:
+        if shown and shown.picture_token == session.picture_token:
+            opened = shown
+        else:
+            # One size for all scales, so that a region is the same region in every row.
+            picture = replace(session.picture, rgb=mod_crop(session.picture.rgb, math.lcm(*scales)))
+            opened = Session(picture, session.picture_token, tuple(make_pair(picture, scale) for scale in scales))
+        if len(opened.results) == len(scales) * len(METHODS):
             yield (gr.skip(),) * 3
             return
-        # One size for all scales, so that a region is the same region in every row.
-        picture = replace(session.picture, rgb=mod_crop(session.picture.rgb, math.lcm(*scales)))
-        pairs = tuple(make_pair(picture, scale) for scale in scales)
-        opened = Session(picture, session.picture_token, pairs)
         with told_to_visitor():
             key = shelf.put(opened, key)
             yield key, scene_value(scene(opened)), gr.skip()
@@ -62,8 +66,8 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
                 raise
 
     in_use.change(shelf.drop, state, state, **QUIET)
-    tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
     measure_view(panels, shelf, state, in_view)
+    return tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
 
 
 def psnr_chart(session: Session) -> str:

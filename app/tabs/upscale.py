@@ -41,9 +41,10 @@ class Enlarged:
         return " ".join([f"{width}×{height} pixels.", *kept, *self.lr.notes])
 
 
-def upscale_tab(engine: Engine, scales: list[int]) -> None:
+def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
     """Lay out the tab."""
-    with gr.Tab("Upscale", id="upscale", elem_id="upscale-tab"):
+    tab: gr.Tab
+    with gr.Tab("Upscale", id="upscale", elem_id="upscale-tab") as tab:
         with gr.Row(equal_height=False):
             image = gr.Image(
                 label="A small image",
@@ -93,6 +94,7 @@ def upscale_tab(engine: Engine, scales: list[int]) -> None:
         return status_html("Cancelled.") if "<progress" in told else gr.skip()
 
     cancel.click(say_cancelled, status, status, cancels=[running], queue=False, api_visibility="private")
+    return tab
 
 
 def enlarge(path: Path, upscaler: Upscaler, plus: bool) -> Generator[tuple[int, int], None, Enlarged]:

@@ -134,7 +134,7 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
 
     Args:
         params: The page's query: ``image`` (an example), ``scale``, ``x``, ``y``, ``zoom``, ``layout``, and, if
-            wanted, ``plus``, ``front`` and ``left``.
+            wanted, ``plus``, ``front``, ``left`` and ``shown``.
         photographs: The examples.
     """
     named = {path.stem: path for path in photographs}
@@ -146,7 +146,8 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
     layout = params.get("layout", "")
     if scale not in scales or layout not in LAYOUTS or not all(map(math.isfinite, (x, y))) or not 0 <= zoom <= MAX_ZOOM:
         return None
-    view = View(x, y, zoom, layout, front=params.get("front", ""), left=params.get("left", ""))
+    shown = tuple(filter(None, params.get("shown", "").split(",")))
+    view = View(x, y, zoom, layout, front=params.get("front", ""), left=params.get("left", ""), shown=shown)
     return replace(open_session(path, scale, path.stem, view), plus=params.get("plus") == "1")
 
 

@@ -30,7 +30,7 @@ THEME = gr.themes.Base(
     spacing_size="sm",
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
-)
+).set(body_text_color_subdued="*neutral_500")  # gradio's own is too pale to read on white
 
 
 def header(engines: Engines) -> str:

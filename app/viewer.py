@@ -61,6 +61,7 @@ class View:
         least: HR pixels to be seen across; in a panel too small for them the zoom is lowered.
         front: Key of the image in front, where one is; unknown keys are ignored.
         left: Key of the image left of the divider; unknown keys are ignored.
+        shown: Keys of the images side by side; none is the usual ones, unknown keys are ignored.
     """
 
     x: float
@@ -70,6 +71,7 @@ class View:
     least: int = 0
     front: str = ""
     left: str = ""
+    shown: tuple[str, ...] = ()
 
 
 def first_view(x: float, y: float) -> View:

@@ -146,6 +146,28 @@ def test_an_open_page_learns_of_the_switch(release: threading.Event, browser: Br
         demo.close()
 
 
+def test_a_link_keeps_its_scale_and_drn_plus_when_the_weights_switch(
+    release: threading.Event, browser: Browser
+) -> None:
+    demo = build()
+    page = browser.new_page()
+    try:
+        page.goto(f"{launch(demo, block=False)}?image=cat&scale=2&plus=1&x=60&y=60&zoom=2&layout=side")
+        place = page.locator("#viewer").get_by_test_id("place")
+        shown = page.locator('#viewer [data-of="drn+"] [data-testid="whole"] .psnr')
+        expect(shown).to_contain_text("dB", timeout=20_000)
+        before, there = shown.inner_text(), place.inner_text()
+        release.set()
+        expect(shown).not_to_have_text(before, timeout=20_000)
+        expect(shown).to_contain_text("dB", timeout=20_000)
+        assert place.inner_text() == there
+        expect(page.locator("#scale").get_by_label("x2")).to_be_checked()
+        expect(page.locator("#viewer [data-panel]")).to_have_count(5)
+    finally:
+        page.close()
+        demo.close()
+
+
 def test_a_damaged_bundled_file_leaves_its_scale_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for scale in (2, 3):
         weights.save(tmp_path / weights.filename(scale), small_model(scale))

@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from drn.image import Array, mod_crop
+from app import session
+from drn.image import Array, mod_crop, read_image
 from drn.inference import Cancelled, Upscaler
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
@@ -40,6 +41,31 @@ def test_another_example(page: Page) -> None:
     page.locator("#examples").get_by_role("button").nth(3).click()
     expect(page.locator('[data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{before[0]:.2f} dB")
     assert numbers(page, "bicubic", "whole")[0] != before[0]
+
+
+def test_the_last_of_two_quick_choices_is_opened(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    upscale_now = Upscaler.upscale
+
+    def slow(self: Upscaler, lr: Array, **options: Any) -> Array:
+        time.sleep(1)
+        return upscale_now(self, lr, **options)
+
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(Upscaler, "upscale", slow)
+    examples = page.locator("#examples").get_by_role("button")
+    examples.nth(3).click()
+    page.wait_for_timeout(300)
+    examples.nth(2).click()
+    examples.nth(5).click()
+    chosen = read_image(session.examples()[5]).rgb
+    hr = mod_crop(chosen, 4)
+    expected = psnr(upscale(downscale(hr, 4), 4), hr, 4)
+    shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
+    expect(shown).to_have_text(f"{expected:.2f} dB", timeout=30_000)
+    page.locator("#scale").get_by_label("x3").check()  # of what is open now
+    expect(shown).not_to_have_text(f"{expected:.2f} dB")
+    hr = mod_crop(chosen, 3)
+    expect(shown).to_have_text(f"{psnr(upscale(downscale(hr, 3), 3), hr, 3):.2f} dB")
 
 
 def test_the_viewer_says_that_it_waits(page: Page, tmp_path: Path) -> None:
@@ -225,50 +251,6 @@ def test_upscaling_can_be_cancelled(page: Page, photo: Array, tmp_path: Path) ->
     page.locator("#upscale-plus").get_by_label("DRN+").uncheck()
     page.locator("#upscale-start").click()
     expect(page.get_by_test_id("status")).to_have_text("336×240 pixels.", timeout=60_000)
-
-
-def test_a_link_restores_image_scale_place_and_layout(browser: Browser, url: str) -> None:
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
-    )
-    page = context.new_page()
-    page.goto(url)
-    whole = numbers(page, "drn", "whole")
-    page.locator("#examples").get_by_role("button").nth(3).click()
-    expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{whole[0]:.2f} dB")
-    whole = numbers(page, "drn", "whole")
-    page.locator("#scale").get_by_label("x2").check()
-    expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{whole[0]:.2f} dB")
-    page.locator("#plus").get_by_label("DRN+").check()
-    numbers(page, "drn+", "whole")
-    page.locator("#viewer").get_by_role("button", name="Divider").click()
-    page.locator("#viewer .chips").get_by_role("button", name="ground truth").click()
-    page.locator("#viewer .left-choice select").select_option("drn+")
-    page.locator("#viewer").get_by_role("button", name="200").click()
-    drag(page, "truth", 90, 30)
-    shown, place = numbers(page, "drn+", "region"), in_view(page)
-    page.locator("#viewer").get_by_role("button", name="Copy link").click()
-    expect(page.locator("#viewer").get_by_role("button", name="Copied")).to_be_visible()
-    link = page.evaluate("navigator.clipboard.readText()")
-    other = context.new_page()
-    other.goto(link)
-    expect(other.get_by_test_id("divider")).to_be_visible()
-    expect(other.locator("#scale").get_by_label("x2")).to_be_checked()
-    expect(other.locator("#viewer").get_by_test_id("zoom")).to_have_text("200 %")
-    expect(other.locator("#plus").get_by_label("DRN+")).to_be_checked()
-    assert numbers(other, "drn+", "region") == shown
-    label = other.locator("#viewer .pane canvas")
-    expect(label).to_have_attribute("aria-label", "DRN+ and ground truth, the region in view")
-    assert in_view(other) == place
-    context.close()
-
-
-def test_a_broken_link_shows_the_usual_page(browser: Browser, url: str) -> None:
-    page = browser.new_page()
-    page.goto(f"{url}?image=../../etc/passwd&scale=9&x=NaN&y=1e999&zoom=-3&layout=<b>")
-    numbers(page, "drn", "region")
-    expect(page.locator("#viewer [data-panel]")).to_have_count(4)
-    page.close()
 
 
 def test_the_figure_of_the_region_in_view(page: Page, truth: Array) -> None:

@@ -87,6 +87,7 @@ def test_the_size_slider(page: Page) -> None:
     assert after.width == pytest.approx(before.width * 4 / 6, abs=2)
     assert after.x + after.width / 2 == pytest.approx(before.x + before.width / 2, abs=1)
     slider.fill("0")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).not_to_have_text("600 %")
     numbers(page, "drn", "region")
     assert in_view(page).width > before.width
 
@@ -279,6 +280,45 @@ def test_the_divider_never_shows_one_image_twice(page: Page) -> None:
     expect(label).to_have_attribute("aria-label", "bicubic and DRN, the region in view")
 
 
+def test_an_image_that_goes_leaves_no_empty_stage_and_comes_back(page: Page) -> None:
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    numbers(page, "drn", "region")
+    chips = page.locator("#viewer .chips")
+    for name in ("what DRN adds", "LR", "bicubic", "2 bicubic", "3 DRN", "ground truth"):
+        button = chips.get_by_role("button", name=name, exact=name[0].isdigit())
+        if name not in ("bicubic",):
+            button.first.click()
+    assert names(page) == ["what DRN adds"]
+    page.locator("#examples").get_by_role("button").nth(3).click()  # at first there is no such map of it
+    expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')).to_have_count(0)
+    expect(page.locator("#viewer [data-panel]")).to_have_count(1)
+    assert names(page) == ["what DRN adds"]
+    page.locator("#viewer").get_by_test_id("viewer").focus()
+    for key in ("+", "ArrowLeft", "0", "2", "s"):
+        page.keyboard.press(key)
+    assert errors == []
+
+
+def test_the_divider_is_dragged_on_while_results_arrive(page: Page) -> None:
+    numbers(page, "drn", "region")
+    page.locator("#viewer").get_by_role("button", name="Divider").click()
+    handle = page.locator("#viewer .handle")
+    box, pane = handle.bounding_box(), page.locator("#viewer .pane").bounding_box()
+    assert box and pane
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(pane["x"] + pane["width"] * 0.6, pane["y"] + 50)
+    expect(handle).to_have_attribute("aria-valuenow", "60")
+    page.get_by_label("DRN+ too").evaluate("box => box.click()")
+    expect(page.locator("#viewer .chips").get_by_role("button", name="DRN+", exact=False).first).to_be_visible()
+    page.mouse.move(pane["x"] + pane["width"] * 0.25, pane["y"] + 60)
+    expect(handle).to_have_attribute("aria-valuenow", "25")
+    page.mouse.up()
+    page.mouse.move(pane["x"] + pane["width"] * 0.9, pane["y"] + 60)
+    expect(handle).to_have_attribute("aria-valuenow", "25")
+
+
 def test_a_screen_of_one_and_a_half_dots(browser: Browser, url: str, truth: Array) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5)
     page = context.new_page()
@@ -292,6 +332,7 @@ def test_a_screen_of_one_and_a_half_dots(browser: Browser, url: str, truth: Arra
     assert region.x - before.x == 30
     assert_shows(drawn(page, "truth"), truth, region, 2)
     canvas = page.locator('canvas[data-key="truth"]')
-    width, shown = canvas.evaluate("canvas => [canvas.width, canvas.getBoundingClientRect().width * 1.5]")
-    assert width == pytest.approx(shown, abs=1e-3)  # no resampling
+    for side in ("width", "height"):
+        dots, shown = canvas.evaluate(f"canvas => [canvas.{side}, canvas.getBoundingClientRect().{side} * 1.5]")
+        assert dots == pytest.approx(shown, abs=1e-3)  # no resampling
     context.close()

@@ -27,7 +27,10 @@ PROTOCOL = (
 )
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
-"""Options of events that answer on the page alone."""
+"""Options of events that answer on the page alone. One that waits is asked again with the inputs of that moment."""
+
+EACH: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
+"""Options of quick events that carry data of their own: gradio would ask those that wait again with the first one's."""
 
 HEAVY: dict[str, Any] = {**QUIET, "concurrency_id": "heavy"}
 """Options of events that run the network: they share one queue."""
@@ -68,7 +71,7 @@ def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State, in_view: gr.Sta
         region = Region(*(int(seen[name]) for name in ("x", "y", "width", "height")))
         return gr.HTML(numbers=numbers(session, region)), region
 
-    panels.viewport(measure, [state], [panels, in_view], concurrency_limit=2, **QUIET)
+    panels.viewport(measure, [state], [panels, in_view], concurrency_limit=2, **EACH)
 
 
 def draw_figure(session: Session, region: Region | None) -> str:
@@ -120,13 +123,16 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     with gr.Row():
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
         drawn = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
-    in_view = gr.State(None)
+    in_view, chosen = gr.State(None), gr.State((0, ""))
     gr.Markdown(PROTOCOL, elem_classes="note")
 
     controls, outputs = [scale_radio, plus_box], [state, panels]
 
-    def open_example(event: gr.SelectData, key: str | None, scale: str, plus: bool) -> Shown:
-        path = photographs[int(event.index)]
+    def choose_example(event: gr.SelectData) -> tuple[int, str]:
+        return int(event.index), new_token()  # the same one again is a choice too
+
+    def open_example(choice: tuple[int, str], key: str | None, scale: str, plus: bool) -> Shown:
+        path = photographs[choice[0]]
         with told_to_visitor():
             session = open_session(path, int(scale), path.stem)
         yield from show(session, shelf, key, engine, plus)
@@ -144,9 +150,9 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         if session is None:
             yield (gr.skip(),) * 5  # a generator that yields nothing would empty its outputs
             return
-        chosen = [path.stem for path in photographs].index(session.name)
+        index = [path.stem for path in photographs].index(session.name)
         scale = gr.Radio(value=str(session.pairs[0].scale))
-        controls = scale, gr.Checkbox(value=session.plus), gr.Gallery(selected_index=chosen)
+        controls = scale, gr.Checkbox(value=session.plus), gr.Gallery(selected_index=index)
         for key, shown in show(session, shelf, None, engine, session.plus):
             yield key, shown, *controls
 
@@ -162,20 +168,26 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
             session = shelf.get(key)
         yield from show(replace(session, token=new_token()), shelf, key, engine, plus)
 
+    def compute_anew(key: str | None) -> Shown:
+        with told_to_visitor():
+            session = shelf.get(key)
+        yield from show(replace(session, results={}, token=new_token()), shelf, key, engine, session.plus)
+
     def store_figure(key: str | None, region: Region | None) -> str:
         with told_to_visitor():
             return draw_figure(shelf.get(key), region)
 
+    gallery.select(choose_example, None, chosen, **EACH)
     asked = [gallery.select, upload.upload, scale_radio.input, plus_box.input]
     gr.on(asked, None, js=BUSY % "true", api_visibility="private")
     for event in (
-        gallery.select(open_example, [state, *controls], outputs, **HEAVY),
+        chosen.change(open_example, [chosen, state, *controls], outputs, **HEAVY),
         upload.upload(open_upload, [upload, state, *controls], outputs, **HEAVY),
         scale_radio.input(change_scale, [state, *controls], outputs, **HEAVY),
         plus_box.input(change_plus, [state, *controls], outputs, **HEAVY),
     ):
         event.failure(None, js=BUSY % "false", api_visibility="private")
-    in_use.change(change_scale, [state, *controls], outputs, **HEAVY)
+    in_use.change(compute_anew, state, outputs, **HEAVY)
     measure_view(panels, shelf, state, in_view)
     draw.click(store_figure, [state, in_view], drawn, **QUIET).success(
         None, js="() => document.querySelector('#figure-file')?.click()", api_visibility="private"

@@ -20,6 +20,8 @@ from drn.compare import make_pair
 from drn.errors import InputError
 from drn.image import mod_crop
 
+WAITING = '<p class="note">Waiting for the server…</p>'
+
 
 def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.State, in_use: gr.State) -> Any:
     """Lay out the tab.
@@ -35,7 +37,7 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
     with gr.Tab("Scales", id="scales", elem_id="scales-tab") as tab:
         state, in_view = gr.State(None, delete_callback=shelf.drop), gr.State(None)
         panels = viewer(None, "scales-viewer")
-        plot = gr.HTML("", elem_id="scales-chart", apply_default_css=False, min_height=340)
+        plot = gr.HTML(WAITING, elem_id="scales-chart", apply_default_css=False, min_height=340)
         gr.Markdown(PROTOCOL, elem_classes="note")
 
     def open_scales(compared: str | None, key: str | None) -> Iterator[tuple[Any, ...]]:

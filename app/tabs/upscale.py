@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from html import escape
@@ -41,6 +42,9 @@ class Enlarged:
         return " ".join([f"{width}×{height} pixels.", *kept, *self.lr.notes])
 
 
+WAITING = "Waiting for the server…"
+
+
 def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
     """Lay out the tab."""
     tab: gr.Tab
@@ -66,13 +70,14 @@ def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
                 with gr.Row():
                     start = gr.Button("Upscale", variant="primary", elem_id="upscale-start")
                     cancel = gr.Button("Cancel", elem_id="upscale-cancel")
-                limit = f"The result may have up to {MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels."
-                status = gr.HTML(status_html(limit), min_height=64)
+                idle = status_html(f"The result may have up to {MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels.")
+                status = gr.HTML(idle, min_height=64)
                 download = gr.DownloadButton("Download PNG", visible=False, elem_id="download")
         panels = viewer(None, "upscale-viewer")
 
     def run(path: str | None, scale: str, plus: bool) -> Iterator[tuple[Any, Any, Any]]:
         if path is None:
+            yield idle, gr.skip(), gr.skip()
             raise gr.Error("Choose an image first.", print_exception=False)
         yield status_html("Upscaling…", 0.0), gr.DownloadButton(visible=False), gr.skip()
         with told_to_visitor():
@@ -88,7 +93,12 @@ def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
             shown = scene_value(scene(result.lr.rgb, result.sr.rgb, int(scale), "DRN+" if plus else "DRN"))
         yield status_html(result.told), gr.DownloadButton(value=str(result.file), visible=True), shown
 
-    running = start.click(run, [image, scale_radio, plus_box], [status, download, panels], **HEAVY)
+    waiting = json.dumps(status_html(WAITING, 0.0))
+    start.click(None, None, status, js=f"() => {waiting}", api_visibility="private")  # first: the page keeps the order
+    asked = {**HEAVY, "trigger_mode": "once"}
+    running = start.click(run, [image, scale_radio, plus_box], [status, download, panels], **asked)
+    refused = f"(told) => told.includes({json.dumps(WAITING)}) ? {json.dumps(idle)} : told"
+    running.failure(None, status, status, js=refused, api_visibility="private")
 
     def say_cancelled(told: str) -> Any:
         return status_html("Cancelled.") if "<progress" in told else gr.skip()

@@ -51,16 +51,28 @@ function reset() {
 const pointers = new Map();
 let pinch = null;             // finger distance and zoom when two fingers met
 let grabbed = null;           // the canvas under the first finger
+let dividing = null;          // the pointer that holds the divider
+// The stage captures them: what is under them may be replaced while it is dragged.
 stage.addEventListener("pointerdown", (event) => {
+  if (event.target.closest(".handle") && event.button === 0) {
+    [dividing, grabbed] = [event.pointerId, null];
+    stage.setPointerCapture(event.pointerId);
+    return;
+  }
   const canvas = event.target.closest("canvas");
   if (!canvas || event.button !== 0) return;
   root.focus({ preventScroll: true });
-  stage.setPointerCapture(event.pointerId);  // the canvas may be replaced while it is dragged
+  stage.setPointerCapture(event.pointerId);
   if (!pointers.size) grabbed = canvas;
   pointers.set(event.pointerId, event);
   pinch = null;
 });
 stage.addEventListener("pointermove", (event) => {
+  if (event.pointerId === dividing) {
+    const box = boxOf();
+    if (mode === "divider") divide((event.clientX - box.left) / box.width);
+    return;
+  }
   const before = pointers.get(event.pointerId);
   if (!before) return;
   if (!event.buttons) {
@@ -79,7 +91,10 @@ stage.addEventListener("pointermove", (event) => {
   }
 });
 for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
-  stage.addEventListener(name, (event) => pointers.delete(event.pointerId));
+  stage.addEventListener(name, (event) => {
+    if (event.pointerId === dividing) dividing = null;
+    pointers.delete(event.pointerId);
+  });
 }
 let wheeled = 0;
 stage.addEventListener("wheel", (event) => {
@@ -92,7 +107,7 @@ stage.addEventListener("wheel", (event) => {
   wheeled = 0;
 }, { passive: false });
 // What was captured is told to the stage itself.
-stage.addEventListener("dblclick", (event) => (event.target === stage || event.target.closest("canvas")) && reset());
+stage.addEventListener("dblclick", (event) => (event.target === stage ? grabbed : event.target.closest("canvas")) && reset());
 
 function moveFromOverview(event) {
   const box = overview.getBoundingClientRect();
@@ -102,6 +117,7 @@ function moveFromOverview(event) {
   redraw();
 }
 overview.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0) return;
   overview.setPointerCapture(event.pointerId);
   moveFromOverview(event);
 });
@@ -137,7 +153,8 @@ function fullscreen() {
 function link() {
   const zoom = view.zoom === "fit" ? 0 : view.zoom;
   const place = new URLSearchParams({ x: view.x.toFixed(1), y: view.y.toFixed(1), zoom: String(zoom), layout: mode });
-  if (mode !== "side") place.set("front", front);
+  if (mode === "side") place.set("shown", visible().map((image) => image.key).join());
+  else place.set("front", front);
   if (mode === "divider") place.set("left", left);
   return `${location.origin}${location.pathname}?${scene.link}&${place}`;
 }
@@ -150,6 +167,7 @@ async function copyLink(button) {
     history.replaceState(null, "", link());
     button.textContent = "Link is in the address bar";
   }
+  $(".said").textContent = button.textContent;
   setTimeout(() => (button.textContent = "Copy link"), 2500);
 }
 
@@ -165,11 +183,23 @@ $(".size").addEventListener("input", (event) => centred((x, y) => zoomTo(levels(
 $(".left-choice select").addEventListener("change", (event) => {
   if (event.target.value === front) front = left;
   left = event.target.value;
+  wished = { front, left };
   build();
 });
 $('[data-do="fullscreen"]').hidden = !document.fullscreenEnabled;
-new ResizeObserver(layout).observe(stage);
+let wasSeen = false;
+new ResizeObserver(() => {
+  const isSeen = stage.clientWidth > 0, place = scene && places[scene.picture];
+  if (isSeen && !wasSeen && place) view = { ...place };  // on another tab the picture may have been moved
+  wasSeen = isSeen;
+  layout();
+}).observe(stage);
 document.addEventListener("fullscreenchange", layout);
+addEventListener("resize", layout);
+(function watchDots() {
+  const change = () => (layout(), watchDots());
+  matchMedia(`(resolution: ${dots()}dppx)`).addEventListener("change", change, { once: true });
+})();
 
 async function show(value) {
   if (!value) return;
@@ -184,20 +214,26 @@ async function show(value) {
   scene = value;
   pixels = new Map(loaded.filter(Boolean));
   const keys = scene.images.map((image) => image.key);
-  if (!keys.includes(front)) front = keys[2];
-  if (!keys.includes(left)) left = keys[1];
-  if (!keys.includes(previous)) previous = keys[1];
+  if (!same) {
+    const { layout: asLinked, front: ahead, left: behind, shown: panels } = scene.start;
+    if (asLinked !== "side") mode = asLinked;
+    wished = { front: ahead || wished.front, left: behind || wished.left };
+    if (panels.length) {
+      shown = new Set(panels);
+      known = new Set(keys);
+    }
+  }
+  const pick = (wish, other, ...others) => [wish, ...others, ...keys].find((key) => keys.includes(key) && key !== other);
+  front = pick(wished.front, mode === "divider" && wished.left !== wished.front ? wished.left : "", keys[2]);
+  left = pick(wished.left, mode === "divider" ? front : "", keys[1]);
+  previous = pick(previous, front, left);
   for (const image of scene.images) {
     if (image.shown && !known.has(image.key)) shown.add(image.key);
     known.add(image.key);
   }
-  if (!same && scene.start.layout !== "side") {
-    mode = scene.start.layout;
-    if (keys.includes(scene.start.front)) front = scene.start.front;
-    if (keys.includes(scene.start.left)) left = scene.start.left;
-  }
   $('[data-do="link"]').hidden = !scene.link;
   build();
+  $(".said").textContent = missing(scene.images) || "all images are there";
   if (!same) view = places[scene.picture] ? { ...places[scene.picture] } : start();
 }
 watch("value", () => show(props.value));

@@ -1,6 +1,6 @@
 // The stage: panels, captions with their numbers, chips, the divider.
 const REPORT_EVERY = 120, ASK_AGAIN = 5000;  // milliseconds
-let askTimer = 0, againTimer = 0, askedAt = 0;
+let askTimer = 0, againTimer = 0, askedAt = 0, asked = "";
 
 /** Ask for the numbers of a region: while the view moves too, but not more often than they can be had. */
 function report(box) {
@@ -10,21 +10,26 @@ function report(box) {
   reported = key;
   showNumbers();
   askTimer ||= setTimeout(ask, Math.max(30, askedAt + REPORT_EVERY - performance.now()));
-  clearTimeout(againTimer);
-  againTimer = setTimeout(ask, ASK_AGAIN);
 }
 
+/** One question at a time: where the answers are slow the next one is the newest, not a queue of old ones. */
 function ask() {
   askTimer = 0;
-  if (root.dataset.fresh === "true") return;
-  askedAt = performance.now();
   const [token, box] = JSON.parse(reported);
+  if (root.dataset.fresh === "true" || (asked && JSON.parse(asked)[0] === token)) return;
+  [asked, askedAt] = [reported, performance.now()];
+  clearTimeout(againTimer);
+  againTimer = setTimeout(() => { asked = ""; ask(); }, ASK_AGAIN);
   trigger("viewport", { token, ...box });
 }
 
 function showNumbers() {
-  const numbers = props.numbers;
-  root.dataset.fresh = String(Boolean(numbers) && JSON.stringify([numbers.token, numbers.region]) === reported);
+  const numbers = props.numbers, answered = numbers && JSON.stringify([numbers.token, numbers.region]);
+  root.dataset.fresh = String(Boolean(numbers) && answered === reported);
+  if (asked && answered === asked) {
+    asked = "";
+    if (answered !== reported) askTimer ||= setTimeout(ask, 0);
+  }
   if (!scene || numbers?.token !== scene.token) return;
   for (const figure of stage.querySelectorAll("figure")) {
     for (const caption of figure.querySelectorAll("[data-of]")) {
@@ -44,7 +49,12 @@ function showNumbers() {
 }
 
 const find = (key) => scene.images.find((image) => image.key === key) || scene.images[0];
-const visible = () => scene.images.filter((image) => shown.has(image.key));
+
+/** The panels side by side: those chosen, or, where none of them is in this scene, its own first ones. */
+function visible() {
+  const chosen = scene.images.filter((image) => shown.has(image.key));
+  return chosen.length ? chosen : scene.images.filter((image) => image.shown);
+}
 
 function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -70,13 +80,19 @@ function caption(image) {
   return make("div", { class: "caption", "data-of": image.key }, head, numbers);
 }
 
+/** What is said of those among `images` that are not there; nothing if all are. */
+function missing(images) {
+  const names = images.filter((image) => !image.file).map((image) => image.name).join(" and ");
+  if (!names) return "";
+  return scene.failed ? `no ${names}: it could not be computed` : `computing ${names}…`;
+}
+
 function panel(key, captions) {
   const names = captions.map((image) => image.name).join(" and ");
   const canvas = make("canvas", { "data-key": key, role: "img", "aria-label": `${names}, the region in view` });
   const frame = make("div", { class: "pane" }, canvas);
-  const waiting = captions.filter((image) => !image.file).map((image) => image.name);
-  const told = scene.failed ? `no ${waiting.join(" and ")}: it could not be computed` : `computing ${waiting.join(" and ")}…`;
-  if (waiting.length) frame.append(make("p", { class: "waiting", text: told }));
+  const told = missing(captions);
+  if (told) frame.append(make("p", { class: "waiting", text: told }));
   if (mode === "divider") frame.append(handle());
   return make("figure", { "data-panel": captions.at(-1).name }, frame,
     make("figcaption", {}, ...captions.map(caption)));
@@ -87,30 +103,23 @@ function handle() {
     class: "handle", role: "slider", tabindex: "0", "aria-label": "Divider between the two images",
     "aria-valuemin": "0", "aria-valuemax": "100", "data-testid": "divider",
   });
-  const move = (share) => {
-    divider = Math.min(1, Math.max(0, share));
-    node.style.left = `${divider * 100}%`;
-    node.setAttribute("aria-valuenow", String(Math.round(divider * 100)));
-    redraw();
-  };
-  node.addEventListener("pointerdown", (event) => {
-    event.stopPropagation();
-    node.setPointerCapture(event.pointerId);
-  });
-  node.addEventListener("pointermove", (event) => {
-    if (!node.hasPointerCapture(event.pointerId)) return;
-    const box = node.parentElement.getBoundingClientRect();
-    move((event.clientX - box.left) / box.width);
-  });
   node.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const step = { ArrowLeft: -0.02, ArrowRight: 0.02, ArrowDown: -0.02, ArrowUp: 0.02, PageDown: -0.1, PageUp: 0.1, Home: -1, End: 1 }[event.key];
     if (!step) return;
     event.preventDefault();
     event.stopPropagation();
-    move(divider + step);
+    divide(divider + step);
   });
-  move(divider);
   return node;
+}
+
+function divide(share) {
+  divider = Math.min(1, Math.max(0, share));
+  const node = $(".handle");
+  node.style.left = `${divider * 100}%`;
+  node.setAttribute("aria-valuenow", String(Math.round(divider * 100)));
+  redraw();
 }
 
 function build() {
@@ -125,7 +134,10 @@ function build() {
   buildChips();
   if (mode === "side") stage.replaceChildren(...visible().map((image) => panel(image.key, [image])));
   else if (mode === "single") stage.replaceChildren(panel(front, [find(front)]));
-  else stage.replaceChildren(panel(front, [find(left), find(front)]));
+  else {
+    stage.replaceChildren(panel(front, [find(left), find(front)]));
+    divide(divider);
+  }
   layout();
   showNumbers();
   if (focused && !focused.isConnected) {
@@ -146,12 +158,14 @@ function layout() {
   stage.style.gridTemplateColumns = `repeat(${columns}, ${one}px)`;
   const room = (document.fullscreenElement === root ? window.innerHeight - 330 : window.innerHeight * 0.72) / rows;
   const least_height = Math.min(one, 150);
-  stage.style.setProperty("--height", `${Math.round(Math.max(least_height, Math.min(one, room)))}px`);
+  const height = Math.floor(Math.max(least_height, Math.min(one, room)) * dots()) / dots();
+  stage.style.setProperty("--height", `${height}px`);
   redraw();
 }
 
 function buildChips() {
-  const pressed = { side: (key) => shown.has(key), single: (key) => key === front, divider: (key) => key === front }[mode];
+  const panels = new Set(visible().map((image) => image.key));
+  const pressed = { side: (key) => panels.has(key), single: (key) => key === front, divider: (key) => key === front }[mode];
   $(".chips").replaceChildren(...scene.images.map((image, index) => {
     const hint = index < FLIP_KEYS ? `${index + 1} ` : "";
     const chip = make("button", { type: "button", "aria-pressed": String(pressed(image.key)), "data-key": image.key },
@@ -169,6 +183,7 @@ function buildChips() {
 
 function choose(key) {
   if (mode === "side") {
+    for (const image of visible()) shown.add(image.key);
     if (!shown.delete(key)) shown.add(key);
     if (!visible().length) shown.add(key);
   } else bringToFront(key);
@@ -179,10 +194,12 @@ function bringToFront(key) {
   if (key === front) return;
   if (mode === "divider" && key === left) left = front;
   [previous, front] = [front, key];
+  wished = { front, left };
 }
 
 function setMode(next) {
   mode = next;
   if (left === front) left = previous === front ? scene.images.find((image) => image.key !== front).key : previous;
+  wished = { front, left };
   build();
 }

@@ -15,6 +15,7 @@ let mode = "side";
 let shown = new Set();         // keys of the panels, side by side
 let known = new Set();         // keys met before: what a visitor hid stays hidden
 let front = "drn", previous = "bicubic", left = "bicubic", divider = 0.5;
+let wished = { front, left };  // what the visitor or the link chose; it comes back with the scene that has it
 let reported = "";
 // Where each picture was last looked at, shared by the viewers of the page.
 const places = (window.drnPlaces ??= {});

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -47,8 +48,9 @@ def use_own_folder() -> None:
                 os.close(_lock(left))
                 shutil.rmtree(left)
                 _lock_of(left).unlink()
-        own = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
-        _lock(own)
+        own = root / f"{PREFIX}{secrets.token_hex(8)}"
+        _lock(own)  # before it is there: a server that starts in between would take it for one that was left
+        own.mkdir(mode=0o700)
     except OSError as error:
         raise InputError(f"No folder can be made in {root} ({error.strerror}): set GRADIO_TEMP_DIR.") from error
     _own.append(own)

@@ -82,7 +82,8 @@ def test_evaluate_takes_several_scales_and_sets(tmp_path: Path, photo: Array, sm
     assert combinations == [(s, d, m) for s in (2, 3) for d in ("one", "two") for m in methods]
     digest = weights.load(small_weights / "drn_x2.safetensors").sha256
     assert printed["weights"]["x2"]["sha256"] == digest
-    assert printed["command"] == "python -m drn evaluate --data one two --scale 2 3 --json"
+    command = f"python -m drn evaluate --data one two --scale 2 3 --weights {small_weights} --json"
+    assert printed["command"] == command
     table = drn(*common, "--weights", small_weights, "--no-self-ensemble").stdout
     assert len(table.splitlines()) == 1 + 2 * 2 * 2
 

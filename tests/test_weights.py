@@ -15,6 +15,12 @@ from drn.model import SCALES, count_parameters
 from tests.conftest import rewritten, small_model
 
 
+def test_others_may_read_what_is_saved(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    weights.save(tmp_path / "a.safetensors", small_model(2))
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
 def test_a_file_that_cannot_be_read_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights.save(tmp_path / "a.safetensors", small_model(2))
     reason = PermissionError(13, "Permission denied")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -106,11 +107,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: If it is not what ``python -m drn evaluate --json`` prints.
     """
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    with _as_evaluate_prints(path) as results:
+        rows = results["rows"]
         return [row for row in rows if row["method"] != "bicubic" and _result(row, "psnr") and _result(row, "ssim")]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path.name} is not what `drn evaluate --json` prints: measure again.") from error
 
 
 def read_digests(path: Path) -> dict[str, str]:
@@ -119,9 +118,14 @@ def read_digests(path: Path) -> dict[str, str]:
     Raises:
         InputError: If it is not what ``python -m drn evaluate --json`` prints.
     """
+    with _as_evaluate_prints(path) as results:
+        return {entry["file"]: entry["sha256"] for entry in results["weights"].values()}
+
+
+@contextmanager
+def _as_evaluate_prints(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["weights"].values()
-        return {entry["file"]: entry["sha256"] for entry in entries}
+        yield json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path.name} is not what `drn evaluate --json` prints: measure again.") from error
 

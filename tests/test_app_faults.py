@@ -152,7 +152,7 @@ def test_what_visitors_send_is_deleted_within_an_hour(
         page.close()
 
 
-def test_older_files_make_room_for_newer_ones(photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_older_files_make_room_for_newer_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     page = build()
     try:
         with httpx.Client(base_url=launch(page, block=False), timeout=20) as web:

@@ -108,7 +108,7 @@ class RDB(nn.Module):
     def __init__(self, config: DRNConfig, index: int) -> None:
         super().__init__()
         self.activation = ACTIVATIONS[config.activation]
-        self.n_feats = config.n_feats
+        self.n_feats, self.n_distill = config.n_feats, config.n_distill
         self.feed_distilled = config.feed_distilled
         n_in = config.n_feats + (index * config.n_distill if config.feed_distilled else 0)
         self.conv1 = nn.Conv2d(n_in, config.n_feats, 3, padding=1)
@@ -118,7 +118,9 @@ class RDB(nn.Module):
         """Map ``residual`` (B,C,H,W) and a list of (B,d,H,W) to the same, one entry longer."""
         x = torch.cat([residual, *distilled], 1) if self.feed_distilled and distilled else residual
         u = self.conv2(self.activation(self.conv1(x)))
-        return residual + u[:, : self.n_feats], [*distilled, u[:, self.n_feats :]]
+        # Not two slices: the gradient of a slice is a whole tensor of zeros with one part filled in.
+        refined, kept = u.split([self.n_feats, self.n_distill], 1)
+        return residual + refined, [*distilled, kept]
 
 
 class ResidualBlock(nn.Module):

@@ -52,6 +52,7 @@ class Session:
         name: Of the example, for links; empty for a visitor's own photograph.
         view: Where a link asks to look; None is the middle.
         plus: Whether DRN+ is among what is shown.
+        failed: Whether what has no result will get none.
         token: Names this set of images, so that late questions about another one are not answered.
     """
 
@@ -62,6 +63,7 @@ class Session:
     name: str = ""
     view: View | None = None
     plus: bool = False
+    failed: bool = False
     token: str = field(default_factory=new_token)
 
     @property
@@ -74,6 +76,11 @@ class Session:
     def shown(self) -> list[str]:
         """The methods that the viewer shows."""
         return methods(self.plus)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to compute."""
+        return self.failed or all((pair.scale, name) in self.results for pair in self.pairs for name in self.shown)
 
     def key(self, pair: Pair, name: str) -> str:
         """The viewer's key for an image; it names the scale where there are several."""
@@ -178,13 +185,10 @@ def compute(session: Session, engine: Engine, plus: bool) -> Iterator[Session | 
             yield session
 
 
-def scene(session: Session, failed: bool = False) -> Scene:
+def scene(session: Session) -> Scene:
     """What the viewer shows of a session; methods not computed yet have no pixels.
 
     Several scales make a row of images each; one scale also has maps.
-
-    Args:
-        failed: What has no pixels will get none.
     """
     several = len(session.pairs) > 1
     layers: list[Layer] = []
@@ -210,7 +214,7 @@ def scene(session: Session, failed: bool = False) -> Scene:
         session.view or first_view(x, y),
         columns=len(layers) // len(session.pairs) if several else 0,
         link="" if several or not session.name else urlencode(link),
-        failed=failed,
+        failed=session.failed,
     )
 
 

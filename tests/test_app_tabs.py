@@ -68,6 +68,59 @@ def test_the_last_of_two_quick_choices_is_opened(page: Page, monkeypatch: pytest
     expect(shown).to_have_text(f"{psnr(upscale(downscale(hr, 3), 3), hr, 3):.2f} dB")
 
 
+def test_a_newer_choice_stops_the_work_of_the_older(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upscale_now = Upscaler.upscale
+    started, stopped = threading.Event(), threading.Event()
+
+    def first_never_ends(
+        self: Upscaler, lr: Array, *, cancelled: Callable[[], bool], self_ensemble: bool, **others: Any
+    ) -> Array:
+        if not self_ensemble or started.is_set():
+            return upscale_now(self, lr, cancelled=cancelled, self_ensemble=False, **others)
+        started.set()
+        while not cancelled():
+            time.sleep(0.02)
+        stopped.set()
+        raise Cancelled
+
+    def assert_stopped() -> None:
+        assert stopped.wait(10), "the older work went on"
+        assert numbers(page, "drn+", "whole") == numbers(page, "drn", "whole")  # one pass instead of eight, here
+        started.clear()
+        stopped.clear()
+
+    before = numbers(page, "drn", "whole")
+    monkeypatch.setattr(Upscaler, "upscale", first_never_ends)
+    plus = page.get_by_label("DRN+ too")
+    plus.check()
+    assert started.wait(20)
+    page.locator("#examples").get_by_role("button").nth(3).click()
+    assert_stopped()
+    assert numbers(page, "drn", "whole") != before
+
+    page.locator("#examples").get_by_role("button").nth(2).click()
+    assert started.wait(20)
+    page.locator("#examples").get_by_role("button").nth(0).click()  # the same event as what it stops
+    assert_stopped()
+    assert numbers(page, "drn", "whole") == before
+
+    page.locator("#scale").get_by_label("x3").check()
+    assert started.wait(20)
+    (tmp_path / "broken.png").write_text("no image")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "broken.png")
+    expect(page.get_by_text("broken.png is not an image that can be read")).to_be_visible()
+    assert_stopped()  # and what it stopped went on, as there is nothing newer
+    expect(page.locator("#viewer").get_by_test_id("viewer")).to_have_attribute("aria-busy", "false")
+
+    page.locator("#scale").get_by_label("x2").check()
+    assert started.wait(20)
+    plus.uncheck()
+    assert stopped.wait(10)
+    expect(page.locator("#viewer [data-panel]")).to_have_count(4)
+
+
 def test_the_viewer_says_that_it_waits(page: Page, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_text("no image")
     numbers(page, "drn", "whole")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -35,16 +35,43 @@ EACH: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
 HEAVY: dict[str, Any] = {**QUIET, "concurrency_id": "heavy"}
 """Options of events that run the network: they share one queue."""
 
-BUSY = "() => { document.querySelector('#viewer .viewer').ariaBusy = %s; }"
+BUSY = "document.querySelector('#viewer .viewer').ariaBusy = %s;"
 """Mark the viewer as waiting for the server, or not; a new scene ends the wait too."""
 
-Shown = Iterator[tuple[Any, Any]]
+SENT = "(_, ...rest) => { %s return [performance.now(), ...rest]; }"
+"""The first input becomes the moment at which the event is sent, in ms."""
+
+Shown = Iterator[tuple[Any, ...]]
 """Values for the session's key and the viewer, better ones replacing the first."""
+
+
+@dataclass
+class Latest:
+    """When a visitor last chose something, in ms by the page's clock; it is told beside the queue."""
+
+    chosen: float = 0.0
+
+
+def until_newer(shown: Shown, sent: float, latest: Latest) -> Shown:
+    """What was asked for at ``sent``, left off when the visitor has chosen something since."""
+    for values in shown:
+        yield values
+        if latest.chosen > sent:
+            return
+
+
+def giving_way(show: Callable[..., Shown]) -> Callable[..., Shown]:
+    """``show`` as the handler of an event whose first inputs are the moment of ``SENT`` and a ``Latest``."""
+
+    def handler(sent: float, latest: Latest, *values: Any) -> Shown:
+        yield from until_newer(show(*values), sent, latest)
+
+    return handler
 
 
 def show(session: Session, shelf: Shelf, key: str | None, engine: Engine, plus: bool) -> Shown:
     """The session as it is, then again as each result is known; it takes the place of what ``key`` names."""
-    session = replace(session, plus=plus)
+    session = replace(session, plus=plus, failed=False)
     with told_to_visitor():
         key = shelf.put(session, key)
         yield key, scene_value(scene(session))
@@ -56,7 +83,8 @@ def show(session: Session, shelf: Shelf, key: str | None, engine: Engine, plus: 
                     session = computed
                     yield shelf.put(session, key), scene_value(scene(session))
         except InputError:
-            yield key, scene_value(scene(session, failed=True))
+            session = replace(session, failed=True)
+            yield shelf.put(session, key), scene_value(scene(session))
             raise
 
 
@@ -123,7 +151,8 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     with gr.Row():
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
         drawn = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
-    in_view, chosen = gr.State(None), gr.State((0, ""))
+    in_view, chosen, latest = gr.State(None), gr.State((0, "")), gr.State(Latest())
+    sent = gr.Number(visible=False)
     gr.Markdown(PROTOCOL, elem_classes="note")
 
     controls, outputs = [scale_radio, plus_box], [state, panels]
@@ -144,7 +173,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
             gr.Info(escape(note))
         yield from show(session, shelf, key, engine, plus)
 
-    def restore(request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def restore(sent: float, latest: Latest, request: gr.Request) -> Shown:
         with told_to_visitor():
             session = open_link(dict(request.query_params), photographs, scales)
         if session is None:
@@ -153,8 +182,8 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         index = [path.stem for path in photographs].index(session.name)
         scale = gr.Radio(value=str(session.pairs[0].scale))
         controls = scale, gr.Checkbox(value=session.plus), gr.Gallery(selected_index=index)
-        for key, shown in show(session, shelf, None, engine, session.plus):
-            yield key, shown, *controls
+        for values in until_newer(show(session, shelf, None, engine, session.plus), sent, latest):
+            yield *values, *controls
 
     def change_scale(key: str | None, scale: str, plus: bool) -> Shown:
         with told_to_visitor():
@@ -173,24 +202,38 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
             session = shelf.get(key)
         yield from show(replace(session, results={}, token=new_token()), shelf, key, engine, session.plus)
 
+    def go_on(key: str | None) -> Shown:
+        session = shelf.find(key)
+        if session is None or session.settled:
+            yield gr.skip(), gr.skip()
+        else:
+            yield from show(session, shelf, key, engine, session.plus)
+
+    def note_choice(moment: float, latest: Latest) -> None:
+        latest.chosen = max(latest.chosen, moment)
+
     def store_figure(key: str | None, region: Region | None) -> str:
         with told_to_visitor():
             return draw_figure(shelf.get(key), region)
 
-    gallery.select(choose_example, None, chosen, **EACH)
     asked = [gallery.select, upload.upload, scale_radio.input, plus_box.input]
-    gr.on(asked, None, js=BUSY % "true", api_visibility="private")
+    gr.on(
+        asked, note_choice, [sent, latest], None, js=SENT % BUSY % "true", queue=False, **EACH
+    )  # first: the page keeps the order
+    gallery.select(choose_example, None, chosen, **EACH)
+    computing: dict[str, Any] = {**HEAVY, "outputs": outputs, "js": SENT % ""}
     for event in (
-        chosen.change(open_example, [chosen, state, *controls], outputs, **HEAVY),
-        upload.upload(open_upload, [upload, state, *controls], outputs, **HEAVY),
-        scale_radio.input(change_scale, [state, *controls], outputs, **HEAVY),
-        plus_box.input(change_plus, [state, *controls], outputs, **HEAVY),
+        chosen.change(giving_way(open_example), [sent, latest, chosen, state, *controls], **computing),
+        upload.upload(giving_way(open_upload), [sent, latest, upload, state, *controls], **computing),
+        scale_radio.input(giving_way(change_scale), [sent, latest, state, *controls], **computing),
+        plus_box.input(giving_way(change_plus), [sent, latest, state, *controls], **computing),
     ):
-        event.failure(None, js=BUSY % "false", api_visibility="private")
-    in_use.change(compute_anew, state, outputs, **HEAVY)
+        event.failure(None, js=f"() => {{ {BUSY % 'false'} }}", api_visibility="private")
+        event.failure(giving_way(go_on), [sent, latest, state], **computing)  # with what the choice has stopped
+    in_use.change(giving_way(compute_anew), [sent, latest, state], **computing)
     measure_view(panels, shelf, state, in_view)
     draw.click(store_figure, [state, in_view], drawn, **QUIET).success(
         None, js="() => document.querySelector('#figure-file')?.click()", api_visibility="private"
     )
-    page.load(restore, None, [*outputs, *controls, gallery], **HEAVY)
+    page.load(restore, [sent, latest], [*outputs, *controls, gallery], js=SENT % "", **HEAVY)
     return shelf, state

@@ -64,7 +64,7 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
                         shelf.put(opened, key)
                         yield gr.skip(), scene_value(scene(opened)), psnr_chart(opened)
             except InputError:
-                yield gr.skip(), scene_value(scene(opened, failed=True)), gr.skip()
+                yield gr.skip(), scene_value(scene(replace(opened, failed=True))), gr.skip()
                 raise
 
     in_use.change(shelf.drop, state, state, **QUIET)

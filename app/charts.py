@@ -44,11 +44,12 @@ def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points], 
         x, _ = place(tick, y_low)
         parts.append(f'<text class="tick" x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{tick:g}</text>')
     labels: list[tuple[float, float]] = []
+    ends = [place(*points[-1]) for points in known.values()]
     for index, (name, points) in enumerate(known.items(), 1):
         placed = [place(x, y) for x, y in points]
         line = f'<polyline points="{" ".join(f"{x},{y}" for x, y in placed)}"/>' if lines else ""
         dots = "".join(f'<circle cx="{x}" cy="{y}" r="3.5"/>' for x, y in placed)
-        x, y = _free(placed[-1], labels)
+        x, y = _free(placed[-1], labels, ends)
         labels.append((x, y))
         label = f'<text class="name" x="{x + 8}" y="{round(y + 4, 1)}">{escape(name)}</text>'
         colour = COLOURS.get(name, index if lines else 0)
@@ -61,12 +62,15 @@ def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points], 
     )
 
 
-def _free(wanted: tuple[float, float], taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The place nearest to ``wanted``, straight above or below it, for a label that covers none of ``taken``."""
+def _free(
+    wanted: tuple[float, float], labels: Sequence[tuple[float, float]], ends: Sequence[tuple[float, float]]
+) -> tuple[float, float]:
+    """The place nearest to ``wanted``, straight above or below it, for a label that covers no other and no end."""
     x, y = wanted
-    beside = [other for across, other in taken if abs(across - x) < LABEL_WIDTH]
+    beside = [other for across, other in labels if abs(across - x) < LABEL_WIDTH]
+    beside += [other for across, other in ends if 0 < across - x < LABEL_WIDTH]
     heights = [y, *(other + side * LABEL_HEIGHT for other in beside for side in (-1, 1))]
-    free = [height for height in heights if all(abs(height - other) >= LABEL_HEIGHT for other in beside)]
+    free = [height for height in heights if all(abs(height - other) > LABEL_HEIGHT - 0.5 for other in beside)]
     return x, min(free, key=lambda height: abs(height - y))
 
 

@@ -19,7 +19,7 @@ from drn.data import validation_set
 from drn.image import Array, mod_crop, to_grey
 from drn.inference import Upscaler
 from drn.metrics import psnr, ssim
-from drn.model import count_parameters
+from drn.model import SCALES, count_parameters
 from drn.resize import downscale, upscale
 from drn.weights import Weights
 
@@ -141,6 +141,33 @@ def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, dict[
         at = cells.setdefault(f"{row['data']} x{row['scale']}", {})
         at[row["method"]] = f"{row['psnr']:.2f} / {row['ssim']:.4f}"
     return methods, cells
+
+
+def beside_published(published: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """PSNR on Set5 of other networks, as published, and of what ``report`` holds: the head and rows of a table."""
+    head = ["network", "parameters", *(f"x{scale}" for scale in SCALES), "source"]
+    sizes = sorted(entry["parameters"] for entry in results["weights"].values())
+    size = " to ".join(dict.fromkeys(f"{count / 1e6:.2f}" for count in sizes[:1] + sizes[-1:]))
+    ours: dict[str, dict[int, str]] = {}
+    for row in results["rows"]:
+        if row["data"] == "Set5":
+            ours.setdefault(row["method"], {})[row["scale"]] = f"{row['psnr']:.2f}"
+    rows = [
+        [
+            entry["name"],
+            f"{entry['parameters'] / 1e6:.2f} M",
+            *(f"{entry['psnr'][str(scale)]:.2f}" for scale in SCALES),
+            entry["source"],
+        ]
+        for entry in published["networks"]
+    ]
+    for method, found in ours.items():
+        line = [method, f"{size} M", *(found.get(scale, "–") for scale in SCALES), "measured here"]
+        if method == "bicubic":
+            rows.insert(0, [method, "–", *line[2:]])
+        else:
+            rows.append(line)
+    return head, rows
 
 
 def format_table(rows: list[Row]) -> str:

@@ -35,7 +35,6 @@ from drn.weights import filename, load
 from scripts.write_results import fill, store
 
 ROOT = Path(__file__).resolve().parent.parent
-START, END = "<!-- ablation -->", "<!-- /ablation -->"
 SCALE = 2
 
 
@@ -156,7 +155,7 @@ def write(page: Path, lines: list[str], rows: list[tuple[str, float, float]], ep
     last = {name: f"{psnr:.3f}" for name, _, psnr in rows}
     pair = [f"| after {epochs} epochs | one pass | 8 passes, averaged |", "|---|---|---|"]
     pair += [f"| {variant} | {last[name]} | {last[f'{name}+']} |" for name, variant in PAIR.items()]
-    store(page, fill(page, START, END, "\n".join([*lines, "", *pair])))
+    store(page, fill(page.read_text(encoding="utf-8"), "ablation", "\n".join([*lines, "", *pair])))
 
     def write_curves(path: Path) -> None:
         with path.open("w", newline="", encoding="utf-8") as file:

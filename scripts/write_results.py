@@ -1,5 +1,7 @@
 """Put weights/results.json into README.md and the model card weights/README.md: tables, and the card's front matter.
 
+The card also gets what other networks published (app/published.json) and the hours of weights/curve_x*.csv.
+
 (cd weights && sha256sum drn_x*.safetensors > SHA256SUMS)
 python -m drn evaluate --data .../Set5 .../Set14 --json > results.json && mv results.json weights/
 python -m scripts.write_results
@@ -9,36 +11,53 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from drn.evaluate import pivot
+from drn.curve import read_curve
+from drn.evaluate import beside_published, pivot
 from drn.image import replace_file
 from drn.publish import complete_card, read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
-START, END = "<!-- results -->", "<!-- /results -->"
+WEIGHTS = ROOT / "weights"
 
 
-def table(results: dict[str, Any]) -> str:
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---" for _ in head], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def measured(results: dict[str, Any]) -> str:
     """PSNR / SSIM as Markdown: a row for each test set and scale, a column for each method."""
     methods, cells = pivot(results["rows"])
-    lines = [f"| PSNR (dB) / SSIM | {' | '.join(methods)} |", "|---|" + "---|" * len(methods)]
-    lines += [
-        f"| {name} | {' | '.join(found.get(method, '–') for method in methods)} |" for name, found in cells.items()
-    ]
+    rows = [[name, *(found.get(method, "–") for method in methods)] for name, found in cells.items()]
     used = ", ".join(
         f"{scale} {entry['parameters']:,} parameters, sha256 {entry['sha256'][:12]}"
         for scale, entry in results["weights"].items()
     )
     made = f"Printed by `{results['command']}` on {results['date']}, torch {results['torch']}, {results['device']}."
-    return "\n".join([*lines, "", made, f"Weights: {used}."])
+    return f"{markdown(['PSNR (dB) / SSIM', *methods], rows)}\n\n{made}\nWeights: {used}."
 
 
-def fill(page: Path, start: str, end: str, text: str) -> str:
-    """The content of ``page`` with ``text`` between the markers ``start`` and ``end``."""
-    before, rest = page.read_text(encoding="utf-8").split(start)
-    return f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}"
+def peers(results: dict[str, Any]) -> str:
+    published = json.loads((ROOT / "app" / "published.json").read_text(encoding="utf-8"))
+    return f"{markdown(*beside_published(published, results))}\n\n{published['note']}"
+
+
+def hours() -> str:
+    """What each network's training took, as its curve has it."""
+    last = {path.stem.removeprefix("curve_"): read_curve(path)[-1] for path in sorted(WEIGHTS.glob("curve_x*.csv"))}
+    rows = [[scale, f"{row['hours']:.2f}", f"{row['iteration']:,.0f}"] for scale, row in last.items()]
+    return markdown(["network", "hours", "iterations"], rows)
+
+
+def fill(text: str, name: str, content: str) -> str:
+    """``text`` with ``content`` between its markers for ``name``."""
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, rest = text.split(start)
+    return f"{before}{start}\n{content}\n{end}{rest.split(end)[1]}"
 
 
 def store(path: Path, content: str) -> None:
@@ -46,10 +65,14 @@ def store(path: Path, content: str) -> None:
 
 
 def main() -> None:
-    source, card = ROOT / "weights" / "results.json", ROOT / "weights" / "README.md"
-    text = table(json.loads(source.read_text(encoding="utf-8")))
-    store(ROOT / "README.md", fill(ROOT / "README.md", START, END, text))
-    store(card, complete_card(fill(card, START, END, text), read_rows(source)))
+    source = WEIGHTS / "results.json"
+    results = json.loads(source.read_text(encoding="utf-8"))
+    page, card = ROOT / "README.md", WEIGHTS / "README.md"
+    store(page, fill(page.read_text(encoding="utf-8"), "results", measured(results)))
+    text = card.read_text(encoding="utf-8")
+    for name, content in (("results", measured(results)), ("peers", peers(results)), ("hours", hours())):
+        text = fill(text, name, content)
+    store(card, complete_card(text, read_rows(source)))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,14 @@ def test_labels_of_close_points_do_not_cover_each_other() -> None:
     assert max(heights) - min(heights) < 30
 
 
+def test_a_label_covers_no_point_of_another_series() -> None:
+    points: dict[str, Points] = {"left": [(1.0, 30.0)], "right": [(1.5, 30.1)], "far": [(9, 40.0)]}
+    svg = chart("t", "x", "y", points, lines=False)
+    label = float(re.findall(r'class="name" x="[\d.]+" y="([\d.]+)"', svg)[0]) - 4  # its middle is above its baseline
+    dot = float(re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', svg)[1])
+    assert abs(label - dot) >= 10  # half the height of the letters and a dot's radius
+
+
 def test_a_job_yields_its_progress_and_returns_its_result() -> None:
     def work(progress: Progress, cancelled: Callable[[], bool]) -> str:
         for done in (1, 2):
@@ -124,6 +132,9 @@ def test_benchmarks_show_what_was_measured_beside_what_was_published(tmp_path: P
         "DRN",
     ]
     assert all(network["source"] in peers for network in published["networks"])
+    first, *_, last = re.findall("<tr><td>.*?</tr>", peers)
+    assert first.startswith("<tr><td>bicubic</td><td>–</td><td>33.00</td><td>–</td><td>–</td><td>measured here</td>")
+    assert last.startswith("<tr><td>DRN</td><td>0.80 M</td><td>37.25</td><td>–</td><td>–</td><td>measured here</td>")
     assert read_results(tmp_path / "results.json") is None
     (tmp_path / "curve_x2.csv").write_text(
         "iteration,hours,learning_rate,loss,valid_psnr\n1,0.1,1,1,30\n2,0.2,1,1,31\n"

@@ -17,6 +17,7 @@ from drn.image import Array, Picture, write_png
 from drn.inference import Upscaler
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
+from scripts import write_results
 from tests.conftest import small_model
 
 
@@ -59,3 +60,12 @@ def test_table_lines_up(photo: Array) -> None:
     assert lines[0].split() == ["data", "scale", "method", "images", "PSNR", "SSIM", "s/image"]
     assert lines[1].split()[:6] == ["set", "x2", "perfect", "1", "inf", "1.0000"]
     assert len(set(map(len, lines))) == 1
+
+
+def test_the_pages_hold_the_tables_of_the_day() -> None:
+    results = json.loads((write_results.WEIGHTS / "results.json").read_text(encoding="utf-8"))
+    page = (write_results.ROOT / "README.md").read_text(encoding="utf-8")
+    card = (write_results.WEIGHTS / "README.md").read_text(encoding="utf-8")
+    assert write_results.measured(results) in page
+    for table in (write_results.measured(results), write_results.peers(results), write_results.hours()):
+        assert table in card, "run `python -m scripts.write_results`"

@@ -13,7 +13,7 @@ import gradio as gr
 
 from app.charts import Points, chart
 from drn.curve import read_curve
-from drn.evaluate import pivot
+from drn.evaluate import beside_published, pivot
 from drn.weights import BUNDLED
 
 PUBLISHED = Path(__file__).parent.parent / "published.json"
@@ -74,10 +74,10 @@ def peers_html(published: dict[str, Any], results: dict[str, Any] | None) -> str
                 if (row["data"], str(row["scale"])) == ("Set5", scale) and row["method"] != "bicubic":
                     series[row["method"]] = [(size, row["psnr"])]
         charts.append(chart(f"Set5 x{scale}", "million parameters", "PSNR (dB)", series, lines=False))
-    sources = "; ".join(f"{entry['name']}: {entry['source']}" for entry in published["networks"])
     return (
         f'<h3>Against published networks</h3><div class="charts">{"".join(charts)}</div>'
-        f'<p class="note">{escape(published["note"])} {escape(sources)}. DRN and DRN+: measured here.</p>'
+        f"{table(*beside_published(published, results or {'weights': {}, 'rows': []}))}"
+        f'<p class="note">{escape(published["note"])}</p>'
     )
 
 

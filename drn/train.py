@@ -28,7 +28,7 @@ from drn.errors import InputError
 from drn.evaluate import measure
 from drn.image import Array
 from drn.inference import Upscaler, choose_dtype
-from drn.loss import y_weighted_l1
+from drn.loss import psnr_loss
 from drn.model import DRN, DRNConfig
 from drn.optim import Optimizers
 
@@ -214,7 +214,7 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
             lr, hr = sampler.batch(progress.iteration, config.batch_size, config.patch_size)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 sr = network(lr.to(device))
-            loss = y_weighted_l1(sr.float(), hr.to(device))
+            loss = psnr_loss(sr.float(), hr.to(device))
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(model.parameters(), config.max_norm)
             if not math.isfinite(float(norm)):

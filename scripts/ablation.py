@@ -27,7 +27,7 @@ from drn.data import validation_set
 from drn.evaluate import measure
 from drn.image import find_images, replace_file
 from drn.inference import Upscaler
-from drn.loss import y_weighted_l1
+from drn.loss import psnr_loss
 from drn.model import DRN, count_parameters, drn
 from drn.optim import Optimizers
 from drn.train import CHECKPOINT, CURVE, TrainConfig, train
@@ -89,7 +89,7 @@ def step_times(variants: dict[str, Variant], rounds: int) -> dict[str, float]:
             start = time.perf_counter()
             with torch.autocast("cpu", torch.bfloat16):
                 sr = network(lr)
-            y_weighted_l1(sr.float(), hr).backward()  # type: ignore[no-untyped-call]
+            psnr_loss(sr.float(), hr).backward()  # type: ignore[no-untyped-call]
             optimizers[name].step(1.0)
             times[name].append(time.perf_counter() - start)
     return {name: statistics.median(values[1:]) for name, values in times.items()}

@@ -20,7 +20,7 @@ from drn import weights
 from drn.cli import train_command
 from drn.errors import InputError
 from drn.image import Array
-from drn.loss import y_weighted_l1
+from drn.loss import psnr_loss
 from drn.model import DRN, drn
 from drn.optim import Optimizers
 from drn.train import CHECKPOINT, CURVE, TrainConfig, init_from, rate_factor, resume_configs, train
@@ -73,10 +73,10 @@ def test_resume_is_exact(config: TrainConfig, tmp_path: Path) -> None:
         calls += 1
         if calls == 3:
             os.kill(os.getpid(), signal.SIGTERM)
-        return y_weighted_l1(sr, hr)
+        return psnr_loss(sr, hr)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("drn.train.y_weighted_l1", interrupting)
+        patch.setattr("drn.train.psnr_loss", interrupting)
         assert train(SMALL, cut).iteration == 3
     model_config, resumed = resume_configs(cut.out)
     assert (model_config, resumed) == (SMALL, cut)
@@ -170,10 +170,10 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(config: TrainConfig) -> N
     def diverging(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        return y_weighted_l1(sr, hr) * (float("inf") if calls == 6 else 1)
+        return psnr_loss(sr, hr) * (float("inf") if calls == 6 else 1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("drn.train.y_weighted_l1", diverging)
+        patch.setattr("drn.train.psnr_loss", diverging)
         with pytest.raises(InputError, match=r"diverged at iteration 6, .* lower --learning-rate"):
             train(SMALL, config)
     assert all(tensor.isfinite().all() for tensor in load_file(config.out / CHECKPOINT).values())

@@ -217,9 +217,8 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
             return draw_figure(shelf.get(key), region)
 
     asked = [gallery.select, upload.upload, scale_radio.input, plus_box.input]
-    gr.on(
-        asked, note_choice, [sent, latest], None, js=SENT % BUSY % "true", queue=False, **EACH
-    )  # first: the page keeps the order
+    # Before the events that do the work: the page sends them in this order.
+    gr.on(asked, note_choice, [sent, latest], None, js=SENT % BUSY % "true", queue=False, **EACH)
     gallery.select(choose_example, None, chosen, **EACH)
     computing: dict[str, Any] = {**HEAVY, "outputs": outputs, "js": SENT % ""}
     for event in (

@@ -1,7 +1,8 @@
 """The network arranged for inference: the function of ``drn.model.DRN`` with less arithmetic and fewer copies.
 
-Two exact rearrangements:
+Three exact rearrangements:
 
+- the first convolution reads whole levels around mid-grey, -127.5 to 127.5, which bfloat16 holds without rounding;
 - the last block of a group feeds only the group's 1x1 fusion, so its second convolution and the fusion
   become one 3x3 convolution;
 - a crop's halo is used up one pixel a convolution, so what no later pixel needs is cut off on the way.
@@ -15,6 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from drn.model import ACTIVATIONS, DRN, RDG, DRNConfig
+
+
+LEVELS = 255
 
 
 class Margins(NamedTuple):
@@ -111,6 +115,7 @@ class FastDRN(nn.Module):
         self.head, self.fusion, self.fusion_conv = (
             _conv(state[f"{name}.weight"], state[f"{name}.bias"]) for name in ("head", "fusion", "fusion_conv")
         )
+        self.head.weight.div_(LEVELS)
         # (3, scale, scale) -> (scale, scale, 3): the order of pixels in memory.
         order = torch.arange(len(state["tail.bias"])).view(3, -1).T.flatten()
         self.tail = _conv(state["tail.weight"][order], state["tail.bias"][order])
@@ -126,7 +131,7 @@ class FastDRN(nn.Module):
             (B, 3, h*scale, w*scale) float32, h and w without the margins, stored channels last.
         """
         scale, need = self.config.scale, self.halo - 1
-        features = self.head((lr - 0.5).to(self.head.weight.dtype))
+        features = self.head(((lr - 0.5) * LEVELS).to(self.head.weight.dtype))
         start = margins.at_most(need)
         features = _cut(features, margins, start)
         x, outputs, sizes = features, [], []

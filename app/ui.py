@@ -19,7 +19,7 @@ from app.tabs.upscale import upscale_tab
 from app.viewer import read_static
 
 MAX_WAITING = 32
-"""Requests in each queue; more are told that it is full."""
+"""Requests in the queue; more are told that it is full."""
 
 PAPER = "https://arxiv.org/abs/1907.02843"
 

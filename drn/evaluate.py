@@ -133,14 +133,14 @@ def report(rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Se
     }
 
 
-def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, dict[str, str]]]:
-    """Rows of ``report`` as a table: the methods, and for each test set and scale "PSNR / SSIM" by method."""
+def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Rows of ``report`` as a table: the methods, and for each test set and scale a row of "PSNR / SSIM" by method."""
     methods = list(dict.fromkeys(row["method"] for row in rows))
     cells: dict[str, dict[str, str]] = {}
     for row in sorted(rows, key=lambda row: (row["data"] != "Set5", row["data"], row["scale"])):
         at = cells.setdefault(f"{row['data']} x{row['scale']}", {})
         at[row["method"]] = f"{row['psnr']:.2f} / {row['ssim']:.4f}"
-    return methods, cells
+    return methods, [[name, *(found.get(method, "–") for method in methods)] for name, found in cells.items()]
 
 
 def beside_published(published: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

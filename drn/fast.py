@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from drn.model import ACTIVATIONS, DRN, RDG, DRNConfig
 
-
 LEVELS = 255
+"""From black to white, of 8 bits."""
 
 
 class Margins(NamedTuple):

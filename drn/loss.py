@@ -8,17 +8,17 @@ from torch import Tensor
 from drn.metrics import LUMA
 
 FLOOR = 1e-4
-"""Added to a patch's squared error, so that patches that are right to 40 dB already count less."""
+"""Added to a patch's squared error, so that patches that are right to 41 dB already count less."""
 
 PSNR_SHARE, RGB_SHARE = 0.02, 0.1
-"""Of the two terms; with these each patch's gradient is about as large as with L1 alone."""
+"""Of the two terms. The first's gradient is 0.4 to 2 times that of L1, for patches of 20 to 45 dB."""
 
 
 def psnr_loss(sr: Tensor, hr: Tensor) -> Tensor:
     """Minus the PSNR that is reported, that of the luma, patch by patch; and some L1 of RGB, which holds the colours.
 
-    ``mean(0.02 ln(MSE_Y + 1e-4)) + 0.1 L1``. The logarithm, which PSNR has too, lets every patch count alike; L1 and
-    the plain squared error leave most of the say to those with the most texture.
+    ``mean(0.02 ln(MSE_Y + 1e-4)) + 0.1 L1``. The logarithm, which PSNR has too, lets every patch count alike; the plain
+    squared error leaves most of the say to those with the most texture.
 
     Args:
         sr: float, (B, 3, H, W), RGB in [0, 1].

@@ -32,7 +32,7 @@ from drn.model import DRN, count_parameters, drn
 from drn.optim import Optimizers
 from drn.train import CHECKPOINT, CURVE, TrainConfig, train
 from drn.weights import filename, load
-from scripts.write_results import fill, store
+from scripts.write_results import fill, markdown, store
 
 ROOT = Path(__file__).resolve().parent.parent
 SCALE = 2
@@ -127,10 +127,7 @@ def main(
     shapes = {json.dumps(variant.model): variant for variant in VARIANTS.values()}
     seconds = step_times(shapes, rounds)
     reference = seconds[json.dumps({})]
-    lines = [
-        f"| x2, {iterations} iterations | parameters | step | dB, equal iterations | dB, equal time |",
-        "|---|---|---|---|---|",
-    ]
+    lines = []
     for name, variant in VARIANTS.items():
         ratio = seconds[json.dumps(variant.model)] / reference
         _, equal = curve_of(run(name, variant, round(iterations * variant.share), base))[-1]
@@ -138,7 +135,7 @@ def main(
         if abs(ratio - 1) > 0.03:
             _, timed = curve_of(run(name, variant, round(iterations * variant.share / ratio), base))[-1]
         size = f"{count_parameters(variant.network):,}"
-        lines.append(f"| {name} | {size} | {ratio:.2f} | {equal:.3f} | {timed:.3f} |")
+        lines.append([name, size, f"{ratio:.2f}", f"{equal:.3f}", f"{timed:.3f}"])
     rows = []
     images = validation_set(valid, SCALE)
     for name, trained in PAIR.items():
@@ -147,15 +144,16 @@ def main(
         upscaler = Upscaler(load(folder / filename(SCALE)).model)
         best = measure("valid", "DRN+", images, SCALE, functools.partial(upscaler.upscale, self_ensemble=True))
         rows.append((f"{name}+", pair_epochs, best.psnr))
-    write(ROOT / "docs" / "ablation.md", lines, rows, pair_epochs)
+    head = [f"x2, {iterations} iterations", "parameters", "step", "dB, equal iterations", "dB, equal time"]
+    write(ROOT / "docs" / "ablation.md", markdown(head, lines), rows, pair_epochs)
 
 
-def write(page: Path, lines: list[str], rows: list[tuple[str, float, float]], epochs: int) -> None:
+def write(page: Path, table: str, rows: list[tuple[str, float, float]], epochs: int) -> None:
     """Put the table and the pair's last figures between the markers of ``page``, and the pair into a CSV."""
     last = {name: f"{psnr:.3f}" for name, _, psnr in rows}
-    pair = [f"| after {epochs} epochs | one pass | 8 passes, averaged |", "|---|---|---|"]
-    pair += [f"| {variant} | {last[name]} | {last[f'{name}+']} |" for name, variant in PAIR.items()]
-    store(page, fill(page.read_text(encoding="utf-8"), "ablation", "\n".join([*lines, "", *pair])))
+    head = [f"after {epochs} epochs", "one pass", "8 passes, averaged"]
+    pair = markdown(head, [[variant, last[name], last[f"{name}+"]] for name, variant in PAIR.items()])
+    store(page, fill(page.read_text(encoding="utf-8"), "ablation", f"{table}\n\n{pair}"))
 
     def write_curves(path: Path) -> None:
         with path.open("w", newline="", encoding="utf-8") as file:

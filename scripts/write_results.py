@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from app.tabs.benchmarks import PUBLISHED
 from drn.curve import read_curve
 from drn.evaluate import beside_published, pivot
 from drn.image import replace_file
@@ -31,8 +32,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def measured(results: dict[str, Any]) -> str:
     """PSNR / SSIM as Markdown: a row for each test set and scale, a column for each method."""
-    methods, cells = pivot(results["rows"])
-    rows = [[name, *(found.get(method, "–") for method in methods)] for name, found in cells.items()]
+    methods, rows = pivot(results["rows"])
     used = ", ".join(
         f"{scale} {entry['parameters']:,} parameters, sha256 {entry['sha256'][:12]}"
         for scale, entry in results["weights"].items()
@@ -42,7 +42,7 @@ def measured(results: dict[str, Any]) -> str:
 
 
 def peers(results: dict[str, Any]) -> str:
-    published = json.loads((ROOT / "app" / "published.json").read_text(encoding="utf-8"))
+    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
     return f"{markdown(*beside_published(published, results))}\n\n{published['note']}"
 
 

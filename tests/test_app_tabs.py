@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from app import session
-from drn.image import Array, mod_crop, read_image
+from drn.errors import InputError
+from drn.image import Array, Picture, mod_crop, read_image
 from drn.inference import Cancelled, Upscaler
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
@@ -119,6 +121,70 @@ def test_a_newer_choice_stops_the_work_of_the_older(
     plus.uncheck()
     assert stopped.wait(10)
     expect(page.locator("#viewer [data-panel]")).to_have_count(4)
+
+
+def test_on_a_busy_server_the_last_choice_of_several_kinds_is_opened(
+    page: Page, client: Client, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def waiting(self: Upscaler, picture: Picture, **_: object) -> Picture:
+        begun.set()
+        release.wait(20)
+        return picture
+
+    before = numbers(page, "drn", "whole")
+    monkeypatch.setattr(Upscaler, "upscale_picture", waiting)
+    for name in ("one.png", "two.png"):
+        Image.fromarray(photo).save(tmp_path / name)
+    other = client.submit(handle_file(str(tmp_path / "one.png")), "2", api_name="/upscale")
+    assert begun.wait(20)
+    uploads = page.locator("input[type=file]").first
+    for name in ("one.png", "two.png"):
+        with page.expect_response("**/queue/join*"):
+            uploads.set_input_files(tmp_path / name)
+    with page.expect_response("**/queue/join*"):
+        page.locator("#examples").get_by_role("button").nth(0).click()
+    release.set()
+    other.result()
+    page.wait_for_timeout(1500)
+    expect(page.locator("#viewer").get_by_test_id("viewer")).to_have_attribute("aria-busy", "false")
+    assert numbers(page, "drn", "whole") == before
+
+
+def test_a_choice_that_the_queue_refuses_ends_the_wait(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = threading.Event()
+
+    def endless(self: Upscaler, lr: Array, *, cancelled: Callable[[], bool], **_: object) -> Array:
+        started.set()
+        while not cancelled():
+            time.sleep(0.02)
+        raise Cancelled
+
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(Upscaler, "upscale", endless)
+    page.locator("#scale").get_by_label("x3").check()
+    assert started.wait(20)
+    page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full!"}))
+    page.locator("#examples").get_by_role("button").nth(2).click()
+    expect(page.locator("#viewer")).to_contain_text("no DRN: it could not be computed")
+    expect(page.locator("#viewer").get_by_test_id("viewer")).to_have_attribute("aria-busy", "false")
+
+
+def test_work_that_fails_is_not_begun_again(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def fail(self: Upscaler, lr: Array, **_: object) -> Array:
+        begun.append(self.scale)
+        raise InputError("The tile failed.")
+
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(Upscaler, "upscale", fail)
+    page.locator("#scale").get_by_label("x3").check()
+    expect(page.locator("#viewer")).to_contain_text("no DRN: it could not be computed")
+    expect(page.get_by_text("The tile failed.")).to_be_visible()
+    page.wait_for_timeout(1000)
+    assert begun == [3]
 
 
 def test_the_viewer_says_that_it_waits(page: Page, tmp_path: Path) -> None:

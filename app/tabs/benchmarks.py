@@ -52,8 +52,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def results_html(results: dict[str, Any]) -> str:
     """PSNR and SSIM of our own measurement, and the command that printed them."""
-    methods, cells = pivot(results["rows"])
-    rows = [[name, *(found.get(method, "–") for method in methods)] for name, found in cells.items()]
+    methods, rows = pivot(results["rows"])
     made = f"{results['command']} · {results['date']} · torch {results['torch']} · {results['device']}"
     return (
         f"<h3>Measured: PSNR in dB / SSIM</h3>{table(['test set', *methods], rows)}"

@@ -38,16 +38,18 @@ HEAVY: dict[str, Any] = {**QUIET, "concurrency_id": "heavy"}
 BUSY = "document.querySelector('#viewer .viewer').ariaBusy = %s;"
 """Mark the viewer as waiting for the server, or not; a new scene ends the wait too."""
 
-SENT = "(_, ...rest) => { %s return [performance.now(), ...rest]; }"
-"""The first input becomes the moment at which the event is sent, in ms."""
-
 Shown = Iterator[tuple[Any, ...]]
 """Values for the session's key and the viewer, better ones replacing the first."""
 
 
+def sent_js(before: str = "") -> str:
+    """JavaScript that makes the moment at which an event is sent, in ms, its first input."""
+    return f"(_, ...rest) => {{ {before} return [performance.now(), ...rest]; }}"
+
+
 @dataclass
 class Latest:
-    """When a visitor last chose something, in ms by the page's clock; it is told beside the queue."""
+    """When a visitor last chose something, in ms by the page's clock. It is told beside the queue."""
 
     chosen: float = 0.0
 
@@ -60,11 +62,11 @@ def until_newer(shown: Shown, sent: float, latest: Latest) -> Shown:
             return
 
 
-def giving_way(show: Callable[..., Shown]) -> Callable[..., Shown]:
-    """``show`` as the handler of an event whose first inputs are the moment of ``SENT`` and a ``Latest``."""
+def giving_way(work: Callable[..., Shown]) -> Callable[..., Shown]:
+    """``work`` as the handler of an event whose first inputs are ``sent_js``'s moment and a ``Latest``."""
 
     def handler(sent: float, latest: Latest, *values: Any) -> Shown:
-        yield from until_newer(show(*values), sent, latest)
+        yield from until_newer(work(*values), sent, latest)
 
     return handler
 
@@ -74,17 +76,19 @@ def show(session: Session, shelf: Shelf, key: str | None, engine: Engine, plus: 
     session = replace(session, plus=plus, failed=False)
     with told_to_visitor():
         key = shelf.put(session, key)
-        yield key, scene_value(scene(session))
         try:
+            yield key, scene_value(scene(session))
             for computed in compute(session, engine, plus):
                 if computed is None:
                     yield gr.skip(), gr.skip()
                 else:
                     session = computed
                     yield shelf.put(session, key), scene_value(scene(session))
-        except InputError:
+        except Exception as error:
             session = replace(session, failed=True)
-            yield shelf.put(session, key), scene_value(scene(session))
+            shelf.put(session, key)
+            if isinstance(error, InputError):
+                yield key, scene_value(scene(session))
             raise
 
 
@@ -183,14 +187,15 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         scale = gr.Radio(value=str(session.pairs[0].scale))
         controls = scale, gr.Checkbox(value=session.plus), gr.Gallery(selected_index=index)
         for values in until_newer(show(session, shelf, None, engine, session.plus), sent, latest):
-            yield *values, *controls
+            yield *values, *(controls if latest.chosen <= sent else (gr.skip(),) * 3)
 
     def change_scale(key: str | None, scale: str, plus: bool) -> Shown:
         with told_to_visitor():
             session = shelf.get(key)
-            pair = make_pair(session.picture, int(scale))
-        changed = Session(session.picture, session.picture_token, (pair,), name=session.name)
-        yield from show(changed, shelf, key, engine, plus)
+            if session.pairs[0].scale != int(scale):
+                pair = make_pair(session.picture, int(scale))
+                session = Session(session.picture, session.picture_token, (pair,), name=session.name)
+        yield from show(session, shelf, key, engine, plus)
 
     def change_plus(key: str | None, scale: str, plus: bool) -> Shown:
         with told_to_visitor():
@@ -209,6 +214,13 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         else:
             yield from show(session, shelf, key, engine, session.plus)
 
+    def give_up(key: str | None) -> tuple[Any, Any]:
+        session = shelf.find(key)
+        if session is None or session.settled:
+            return gr.skip(), gr.skip()
+        session = replace(session, failed=True)
+        return shelf.put(session, key), scene_value(scene(session))
+
     def note_choice(moment: float, latest: Latest) -> None:
         latest.chosen = max(latest.chosen, moment)
 
@@ -217,22 +229,25 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
             return draw_figure(shelf.get(key), region)
 
     asked = [gallery.select, upload.upload, scale_radio.input, plus_box.input]
-    # Before the events that do the work: the page sends them in this order.
-    gr.on(asked, note_choice, [sent, latest], None, js=SENT % BUSY % "true", queue=False, **EACH)
-    gallery.select(choose_example, None, chosen, **EACH)
-    computing: dict[str, Any] = {**HEAVY, "outputs": outputs, "js": SENT % ""}
+    # Before the events that do the work, as the page sends them one after another.
+    gr.on(asked, note_choice, [sent, latest], None, js=sent_js(BUSY % "true"), queue=False, **EACH)
+    # All are sent at once, and served in their order: what waits on the page is sent later as if it were chosen then.
+    computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": outputs, "js": sent_js()}
     for event in (
+        gallery.select(choose_example, None, chosen, **EACH),
         chosen.change(giving_way(open_example), [sent, latest, chosen, state, *controls], **computing),
         upload.upload(giving_way(open_upload), [sent, latest, upload, state, *controls], **computing),
         scale_radio.input(giving_way(change_scale), [sent, latest, state, *controls], **computing),
         plus_box.input(giving_way(change_plus), [sent, latest, state, *controls], **computing),
     ):
+        # What a choice has stopped goes on if the choice fails, unless the queue is full.
         event.failure(None, js=f"() => {{ {BUSY % 'false'} }}", api_visibility="private")
-        event.failure(giving_way(go_on), [sent, latest, state], **computing)  # with what the choice has stopped
+        going_on = event.failure(giving_way(go_on), [sent, latest, state], **computing)
+        going_on.failure(give_up, state, outputs, queue=False, **EACH)
     in_use.change(giving_way(compute_anew), [sent, latest, state], **computing)
     measure_view(panels, shelf, state, in_view)
     draw.click(store_figure, [state, in_view], drawn, **QUIET).success(
         None, js="() => document.querySelector('#figure-file')?.click()", api_visibility="private"
     )
-    page.load(restore, [sent, latest], [*outputs, *controls, gallery], js=SENT % "", **HEAVY)
+    page.load(restore, [sent, latest], [*outputs, *controls, gallery], js=sent_js(), **HEAVY)
     return shelf, state

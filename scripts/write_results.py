@@ -20,9 +20,9 @@ from drn.curve import read_curve
 from drn.evaluate import beside_published, pivot
 from drn.image import replace_file
 from drn.publish import complete_card, read_rows
+from drn.weights import BUNDLED
 
 ROOT = Path(__file__).resolve().parent.parent
-WEIGHTS = ROOT / "weights"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -48,7 +48,7 @@ def peers(results: dict[str, Any]) -> str:
 
 def hours() -> str:
     """What each network's training took, as its curve has it."""
-    last = {path.stem.removeprefix("curve_"): read_curve(path)[-1] for path in sorted(WEIGHTS.glob("curve_x*.csv"))}
+    last = {path.stem.removeprefix("curve_"): read_curve(path)[-1] for path in sorted(BUNDLED.glob("curve_x*.csv"))}
     rows = [[scale, f"{row['hours']:.2f}", f"{row['iteration']:,.0f}"] for scale, row in last.items()]
     return markdown(["network", "hours", "iterations"], rows)
 
@@ -65,9 +65,9 @@ def store(path: Path, content: str) -> None:
 
 
 def main() -> None:
-    source = WEIGHTS / "results.json"
+    source = BUNDLED / "results.json"
     results = json.loads(source.read_text(encoding="utf-8"))
-    page, card = ROOT / "README.md", WEIGHTS / "README.md"
+    page, card = ROOT / "README.md", BUNDLED / "README.md"
     store(page, fill(page.read_text(encoding="utf-8"), "results", measured(results)))
     text = card.read_text(encoding="utf-8")
     for name, content in (("results", measured(results)), ("peers", peers(results)), ("hours", hours())):

@@ -5,6 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import re
+import threading
+import time
+from collections.abc import Callable
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from drn.image import Array
-from drn.inference import Region
+from drn.inference import Cancelled, Region
 
 expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 
@@ -82,3 +86,12 @@ def drag(page: Page, key: str, dx: int, dy: int) -> None:
     page.mouse.move(x + dx, y + dy)
     page.mouse.up()
     page.wait_for_timeout(60)  # one animation frame
+
+
+def work_until_cancelled(cancelled: Callable[[], bool], started: threading.Event, stopped: threading.Event) -> NoReturn:
+    """Stand in for a network whose work never ends by itself."""
+    started.set()
+    while not cancelled():
+        time.sleep(0.02)
+    stopped.set()
+    raise Cancelled

@@ -63,9 +63,9 @@ def test_table_lines_up(photo: Array) -> None:
 
 
 def test_the_pages_hold_the_tables_of_the_day() -> None:
-    results = json.loads((write_results.WEIGHTS / "results.json").read_text(encoding="utf-8"))
+    results = json.loads((weights.BUNDLED / "results.json").read_text(encoding="utf-8"))
     page = (write_results.ROOT / "README.md").read_text(encoding="utf-8")
-    card = (write_results.WEIGHTS / "README.md").read_text(encoding="utf-8")
+    card = (weights.BUNDLED / "README.md").read_text(encoding="utf-8")
     tables = write_results.measured(results), write_results.peers(results), write_results.hours()
     for text, table in ((page, tables[0]), *((card, table) for table in tables)):
         assert table in text, "run `python -m scripts.write_results`"

@@ -28,6 +28,7 @@ MULTIPART_BYTES = 10_000
 """What an upload's form adds to its file."""
 
 UPLOAD = "/gradio_api/upload"
+CANCEL = "/gradio_api/cancel"
 READ = re.compile(
     r"/|/(config|theme\.css|robots\.txt|favicon\.ico|manifest\.json|pwa_icon)|/(assets|static|svelte|pwa_icon)/.*"
     r"|/gradio_api/(info|app_id|startup-events|queue/data|upload_progress|theme\.css|(heartbeat|call)/.*|file=(?!\w+:).*)"
@@ -101,6 +102,10 @@ class Guard:
         try:
             await self.app(scope, receive, send_with_headers)
         except Exception as error:
+            if path == CANCEL and isinstance(error, KeyError) and not started:
+                # Asked for twice, or as the work ended by itself: gradio finds it gone, which is what was wanted.
+                await JSONResponse({"success": True})(scope, receive, send_with_headers)
+                return
             log_kind(error)
             if not started:
                 await _refuse(500, "The server could not make sense of this request.")(

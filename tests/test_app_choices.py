@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
@@ -193,3 +195,25 @@ def test_leaving_the_scales_stops_their_work_and_coming_back_goes_on(
     page.get_by_role("tab", name="Scales").click()
     expect(page.locator("#scales-chart .series")).to_have_count(3)
     assert done == [(2, True), (3, True), (4, True)], "what was known is not computed again"
+
+
+def test_cancelling_what_another_request_cancels_is_no_error(
+    page: Page, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, stopped = threading.Event(), threading.Event()
+
+    def endless(self: Upscaler, lr: Array, *, cancelled: Callable[[], bool], **_: object) -> Array:
+        work_until_cancelled(cancelled, started, stopped)
+
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(Upscaler, "upscale", endless)
+    page.get_by_role("tab", name="Scales").click()
+    assert started.wait(20)
+    page.route("**/gradio_api/cancel", lambda route: route.abort())
+    with page.expect_request("**/gradio_api/cancel") as asked:
+        page.get_by_role("tab", name="Benchmarks").click()
+    body = asked.value.post_data_json
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: httpx.post(f"{url}gradio_api/cancel", json=body, timeout=20), range(4)))
+    assert [(answer.status_code, answer.json()) for answer in answers] == [(200, {"success": True})] * 4
+    assert stopped.wait(10)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from drn.errors import InputError
+from drn.errors import InputError, not_installed
 from drn.image import find_images, read_image, write_png
 from drn.inference import Upscaler
 
@@ -116,7 +116,10 @@ def shared_work(targets: dict[Path, Path], device: str) -> Iterator[tuple[dict[P
     if not is_launched():
         yield targets, device
         return
-    from accelerate import PartialState
+    try:
+        from accelerate import PartialState
+    except ModuleNotFoundError as error:
+        raise not_installed("Sharing the files over several processes", error) from error
 
     state = PartialState(cpu=device == "cpu", timeout=LONGEST_WAIT)
     with state.split_between_processes(list(targets)) as images:

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from drn.errors import InputError
 from drn.image import Array, Picture, quantize, to_tensor, write_png
 from drn.inference import Region, Upscaler
 from drn.metrics import psnr
@@ -195,12 +196,17 @@ def sizes_report(arguments: list[str], megapixels: tuple[float, ...] = MEGAPIXEL
 
     Args:
         arguments: Options handed on to those processes.
+
+    Raises:
+        InputError: If one of them fails; it has said why.
     """
     text = [f"{'output MP':>9}{'tile':>6}{'s':>8}{'us/pixel':>10}{'CPU us/pixel':>14}{'peak MB':>9}"]
     for size in megapixels:
         command = [sys.executable, "-m", "drn", "bench", "--size-of", str(size), *arguments]
-        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
-        row = json.loads(printed)
+        measured = subprocess.run(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        if measured.returncode:
+            raise InputError(f"An output of {size:g} megapixels could not be measured.")
+        row = json.loads(measured.stdout)
         per_pixel, cpu = (row[key] / row["megapixels"] for key in ("seconds", "cpu_seconds"))
         text.append(
             f"{row['megapixels']:>9.1f}{row['tile']:>6.0f}{row['seconds']:>8.1f}{per_pixel:>10.3f}"

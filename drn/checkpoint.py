@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from drn import weights
 from drn.errors import InputError
-from drn.image import replace_file
 from drn.optim import Optimizers
 
 
@@ -23,6 +22,9 @@ def save_checkpoint(
 
     Args:
         progress: Anything JSON holds: configs, iteration, best value.
+
+    Raises:
+        OSError: If the disk is full.
     """
     tensors: dict[str, Tensor] = {}
     for prefix, module in (("model", model), ("ema", ema)):
@@ -30,9 +32,7 @@ def save_checkpoint(
     for prefix, optimizer in optimizers.named().items():
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"{prefix}/{index}/{name}": value for name, value in state.items()}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {"progress": json.dumps(progress)}
-    replace_file(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+    weights.save_tensors(path, tensors, {"progress": json.dumps(progress)})
 
 
 def read_progress(path: Path) -> dict[str, Any]:

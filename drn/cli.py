@@ -1,6 +1,6 @@
 """The command line: ``python -m drn upscale | compare | evaluate | train | bench | publish | info``.
 
-Exit codes: 0 done, 1 bad input (one sentence on stderr), 2 wrong usage.
+Exit codes: 0 done, 1 bad input (one sentence on stderr), 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typer.core import TyperCommand
 
 from drn import batch, weights
 from drn.compare import format_psnr, format_ssim, make_pair, parse_region, run, score
-from drn.errors import InputError
+from drn.errors import InputError, not_installed
 from drn.evaluate import Row, evaluate, format_table, report
 from drn.figure import figure
 from drn.image import read_image, replace_file
@@ -55,16 +55,15 @@ EnsembleOption = Annotated[
 
 
 class ListOptions(TyperCommand):
-    """Lets ``--scale 2 3 4`` stand for ``--scale 2 --scale 3 --scale 4``, and likewise ``--data``."""
-
-    repeatable = ("--scale", "--data")
+    """Lets ``--scale 2 3 4`` stand for ``--scale 2 --scale 3 --scale 4`` where an option may be repeated."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        repeatable = {name for param in self.params if getattr(param, "multiple", False) for name in param.opts}
         expanded: list[str] = []
         option = ""
         for arg in args:
             if arg.startswith("-"):
-                option = arg if arg in self.repeatable else ""
+                option = arg if arg in repeatable else ""
                 expanded.append(arg)
             elif option and expanded[-1] != option:
                 expanded += [option, arg]
@@ -119,9 +118,11 @@ def compare(
     tile: TileOption = 0,
 ) -> None:
     """Shrink an image, enlarge it again by each method, and draw a paper-style figure of one region."""
+    if output.is_dir() or not output.parent.is_dir():
+        raise InputError(f"{output} cannot be written: give the name of a PNG in a folder that exists.")
+    upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
     pair = make_pair(read_image(image), scale)
     region = parse_region(crop, pair)
-    upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
     methods = ["bicubic", "DRN", *(["DRN+"] if self_ensemble else [])]
     results = {method: run(pair, upscaler, method) for method in methods}
     drawn = figure(pair, results, region)
@@ -149,6 +150,9 @@ def evaluate_command(
     rows: list[Row] = []
     used = []
     scales = scale or list(SCALES)
+    names = [folder.resolve().name for folder in data]
+    if len(set(names)) < len(names):
+        raise InputError("Two of the test sets have the same name, by which their rows go: rename one of the folders.")
     with tqdm(total=len(scales) * len(data) * (2 + self_ensemble), unit="row", leave=False, disable=None) as bar:
         for loaded in _load(weights_at, scales):
             used.append(loaded)
@@ -169,7 +173,7 @@ def train_command(
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, best weights, curve.csv, TensorBoard.")],
     data: Annotated[list[Path] | None, typer.Option(help="Folders of HR training images, any depth.")] = None,
     valid: Annotated[Path | None, typer.Option(help="Folder of HR images that choose the best weights.")] = None,
-    scale: Annotated[int, typer.Option(help="Upscaling factor.")] = 2,
+    scale: Annotated[int | None, typer.Option(help="Upscaling factor. [default: 2]")] = None,
     iterations: Annotated[int | None, typer.Option(min=1, help="End of the schedule, in iterations.")] = None,
     max_hours: Annotated[float | None, typer.Option(min=0, help="End of the schedule, in training hours.")] = None,
     resume: Annotated[
@@ -198,7 +202,7 @@ def train_command(
     try:
         from drn.train import TrainConfig, resume_configs, train
     except ModuleNotFoundError as error:
-        raise InputError(f"Training needs {error.name}: make .venv/dev installs it (requirements-dev.txt).") from error
+        raise not_installed("Training", error) from error
 
     budget = _given(iterations=iterations, max_hours=max_hours)
     settings = _given(
@@ -223,18 +227,20 @@ def train_command(
         activation=activation,
     )
     if resume:
-        if settings or shape or data or valid or init:
+        if settings or shape or data or valid or init or scale:
             raise InputError("A resumed run keeps its own settings: with --resume give only --out and the budget.")
         model_config, config = resume_configs(out, **budget)
     else:
         if not data or valid is None:
             raise InputError("Training needs --data and --valid: folders of HR images.")
         try:
-            model_config = replace(drn(scale).config, **shape)
+            model_config = replace(drn(2 if scale is None else scale).config, **shape)
         except ValueError as error:
             raise InputError(str(error)) from error
         config = TrainConfig(out=out, data=tuple(data), valid=valid, **budget, **settings)
     progress = train(model_config, config, resume=resume, init=init)
+    if not batch.is_main():
+        return
     typer.echo(
         f"{out}: {progress.iteration} iterations, {progress.seconds / 3600:.2f} h, "
         f"best validation PSNR {progress.best_psnr:.3f} dB"
@@ -244,7 +250,7 @@ def train_command(
 @app.command()
 def bench(
     scale: Annotated[int, typer.Option(help="Upscaling factor.")] = 4,
-    size: Annotated[int, typer.Option(min=1, help="Edge of the LR image.")] = 256,
+    size: Annotated[int, typer.Option(min=3, help="Edge of the LR image.")] = 256,
     rounds: Annotated[int, typer.Option(min=1, help="Measured runs of each.")] = 5,
     sizes: Annotated[bool, typer.Option("--sizes", help="Memory and time over output sizes instead.")] = False,
     size_of: Annotated[float | None, typer.Option(hidden=True)] = None,

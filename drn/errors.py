@@ -3,3 +3,8 @@
 
 class InputError(ValueError):
     """A bad file, option or download. The message is one sentence: what was wrong, and what to do."""
+
+
+def not_installed(what: str, error: ModuleNotFoundError) -> InputError:
+    """That ``what`` needs a package which only development installs."""
+    return InputError(f"{what} needs {error.name}: make .venv/dev installs it (requirements-dev.txt).")

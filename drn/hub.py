@@ -24,6 +24,7 @@ from huggingface_hub.errors import (
 )
 
 from drn.errors import InputError
+from drn.image import replace_file
 
 DEADLINE = 8.0
 """Seconds that the Hub is waited for; ``DRN_HUB_DEADLINE`` changes it."""
@@ -145,16 +146,20 @@ def _download(repo: HubRepo, names: Sequence[str], seconds: float) -> Path:
     # The listing is asked for first because it fails at once, where a download would retry for 20 s.
     info = HfApi().model_info(repo.name, revision=repo.revision, timeout=2 * seconds, files_metadata=True)
     _check_listing(repo, names, {file.rfilename: file.size or 0 for file in info.siblings or []})
-    revision = repo.revision
     try:
         for name in names:
-            path = Path(hf_hub_download(repo.name, name, revision=revision, etag_timeout=seconds))
-            revision = path.parent.name
+            path = Path(hf_hub_download(repo.name, name, revision=info.sha, etag_timeout=seconds))
     except (OSError, InputError):
         raise
     except Exception as error:
         raise HubUnreachable(f"The download of {repo} was cut off: try again.") from error
-    return path.parent
+    folder = path.parent
+    if folder.name != repo.revision:
+        # Asked for by branch, the client would note this before the download, which could then be cut off.
+        ref = folder.parent.parent / "refs" / repo.revision
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(ref, lambda temporary: temporary.write_text(folder.name))
+    return folder
 
 
 def _check_listing(repo: HubRepo, names: Sequence[str], sizes: dict[str, int]) -> None:

@@ -20,6 +20,12 @@ from drn.errors import InputError
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 
+PHOTOMETRIC, SAMPLE_FORMAT = 262, 339
+"""TIFF tags."""
+
+WHITE_IS_ZERO = 0
+"""A value of ``PHOTOMETRIC``, which Pillow heeds in images of 8 bits alone."""
+
 Array = NDArray[np.uint8]
 
 
@@ -116,6 +122,7 @@ def _decode(image: Image.Image, name: str) -> Picture:
     is_16_bit = ";16" in rawmode or image.mode.startswith("I")
     if image.format == "PPM" and isinstance(coding, tuple):  # (mode, highest value)
         is_16_bit = coding[1] > 255
+    tags = getattr(image, "tag_v2", {})  # TIFF's
     profile = image.info.get("icc_profile")
     image = ImageOps.exif_transpose(image)
 
@@ -128,8 +135,11 @@ def _decode(image: Image.Image, name: str) -> Picture:
     if image.mode.startswith("I"):
         if ";32" in rawmode:
             raise InputError(f"{name} holds 32-bit numbers: save it as PNG or JPEG first.")
+        if tags.get(SAMPLE_FORMAT, (1,)) != (1,):
+            raise InputError(f"{name} holds signed numbers: save it as PNG or JPEG first.")
         shift = 4 if ";12" in rawmode else 8
-        image = Image.fromarray((np.asarray(image).clip(0) >> shift).astype(np.uint8))
+        levels = (np.asarray(image).clip(0) >> shift).astype(np.uint8)
+        image = Image.fromarray(255 - levels if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else levels)
     if image.mode == "1":
         image = image.convert("L")
     if image.mode in ("P", "PA") or "transparency" in image.info:

@@ -66,7 +66,7 @@ class DRNConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "activation":
-                if value not in ACTIVATIONS:
+                if not isinstance(value, str) or value not in ACTIVATIONS:
                     raise ValueError(f"DRN config: activation must be {' or '.join(ACTIVATIONS)}, not {value!r}.")
             elif field.name not in bounds:
                 if type(value) is not bool:

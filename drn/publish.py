@@ -32,6 +32,9 @@ PYTHON = "3.12"
 LICENSE_NAME = "research-and-non-commercial-training-data"
 PAPER = "https://arxiv.org/abs/1907.02843"
 
+UNKNOWN_COMMIT = "0" * 40
+"""Stands for the commit that an upload will make: it is as long."""
+
 Content = dict[str, bytes]
 """What a repo holds: path in the repo -> bytes."""
 
@@ -200,10 +203,13 @@ def publish(model: str, space: str | None, private: bool, say: Callable[[str], o
     model, space = _target(model), _target(space) if space else None
     if get_token() is None:
         raise InputError("Publishing needs a token that may write: set HF_TOKEN, or run `hf auth login`.")
+    content = model_content()
+    if space:
+        space_content(HubRepo(model, UNKNOWN_COMMIT))  # what it lacks is found before anything is uploaded
     api = HfApi()
     step = model
     try:
-        commit = _upload(api, model, "model", model_content(), private, say)
+        commit = _upload(api, model, "model", content, private, say)
         if space:
             step = space
             _upload(api, space, "space", space_content(HubRepo(model, commit)), private, say)
@@ -252,8 +258,7 @@ def listing(model: str, space: str | None) -> list[str]:
     """
     contents = {f"model {_target(model)}": model_content()}
     if space:
-        # The commit is not known yet; any other is as long.
-        contents[f"space {_target(space)}"] = space_content(HubRepo(model, "0" * 40))
+        contents[f"space {_target(space)}"] = space_content(HubRepo(model, UNKNOWN_COMMIT))
     lines = []
     for repo, content in contents.items():
         lines.append(f"{repo}: {len(content)} files, {sum(map(len, content.values())):,} bytes")

@@ -1,4 +1,4 @@
-"""Training: one loop, resumable to the bit.
+"""Training: one loop, resumable to the bit on a CPU.
 
 The random patches depend on (seed, iteration) alone and nothing else is random, so the iteration is the
 whole random state of a run.
@@ -85,6 +85,8 @@ class TrainConfig:
         amounts = (self.max_hours, self.learning_rate, self.adam_learning_rate, self.weight_decay, self.seed)
         if not all(math.isfinite(amount) and amount >= 0 for amount in amounts):
             raise InputError("Hours, learning rates, weight decay and seed must be 0 or more.")
+        if self.seed >= 2**63:
+            raise InputError("The seed must be less than 2^63.")
         if not 0 <= self.ema_decay < 1:
             raise InputError("The decay of the moving average must be at least 0 and less than 1.")
 
@@ -168,7 +170,8 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
     checkpoint, curve = config.out / CHECKPOINT, config.out / CURVE
     if checkpoint.exists() and not resume:
         raise InputError(f"{config.out} already holds a run: resume it, or choose another folder.")
-    accelerator = Accelerator()
+    # Ours is the only autocast: a launcher's would come on top of it.
+    accelerator = Accelerator(mixed_precision="no")
     device, main = accelerator.device, accelerator.is_main_process
     dtype = choose_dtype(config.dtype, device)
     if dtype == torch.float16:  # its gradients would need scaling

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from drn import hub
 from drn.errors import InputError
@@ -67,9 +68,26 @@ def save(path: Path, model: DRN, notes: dict[str, str] | None = None) -> None:
     Raises:
         OSError: If the folder does not exist or the disk is full.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = dict(model.state_dict())
     metadata = {**(notes or {}), "config": json.dumps(model.config.to_dict())}
-    replace_file(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+    save_tensors(path, tensors, metadata)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Raises:
+        OSError: If the folder does not exist or the disk is full.
+    """
+    written = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(written, temporary, metadata=metadata)
+        except SafetensorError as error:  # of what the operating system says it makes its own text
+            raise OSError(f"{path} cannot be written: {error}.") from error
+
+    replace_file(path, write)
 
 
 def load(path: Path, scale: int | None = None) -> Weights:
@@ -115,7 +133,7 @@ def load(path: Path, scale: int | None = None) -> Weights:
 
 def _check_digest(path: Path) -> str:
     digest, sums = hashlib.sha256(path.read_bytes()).hexdigest(), path.parent / SUMS
-    lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
+    lines = sums.read_text(encoding="utf-8", errors="replace").splitlines() if sums.is_file() else []
     listed = {name: known for known, _, name in (line.partition("  ") for line in lines)}
     if listed.get(path.name, "none" if path.parent == BUNDLED else digest) != digest:
         raise InputError(f"{path.name} is not the file that {SUMS} beside it lists: fetch it again.")
@@ -127,7 +145,7 @@ def _read_config(path: Path, metadata: dict[str, str], scale: int | None) -> DRN
         raise InputError(f"{path.name} is not a DRN weights file: it holds no DRN config.")
     try:
         config = DRNConfig.from_dict(json.loads(metadata["config"]))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path.name} has an unusable config: {error}") from error
     if scale is not None and config.scale != scale:
         raise InputError(f"{path.name} is for x{config.scale}, not for x{scale}.")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from drn import weights
-from drn.batch import Report, plan, terminated_like_interrupted, upscale_files
+from drn.batch import Report, plan, shared_work, terminated_like_interrupted, upscale_files
 from drn.errors import InputError
 from drn.image import Array, find_images
 from drn.inference import Upscaler
@@ -105,6 +105,16 @@ def test_an_interrupted_run_leaves_no_partial_file(
         upscale_files(targets, upscaler)
     assert files(tmp_path / "out") == []
     assert signal.getsignal(signal.SIGTERM) == handler
+
+
+def test_several_processes_need_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with (
+        pytest.raises(InputError, match=r"several processes needs accelerate: make \.venv/dev installs it"),
+        shared_work({}, "cpu"),
+    ):
+        pass
 
 
 def test_several_processes_share_the_files(tree: Path, tmp_path: Path) -> None:

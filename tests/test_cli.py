@@ -15,6 +15,7 @@ from drn.metrics import psnr, ssim
 from drn.resize import downscale, upscale
 from tests.conftest import small_model
 
+TRAINING = ["--out", "OUT", "--data", "TINYDIR", "--valid", "TINYDIR", "--iterations", "1"]
 COMMANDS = ("upscale", "compare", "evaluate", "train", "bench", "publish", "info")
 
 
@@ -106,9 +107,18 @@ def test_info_names_the_weights_and_the_device(small_weights: Path) -> None:
         (["info", "--weights", "nowhere"], 1, "no weights file or folder nowhere"),
         (["train", "--out", "OUT"], 1, "Training needs --data and --valid"),
         (["train", "--out", "OUT", "--resume", "--seed", "3"], 1, "keeps its own settings"),
+        (["train", "--out", "OUT", "--resume", "--scale", "4"], 1, "keeps its own settings"),
+        (["train", "--out", "OUT", "--scale", "2", "3"], 2, "unexpected extra argument"),
+        (["train", *TRAINING, "--seed", "1" + 20 * "0"], 1, "The seed must be less than"),
         (["upscale", "x.png", "-o", "OUT", "--scale", "big"], 2, "--scale"),
         (["upscale"], 2, "Missing argument"),
         (["compare", "TINY", "-o", "OUT", "--crop", "0,0,1,1"], 1, "The image is too small for x4"),
+        (["compare", "TINY", "-o", "OUT", "--crop", "0,0,1,1", "--scale", "0"], 1, "no weights for x0"),
+        (["compare", "TINY", "-o", ".", "--crop", "0,0,1,1"], 1, ". cannot be written: give the name of a PNG"),
+        (["compare", "TINY", "-o", "nowhere/a.png", "--crop", "0,0,1,1"], 1, "nowhere/a.png cannot be written"),
+        (["bench", "--sizes", "--weights", "nowhere"], 1, "An output of 1 megapixels could not be measured."),
+        (["bench", "--size", "2"], 2, "--size"),
+        (["evaluate", "--data", "a/valid", "b/valid"], 1, "Two of the test sets have the same name"),
         (["evaluate", "--data", "TINYDIR", "--scale", "2"], 1, "too small to measure at x2: it needs 16 pixels a side"),
         (["enlarge"], 2, "No such command"),
     ],

@@ -109,6 +109,13 @@ def test_a_branch_follows_the_hub_and_a_commit_needs_no_request(hub: Hub, drn: R
     assert f"hub drn/model@{second[:7]}" in shown.stdout
     assert shown.stderr == ""
 
+    # So it does when the download of a newer one was cut off, at once and later.
+    repo.commit(files(tmp_path, seed=2))
+    for fault, offline in (("truncated", "0"), ("500", "0"), ("", "1")):
+        repo.fault = fault
+        shown = drn("info", DRN_HUB_REPO="drn/model", HF_HUB_OFFLINE=offline)
+        assert f"hub drn/model@{second[:7]}" in shown.stdout, shown.stderr
+
 
 def test_token_opens_a_private_repo(hub: Hub, drn: Run, tmp_path: Path) -> None:
     repo = hub.add("drn/hidden", files(tmp_path), private=True)

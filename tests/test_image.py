@@ -86,10 +86,10 @@ def test_16_bit_becomes_8_bit_and_says_so(tmp_path: Path, channels: int) -> None
 
 
 def test_16_bit_ppm(tmp_path: Path) -> None:
-    levels = 257 * np.array([[[0, 1, 2], [128, 255, 18]]], ">u2")
+    levels = np.array([[[0, 257, 1000], [32896, 65535, 65400]]], ">u2")
     (tmp_path / "a.ppm").write_bytes(b"P6 2 1 65535\n" + levels.tobytes())
     picture = read_image(tmp_path / "a.ppm")
-    assert picture.rgb.tolist() == [[[0, 1, 2], [128, 255, 18]]]
+    assert picture.rgb.tolist() == [[[0, 1, 4], [128, 255, 254]]]  # levels / 257, rounded
     assert picture.notes == ("The 16-bit image was processed as 8-bit.",)
     (tmp_path / "b.ppm").write_bytes(b"P6 1 1 255\n\1\2\3")
     assert read_image(tmp_path / "b.ppm").notes == ()
@@ -134,11 +134,12 @@ def test_modes(tmp_path: Path, photo: Array) -> None:
     assert np.abs(cmyk.rgb.astype(int) - photo).mean() < 6
 
 
-def tiff(pages: list[tuple[int, int, bytes]], bits: int) -> bytes:
-    """A little-endian grey TIFF of uncompressed pages (width, height, data)."""
+def tiff(pages: list[tuple[int, int, bytes]], bits: int, photometric: int = 1, sample_format: int = 1) -> bytes:
+    """A little-endian grey TIFF of uncompressed pages (width, height, data); black is zero, numbers have no sign."""
     content = bytearray(b"II*\0" + struct.pack("<I", 8))
     for number, (width, height, data) in enumerate(pages, 1):
-        entries = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 0), (277, 1), (279, len(data))]
+        entries = [(256, width), (257, height), (258, bits), (259, 1), (262, photometric)]
+        entries += [(273, 0), (277, 1), (279, len(data)), (339, sample_format)]
         end = len(content) + 2 + 12 * len(entries) + 4
         content += struct.pack("<H", len(entries))
         for tag, value in entries:
@@ -153,6 +154,21 @@ def test_12_bit_tiff(tmp_path: Path) -> None:
     picture = read_image(tmp_path / "a.tif")
     assert picture.measured.tolist() == [[0, 255, 128, 127]]
     assert picture.notes == ("The 12-bit image was processed as 8-bit.",)
+
+
+def test_16_bit_tiff_with_white_as_zero_is_turned(tmp_path: Path) -> None:
+    levels = np.array([0, 30000, 65535], "<u2").tobytes()
+    (tmp_path / "a.tif").write_bytes(tiff([(3, 1, levels)], 16, photometric=0))
+    assert read_image(tmp_path / "a.tif").measured.tolist() == [[255, 138, 0]]  # 255 - 117
+    (tmp_path / "b.tif").write_bytes(tiff([(3, 1, levels)], 16))
+    assert read_image(tmp_path / "b.tif").measured.tolist() == [[0, 117, 255]]
+
+
+def test_signed_numbers_are_refused(tmp_path: Path) -> None:
+    levels = np.array([-5, 30000, 32767], "<i2").tobytes()
+    (tmp_path / "a.tif").write_bytes(tiff([(3, 1, levels)], 16, sample_format=2))
+    with pytest.raises(InputError, match=r"a\.tif holds signed numbers"):
+        read_image(tmp_path / "a.tif")
 
 
 def test_a_file_of_many_pages_is_not_walked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from huggingface_hub import RepoCard
@@ -157,6 +158,16 @@ def test_what_cannot_start_gets_one_sentence(monkeypatch: pytest.MonkeyPatch, tm
         publish("drn/x", None, False, print)
     with pytest.raises(InputError, match="The app is not here: publish a Space from a checkout"):
         space_content(HubRepo("drn/x"), tmp_path)
+
+
+def test_what_the_space_lacks_is_found_before_anything_is_uploaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drn.publish.get_token", lambda: "hf_any")
+    monkeypatch.setattr("drn.publish.version", Mock(side_effect=PackageNotFoundError))
+    asked = Mock()
+    monkeypatch.setattr("drn.publish.HfApi", lambda: asked)
+    with pytest.raises(InputError, match=r"^gradio is not installed"):
+        publish("drn/x", "drn/y", False, print)
+    assert not asked.method_calls
 
 
 def test_dry_run_lists_every_file_and_asks_nobody(hub: Hub, run: Run) -> None:

@@ -42,6 +42,17 @@ def test_round_trip_gives_the_same_network(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, files_up_to: Callable[[int], None]) -> None:
+    path = tmp_path / "drn_x2.safetensors"
+    weights.save(path, small_model(2))
+    before = path.read_bytes()
+    files_up_to(10_000)
+    with pytest.raises(OSError, match=r"cannot be written: .*large"):
+        weights.save(path, small_model(2), {"hours": "1"})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def foreign(path: Path) -> None:
     save_file({"layer.weight": torch.zeros(3)}, path)
 
@@ -79,6 +90,8 @@ def not_finite(path: Path) -> None:
         (lambda path: rewritten(path, n_feats=256, n_blocks=16, n_groups=16), "more than 50,000,000 parameters"),
         (lambda path: rewritten(path, n_feats=-1), "unusable config: DRN config: n_feats"),
         (lambda path: rewritten(path, colour="red"), "unusable config: DRN config: unknown field 'colour'"),
+        (lambda path: rewritten(path, activation=["relu"]), "unusable config: DRN config: activation"),
+        (lambda path: save_file({}, path, metadata={"config": "[" * 100_000}), "unusable config"),
         (not_finite, "not finite"),
     ],
 )

@@ -11,7 +11,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from drn.errors import InputError
@@ -79,17 +79,23 @@ def start_sweeping(is_running: Callable[[], bool]) -> None:
         is_running: Whether the server still runs; asked before each sweep.
     """
     (folder,) = _own
-    _keep.update(folder.rglob("*"))
+    _keep.update(_below(folder))
 
     def sweep() -> None:
         time.sleep(EVERY)
         while is_running():
             with contextlib.suppress(OSError):  # the next sweep does what this one cannot
-                for path in sorted(set(folder.rglob("*")) - _keep, reverse=True):
+                for path in sorted(set(_below(folder)) - _keep, reverse=True):
                     _remove_if_old(path)
             time.sleep(EVERY)
 
     threading.Thread(target=sweep, name="sweep", daemon=True).start()
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Every file and folder in ``folder``, at any depth; unlike ``rglob`` it goes on where one goes meanwhile."""
+    for root, folders, files in os.walk(folder):
+        yield from (Path(root, name) for name in [*folders, *files])
 
 
 def _remove_if_old(path: Path) -> None:
@@ -104,7 +110,7 @@ def _remove_if_old(path: Path) -> None:
 def make_room(nbytes: int) -> None:
     """Remove visitors' oldest files until ``nbytes`` more fit in."""
     found = []
-    for path in (path for own in _own for path in own.rglob("*")):
+    for path in (path for own in _own for path in _below(own)):
         with contextlib.suppress(OSError):  # gone meanwhile
             about = path.stat()
             if stat.S_ISREG(about.st_mode):

@@ -110,13 +110,24 @@ def thumbnail(path: Path) -> Array:
     return np.asarray(image)
 
 
+def read_upload(path: Path, max_pixels: int) -> Picture:
+    """Read an image file that a visitor may have sent.
+
+    Raises:
+        InputError: If it is gone (such files are swept), cannot be read, or is too large.
+    """
+    if not path.is_file():
+        raise InputError("The image is no longer on the server: choose it again.")
+    return read_image(path, MAX_UPLOAD_BYTES, max_pixels)
+
+
 def read_photograph(path: Path) -> Picture:
     """Read a ground truth.
 
     Raises:
         InputError: If it cannot be read, or is too large or too small.
     """
-    picture = read_image(path, MAX_UPLOAD_BYTES, MAX_PIXELS)
+    picture = read_upload(path, MAX_PIXELS)
     if min(picture.rgb.shape[:2]) < MIN_SIDE:
         raise InputError(f"The photograph is smaller than {MIN_SIDE} pixels: choose a larger one.")
     return picture

@@ -17,16 +17,23 @@ class Shelf:
 
     Args:
         first: What a new visitor sees; its key is ``FIRST``, and it is never put away.
+        made_with: Tells the weights that made ``first`` from others.
         max_bytes: How much pixel data to keep beside it.
     """
 
     FIRST = "first"
 
-    def __init__(self, first: Session, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, first: Session, made_with: str = "", max_bytes: int = MAX_BYTES) -> None:
         self._first = first
+        self.made_with = made_with
         self._max_bytes = max_bytes
         self._kept: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
+
+    def renew(self, first: Session, made_with: str) -> None:
+        """Let new visitors see ``first``, made with other weights than what they saw until now."""
+        with self._lock:
+            self._first, self.made_with = first, made_with
 
     def put(self, session: Session, key: str | None = None) -> str:
         """Keep ``session`` in the place of what ``key`` names; returns its key."""

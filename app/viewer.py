@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+from app.cache import make_room
 from drn.compare import Score, format_psnr, format_ssim
 from drn.image import Array, replace_file
 from drn.inference import Region
@@ -167,9 +169,10 @@ def _store(pixels: Array) -> Path:
     """The PNG file of ``pixels``; equal pixels are one file, so it appears whole and is never written again."""
     digest = hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).data).hexdigest()
     path = Path(get_upload_folder()) / digest / "image.png"
-    if path.is_file():
-        path.touch()
-    else:
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        make_room(pixels.nbytes)
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, lambda temporary: Image.fromarray(pixels).save(temporary, format="PNG", compress_level=4))
     return path

@@ -29,6 +29,11 @@ def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
     return float(row.locator(".psnr").inner_text().split()[0]), float(row.locator(".ssim").inner_text())
 
 
+def after_a_frame(page: Page) -> None:
+    """Wait until what was asked for is drawn: the viewer draws in the next animation frame."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def names(page: Page) -> list[str | None]:
     return [figure.get_attribute("data-panel") for figure in page.locator("#viewer [data-panel]").all()]
 
@@ -44,7 +49,7 @@ def in_view(page: Page) -> Region:
 
 def drawn(page: Page, key: str) -> Array:
     """What a panel's canvas shows: uint8 (h, w, 4), transparent where there is no image."""
-    page.wait_for_timeout(60)  # one animation frame
+    after_a_frame(page)
     encoded = page.locator(f'canvas[data-key="{key}"]').evaluate("canvas => canvas.toDataURL('image/png')")
     with Image.open(io.BytesIO(base64.b64decode(encoded.split(",")[1]))) as image:
         return np.asarray(image.convert("RGBA"))
@@ -85,7 +90,7 @@ def drag(page: Page, key: str, dx: int, dy: int) -> None:
     page.mouse.move(x + dx / 2, y + dy / 2)
     page.mouse.move(x + dx, y + dy)
     page.mouse.up()
-    page.wait_for_timeout(60)  # one animation frame
+    after_a_frame(page)
 
 
 def work_until_cancelled(cancelled: Callable[[], bool], started: threading.Event, stopped: threading.Event) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -16,12 +17,13 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from app import session
+from app.shelf import Shelf
 from drn.errors import InputError
 from drn.image import Array, Picture, mod_crop, read_image
 from drn.inference import Upscaler
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
-from tests.browsing import numbers, work_until_cancelled
+from tests.browsing import drag, numbers, work_until_cancelled
 
 
 def test_the_last_of_two_quick_choices_is_opened(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,23 +143,60 @@ def test_a_choice_that_the_queue_refuses_ends_the_wait(page: Page, monkeypatch: 
     page.locator("#scale").get_by_label("x3").check()
     assert started.wait(20)
     page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full!"}))
-    page.locator("#examples").get_by_role("button").nth(2).click()
+    examples = page.locator("#examples").get_by_role("button")
+    examples.nth(2).click()
     expect(page.locator("#viewer")).to_contain_text("no DRN: it could not be computed")
+    expect(examples.nth(0)).to_have_class(re.compile("selected"))
     expect(page.locator("#viewer").get_by_test_id("viewer")).to_have_attribute("aria-busy", "false")
 
 
-def test_work_that_fails_is_not_begun_again(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_controls_say_what_is_shown_after_a_choice_was_refused(page: Page) -> None:
+    numbers(page, "drn", "whole")
+    page.locator("#examples").get_by_role("button").nth(2).click()
+    viewer = page.locator("#viewer").get_by_test_id("viewer")
+    expect(viewer).to_have_attribute("aria-busy", "false")
+    shown = numbers(page, "drn", "whole")
+    page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full!"}))
+    page.locator("#scale").get_by_label("x3").check()
+    expect(page.locator("#scale").get_by_label("x4")).to_be_checked()
+    page.get_by_label("DRN+ too").click()
+    expect(page.get_by_label("DRN+ too")).not_to_be_checked()
+    expect(viewer).to_have_attribute("aria-busy", "false")
+    page.unroute("**/queue/join*")
+    page.wait_for_timeout(500)
+    assert numbers(page, "drn", "whole") == shown
+    expect(page.locator("#examples").get_by_role("button").nth(2)).to_have_class(re.compile("selected"))
+
+
+def test_a_comparison_that_was_put_away_ends_the_questions(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(Shelf, "find", lambda *_: None)
+    drag(page, "drn", 40, 0)
+    expect(page.locator('#viewer [data-fresh="true"]')).to_have_count(1)
+    expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"]')).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (InputError("The tile failed."), "The tile failed."),
+        (OSError(28, "No space left on device"), "The server cannot store files just now"),
+    ],
+)
+def test_work_that_fails_is_not_begun_again(
+    page: Page, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
     begun: list[int] = []
 
     def fail(self: Upscaler, lr: Array, **_: object) -> Array:
         begun.append(self.scale)
-        raise InputError("The tile failed.")
+        raise error
 
     numbers(page, "drn", "whole")
     monkeypatch.setattr(Upscaler, "upscale", fail)
     page.locator("#scale").get_by_label("x3").check()
     expect(page.locator("#viewer")).to_contain_text("no DRN: it could not be computed")
-    expect(page.get_by_text("The tile failed.")).to_be_visible()
+    expect(page.get_by_text(sentence)).to_be_visible()
     page.wait_for_timeout(1000)
     assert begun == [3]
 

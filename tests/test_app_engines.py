@@ -127,11 +127,14 @@ def test_without_a_repo_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> Non
     assert 'data-testid="hub"' not in Engines().header
 
 
-def test_an_open_page_learns_of_the_switch(release: threading.Event, browser: Browser) -> None:
+def test_an_open_page_learns_of_the_switch_and_the_next_one_begins_with_it(
+    release: threading.Event, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     demo = build()
     page = browser.new_page()
     try:
-        page.goto(launch(demo, block=False))
+        url = launch(demo, block=False)
+        page.goto(url)
         shown = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
         expect(page.get_by_test_id("weights")).to_contain_text("bundled (x2")
         expect(page.get_by_test_id("hub")).to_have_text("fetching drn/drn@main")
@@ -141,6 +144,12 @@ def test_an_open_page_learns_of_the_switch(release: threading.Event, browser: Br
         expect(page.get_by_test_id("weights")).to_contain_text("hub drn/drn@1234567 (x2", timeout=20_000)
         expect(page.get_by_test_id("hub")).to_have_count(0)
         expect(shown).not_to_have_text(before, timeout=20_000)
+        after = shown.inner_text()
+        page.close()
+        monkeypatch.setattr(Upscaler, "upscale", lambda *_, **__: pytest.fail("computed once more"))
+        page = browser.new_page()
+        page.goto(url)
+        expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')).to_have_text(after)
     finally:
         page.close()
         demo.close()

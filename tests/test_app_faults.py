@@ -25,11 +25,14 @@ from gradio_client.exceptions import AppError
 
 from app import cache
 from app.jobs import new_file
+from app.session import examples, open_session, scene
 from app.ui import MAX_WAITING, build, launch
+from app.viewer import scene_value
 from drn import load_model, weights
 from drn.errors import InputError
 from drn.image import Array, Picture, read_image, write_png
-from drn.inference import Cancelled, Upscaler
+from drn.inference import Upscaler
+from tests.browsing import work_until_cancelled
 from tests.load import served
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,11 +74,7 @@ def test_a_visitor_who_goes_stops_the_work_and_the_queue_moves(
     started, stopped = threading.Event(), threading.Event()
 
     def slow(self: Upscaler, picture: Picture, *, cancelled: Callable[[], bool], **_: object) -> Picture:
-        started.set()
-        while not cancelled():
-            time.sleep(0.02)
-        stopped.set()
-        raise Cancelled
+        work_until_cancelled(cancelled, started, stopped)
 
     with monkeypatch.context() as slowed, httpx.Client(base_url=url, timeout=20) as web:
         slowed.setattr(Upscaler, "upscale_picture", slow)
@@ -96,13 +95,10 @@ def test_a_visitor_who_goes_stops_the_work_and_the_queue_moves(
 def test_a_job_over_its_time_stops_and_frees_the_queue(
     client: Client, small: Path, expected: Callable[[Path], Array], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped = threading.Event()
+    started, stopped = threading.Event(), threading.Event()
 
     def slow(self: Upscaler, lr: Array, *, cancelled: Callable[[], bool], **_: object) -> Array:
-        while not cancelled():
-            time.sleep(0.02)
-        stopped.set()
-        raise Cancelled
+        work_until_cancelled(cancelled, started, stopped)
 
     for api_name in ("/upscale", "/compare"):
         stopped.clear()
@@ -128,18 +124,18 @@ def test_what_visitors_send_is_deleted_within_an_hour(
     small = tmp_path / "sent.png"
     write_png(small, Picture(photo[::-1]))
     assert cache.MAX_AGE + cache.EVERY <= 3600
-    monkeypatch.setattr(cache, "MAX_AGE", 8.0)
-    monkeypatch.setattr(cache, "EVERY", 0.5)
+    monkeypatch.setattr(cache, "MAX_AGE", 10.0)
+    monkeypatch.setattr(cache, "EVERY", 2.0)  # the server has to be up by then
     page = build()
     try:
         with httpx.Client(base_url=launch(page, block=False), timeout=20) as web:
             own = re.findall(r"/gradio_api/file=[^\"\\]+\.png", web.get("/config").text)
             with small.open("rb") as file:
                 (stored,) = web.post("/gradio_api/upload", files={"files": file}).json()
+            assert Path(stored).exists()
             client = Client(str(web.base_url), verbose=False, analytics_enabled=False)
             upscale(client, small)
             made = list(Path(get_upload_folder()).rglob("sent_DRN_x2.png"))
-            assert Path(stored).exists()
             assert made
             deadline = time.monotonic() + 30
             while (Path(stored).exists() or any(path.exists() for path in made)) and time.monotonic() < deadline:
@@ -167,9 +163,34 @@ def test_older_files_make_room_for_newer_ones(monkeypatch: pytest.MonkeyPatch) -
             assert [path.exists() for path in stored] == [False, True, True]
             new_file("result.png")
             assert not any(path.exists() for path in stored), "a result needs room too"
+            (again,) = web.post("/gradio_api/upload", files={"files": ("again.png", bytes(100_000))}).json()
+            scene_value(scene(open_session(examples()[1], 2)))
+            assert not Path(again).exists(), "so do the viewer's pictures"
             assert {web.get(path).status_code for path in own} == {200}, "the page's own pictures have gone"
     finally:
         page.close()
+
+
+def test_looking_for_room_survives_folders_that_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "file").write_bytes(bytes(10))
+    monkeypatch.setattr(cache, "_own", [tmp_path])
+    stat_now = Path.stat
+
+    def stat_and_lose(path: Path, **options: Any) -> os.stat_result:
+        shutil.rmtree(tmp_path / "c", ignore_errors=True)  # as a sweep or another request would
+        return stat_now(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat_and_lose)
+    cache.make_room(cache.MAX_STORED_BYTES)
+    monkeypatch.undo()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_an_image_that_was_swept_is_asked_for_again(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^The image is no longer on the server: choose it again\.$"):
+        open_session(tmp_path / "photo.png", 2)
 
 
 def test_a_full_disk_is_one_sentence(photo: Array, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from tests.browsing import drag, in_view, names, numbers
 
@@ -52,6 +52,27 @@ def test_a_link_restores_image_scale_place_and_layout(context: BrowserContext, u
     label = other.locator("#viewer .pane canvas")
     expect(label).to_have_attribute("aria-label", "DRN+ and ground truth, the region in view")
     assert in_view(other) == place
+
+
+def test_only_a_link_asks_for_what_it_shows(browser: Browser, url: str) -> None:
+    """A plain visit that did would wait in the queue of those who compute."""
+    asked: list[set[int]] = []
+    for query in ("", "?image=cat&scale=4&x=100&y=80&zoom=2&layout=side"):
+        page, requests = browser.new_page(), list[Request]()
+
+        def note(request: Request, requests: list[Request] = requests) -> None:
+            requests.append(request)
+
+        page.on("request", note)
+        page.goto(url + query)
+        numbers(page, "drn", "region")
+        page.wait_for_timeout(1000)
+        joined = [one.post_data_json or {} for one in requests if "/queue/join" in one.url]
+        asked.append({body["fn_index"] for body in joined})
+        page.close()
+    plain, linked = asked
+    assert plain < linked
+    assert len(linked - plain) == 1
 
 
 def test_a_broken_link_shows_the_usual_page(browser: Browser, url: str) -> None:

@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -207,13 +208,26 @@ def test_what_cannot_be_upscaled_is_said_where_the_progress_was(page: Page, tmp_
     (tmp_path / "broken.png").write_text("no image")
     page.get_by_role("tab", name="Upscale").click()
     page.locator("#small-image input[type=file]").set_input_files(tmp_path / "broken.png")
-    page.wait_for_timeout(1000)
+    expect(page.locator("#small-image img")).to_have_count(1)
     page.locator("#upscale-start").click()
     expect(page.get_by_test_id("status")).to_contain_text("broken.png is not an image that can be read")
     expect(page.locator("#upscale-tab progress")).to_have_count(0)
     page.locator("#upscale-cancel").click()
     page.wait_for_timeout(500)
     expect(page.get_by_test_id("status")).to_contain_text("broken.png is not an image")
+
+
+def test_a_full_disk_leaves_no_progress_behind(
+    page: Page, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(photo).save(tmp_path / "small.png")
+    page.get_by_role("tab", name="Upscale").click()
+    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "small.png")
+    expect(page.locator("#small-image img")).to_have_count(1)
+    monkeypatch.setattr("app.tabs.upscale.write_png", Mock(side_effect=OSError(28, "No space left on device")))
+    page.locator("#upscale-start").click()
+    expect(page.get_by_text("The server cannot store files just now")).to_be_visible()
+    expect(page.locator("#upscale-tab progress")).to_have_count(0)
 
 
 def test_benchmarks(page: Page) -> None:

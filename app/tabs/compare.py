@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -14,8 +15,8 @@ from app.engines import Engine
 from app.jobs import new_file, told_to_visitor
 from app.session import Session, compute, examples, new_token, numbers, open_link, open_session, scene, thumbnail
 from app.shelf import Shelf
-from app.viewer import scene_value, viewer
-from drn.compare import clip, make_pair, whole_of
+from app.viewer import numbers_for, scene_value, viewer
+from drn.compare import clip, make_pair
 from drn.errors import InputError
 from drn.figure import figure
 from drn.image import replace_file
@@ -37,6 +38,9 @@ HEAVY: dict[str, Any] = {**QUIET, "concurrency_id": "heavy"}
 
 BUSY = "document.querySelector('#viewer .viewer').ariaBusy = %s;"
 """Mark the viewer as waiting for the server, or not; a new scene ends the wait too."""
+
+SEEN = "(key) => [key, document.querySelector('#viewer .viewer').dataset.seen]"
+"""Add what the viewer shows, as [token, region]."""
 
 Shown = Iterator[tuple[Any, ...]]
 """Values for the session's key and the viewer, better ones replacing the first."""
@@ -84,33 +88,35 @@ def show(session: Session, shelf: Shelf, key: str | None, engine: Engine, plus: 
                 else:
                     session = computed
                     yield shelf.put(session, key), scene_value(scene(session))
-        except Exception as error:
+        except Exception:
             session = replace(session, failed=True)
-            shelf.put(session, key)
-            if isinstance(error, InputError):
-                yield key, scene_value(scene(session))
+            yield shelf.put(session, key), scene_value(scene(session))
             raise
 
 
-def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State, in_view: gr.State) -> None:
-    """Let a viewer's ``viewport`` event be answered with the numbers of the region in view, and keep the region."""
+def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State) -> None:
+    """Let a viewer's ``viewport`` event be answered with the numbers of the region in view."""
 
-    def measure(event: gr.EventData, key: str | None) -> tuple[Any, Any]:
+    def measure(event: gr.EventData, key: str | None) -> Any:
         seen = event._data or {}
-        session = shelf.find(key or Shelf.FIRST)
-        if session is None or seen.get("token") != session.token:
-            return gr.skip(), gr.skip()
-        region = Region(*(int(seen[name]) for name in ("x", "y", "width", "height")))
-        return gr.HTML(numbers=numbers(session, region)), region
+        session, region = shelf.find(key or Shelf.FIRST), region_of(seen)
+        if session is None:  # put away: without an answer the viewer would go on asking
+            return gr.HTML(numbers=numbers_for(str(seen["token"]), region, []))
+        return gr.HTML(numbers=numbers(session, region)) if seen["token"] == session.token else gr.skip()
 
-    panels.viewport(measure, [state], [panels, in_view], concurrency_limit=2, **EACH)
+    panels.viewport(measure, [state], [panels], concurrency_limit=2, **EACH)
 
 
-def draw_figure(session: Session, region: Region | None) -> str:
-    """Store the figure of the region in view; returns the file's path."""
+def region_of(seen: Mapping[str, Any]) -> Region:
+    """The region that a viewer says it shows."""
+    return Region(*(int(seen[name]) for name in ("x", "y", "width", "height")))
+
+
+def draw_figure(session: Session, region: Region) -> str:
+    """Store the figure of a region; returns the file's path."""
     pair = session.pairs[0]
     results = {method: result for (_, method), result in session.results.items() if method in session.shown}
-    drawn = figure(pair, results, clip(region or whole_of(pair), pair))
+    drawn = figure(pair, results, clip(region, pair))
     target = new_file(f"{session.name or 'image'}_x{pair.scale}_figure.png")
     replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
     return str(target)
@@ -128,7 +134,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     scale, photographs = max(scales), examples()
     *_, session = filter(None, compute(open_session(photographs[0], scale, photographs[0].stem), engine, plus=False))
 
-    shelf = Shelf(session)
+    shelf = Shelf(session, in_use.value)
     # gradio forgets the states of a visitor who was away for an hour: none is then not the first comparison.
     state = gr.State(None, delete_callback=shelf.drop)
     page.load(lambda: Shelf.FIRST, None, state, queue=False, **QUIET)
@@ -155,8 +161,9 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     with gr.Row():
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
         drawn = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
-    in_view, chosen, latest = gr.State(None), gr.State((0, "")), gr.State(Latest())
-    sent = gr.Number(visible=False)
+    chosen, latest = gr.State((0, "")), gr.State(Latest())
+    sent, seen = gr.Number(visible=False), gr.Textbox(visible=False)
+    restoring = gr.Button(visible="hidden", elem_id="restore")
     gr.Markdown(PROTOCOL, elem_classes="note")
 
     controls, outputs = [scale_radio, plus_box], [state, panels]
@@ -183,9 +190,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         if session is None:
             yield (gr.skip(),) * 5  # a generator that yields nothing would empty its outputs
             return
-        index = [path.stem for path in photographs].index(session.name)
-        scale = gr.Radio(value=str(session.pairs[0].scale))
-        controls = scale, gr.Checkbox(value=session.plus), gr.Gallery(selected_index=index)
+        controls = shown_by(session)
         for values in until_newer(show(session, shelf, None, engine, session.plus), sent, latest):
             yield *values, *(controls if latest.chosen <= sent else (gr.skip(),) * 3)
 
@@ -195,17 +200,26 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
             if session.pairs[0].scale != int(scale):
                 pair = make_pair(session.picture, int(scale))
                 session = Session(session.picture, session.picture_token, (pair,), name=session.name)
-        yield from show(session, shelf, key, engine, plus)
+        # Even the same images are a new scene, which ends the wait.
+        yield from show(replace(session, token=new_token()), shelf, key, engine, plus)
 
     def change_plus(key: str | None, scale: str, plus: bool) -> Shown:
         with told_to_visitor():
             session = shelf.get(key)
         yield from show(replace(session, token=new_token()), shelf, key, engine, plus)
 
-    def compute_anew(key: str | None) -> Shown:
+    def compute_anew(key: str | None, used: str) -> Shown:
         with told_to_visitor():
             session = shelf.get(key)
-        yield from show(replace(session, results={}, token=new_token()), shelf, key, engine, session.plus)
+        if key == Shelf.FIRST and shelf.made_with == used:
+            yield key, scene_value(scene(session))
+            return
+        shown = show(replace(session, results={}, token=new_token()), shelf, key, engine, session.plus)
+        own, opened = next(shown)
+        yield own, opened
+        yield from shown
+        if key == Shelf.FIRST:
+            shelf.renew(shelf.get(own), used)
 
     def go_on(key: str | None) -> Shown:
         session = shelf.find(key)
@@ -224,9 +238,23 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     def note_choice(moment: float, latest: Latest) -> None:
         latest.chosen = max(latest.chosen, moment)
 
-    def store_figure(key: str | None, region: Region | None) -> str:
+    def controls_of(key: str | None) -> tuple[Any, Any, Any]:
+        session = shelf.find(key)
+        return (gr.skip(),) * 3 if session is None else shown_by(session)
+
+    def shown_by(session: Session) -> tuple[gr.Radio, gr.Checkbox, gr.Gallery]:
+        names = [path.stem for path in photographs]
+        index = names.index(session.name) if session.name in names else None
+        scale = gr.Radio(value=str(session.pairs[0].scale))
+        return scale, gr.Checkbox(value=session.plus), gr.Gallery(selected_index=index)
+
+    def store_figure(key: str | None, seen: str) -> str:
+        token, region = json.loads(seen)
         with told_to_visitor():
-            return draw_figure(shelf.get(key), region)
+            session = shelf.get(key)
+            if token != session.token:
+                raise InputError("The images have just changed: ask for the figure once more.")
+            return draw_figure(session, region_of(region))
 
     asked = [gallery.select, upload.upload, scale_radio.input, plus_box.input]
     # Before the events that do the work, as the page sends them one after another.
@@ -241,13 +269,17 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         plus_box.input(giving_way(change_plus), [sent, latest, state, *controls], **computing),
     ):
         # What a choice has stopped goes on if the choice fails, unless the queue is full.
-        event.failure(None, js=f"() => {{ {BUSY % 'false'} }}", api_visibility="private")
+        ended = {"js": f"(key) => {{ {BUSY % 'false'} return [key]; }}", "queue": False, **EACH}
+        event.failure(controls_of, state, [*controls, gallery], **ended)
         going_on = event.failure(giving_way(go_on), [sent, latest, state], **computing)
         going_on.failure(give_up, state, outputs, queue=False, **EACH)
-    in_use.change(giving_way(compute_anew), [sent, latest, state], **computing)
-    measure_view(panels, shelf, state, in_view)
-    draw.click(store_figure, [state, in_view], drawn, **QUIET).success(
+    in_use.change(giving_way(compute_anew), [sent, latest, state, in_use], **computing)
+    measure_view(panels, shelf, state)
+    draw.click(store_figure, [state, seen], drawn, js=SEEN, **QUIET).success(
         None, js="() => document.querySelector('#figure-file')?.click()", api_visibility="private"
     )
-    page.load(restore, [sent, latest], [*outputs, *controls, gallery], js=sent_js(), **HEAVY)
+    restoring.click(restore, [sent, latest], [*outputs, *controls, gallery], js=sent_js(), **HEAVY)
+    # A visit without a link asks for nothing: it would wait behind, and count among, those who compute.
+    has_link = "new URLSearchParams(location.search).has('image')"
+    page.load(None, js=f"() => {{ if ({has_link}) document.querySelector('#restore').click(); }}")
     return shelf, state

@@ -17,7 +17,6 @@ from app.shelf import Shelf
 from app.tabs.compare import HEAVY, PROTOCOL, QUIET, measure_view
 from app.viewer import scene_value, viewer
 from drn.compare import make_pair
-from drn.errors import InputError
 from drn.image import mod_crop
 
 WAITING = '<p class="note">Waiting for the server…</p>'
@@ -35,7 +34,7 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
         The event that computes what the tab shows. It takes long, and goes on where it was when the tab comes back.
     """
     with gr.Tab("Scales", id="scales", elem_id="scales-tab") as tab:
-        state, in_view = gr.State(None, delete_callback=shelf.drop), gr.State(None)
+        state = gr.State(None, delete_callback=shelf.drop)
         panels = viewer(None, "scales-viewer")
         plot = gr.HTML(WAITING, elem_id="scales-chart", apply_default_css=False, min_height=340)
         gr.Markdown(PROTOCOL, elem_classes="note")
@@ -63,12 +62,12 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
                         opened = computed
                         shelf.put(opened, key)
                         yield gr.skip(), scene_value(scene(opened)), psnr_chart(opened)
-            except InputError:
+            except Exception:
                 yield gr.skip(), scene_value(scene(replace(opened, failed=True))), gr.skip()
                 raise
 
     in_use.change(shelf.drop, state, state, **QUIET)
-    measure_view(panels, shelf, state, in_view)
+    measure_view(panels, shelf, state)
     return tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
 
 

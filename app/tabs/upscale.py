@@ -14,11 +14,11 @@ import gradio as gr
 
 from app.engines import Engine
 from app.jobs import Job, in_steps, new_file, told_to_visitor
-from app.session import MAX_UPLOAD_BYTES, METHODS, new_token
+from app.session import METHODS, new_token, read_upload
 from app.tabs.compare import HEAVY
 from app.viewer import Layer, Scene, first_view, scene_value, viewer
 from drn.errors import InputError
-from drn.image import Array, Picture, read_image, write_png
+from drn.image import Array, Picture, write_png
 from drn.inference import Progress, Upscaler
 from drn.resize import upscale
 
@@ -97,7 +97,7 @@ def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
     start.click(None, None, status, js=f"() => {waiting}", api_visibility="private")  # first: the page keeps the order
     asked = {**HEAVY, "trigger_mode": "once"}
     running = start.click(run, [image, scale_radio, plus_box], [status, download, panels], **asked)
-    refused = f"(told) => told.includes({json.dumps(WAITING)}) ? {json.dumps(idle)} : told"
+    refused = f"(told) => told.includes('<progress') ? {json.dumps(idle)} : told"
     running.failure(None, status, status, js=refused, api_visibility="private")
 
     def say_cancelled(told: str) -> Any:
@@ -114,7 +114,7 @@ def enlarge(path: Path, upscaler: Upscaler, plus: bool) -> Generator[tuple[int, 
         InputError: If the file cannot be read, the result would be too large, or it takes too long.
     """
     scale = upscaler.scale
-    lr = read_image(path, MAX_UPLOAD_BYTES, MAX_OUTPUT_PIXELS // scale**2)
+    lr = read_upload(path, MAX_OUTPUT_PIXELS // scale**2)
     sr = yield from in_steps(functools.partial(_upscale_picture, upscaler, lr, plus))
     target = new_file(f"{path.stem}_DRN_x{scale}.png")
     write_png(target, sr)

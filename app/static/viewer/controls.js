@@ -201,14 +201,17 @@ addEventListener("resize", layout);
   matchMedia(`(resolution: ${dots()}dppx)`).addEventListener("change", change, { once: true });
 })();
 
+let shows = 0;
+
 async function show(value) {
+  const turn = ++shows;
   if (!value) return;
   const loaded = await Promise.all(value.images.filter((image) => image.file).map(async (image) => {
     const bitmap = new Image();
     bitmap.src = image.file.url;
     return bitmap.decode().then(() => [image.key, bitmap], () => null);  // without it the panel stays empty
   }));
-  if (props.value.token !== value.token) return;
+  if (turn !== shows) return;  // a later scene, whose images were decoded sooner
   root.ariaBusy = "false";
   const same = scene && scene.picture === value.picture;
   scene = value;

@@ -7,7 +7,7 @@ function report(box) {
   $(".place").textContent = `${box.width}×${box.height} pixels at ${box.x}, ${box.y}`;
   const key = JSON.stringify([scene.token, box]);
   if (key === reported) return;
-  reported = key;
+  root.dataset.seen = reported = key;
   showNumbers();
   askTimer ||= setTimeout(ask, Math.max(30, askedAt + REPORT_EVERY - performance.now()));
 }

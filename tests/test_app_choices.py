@@ -232,7 +232,7 @@ def test_leaving_the_scales_stops_their_work_and_coming_back_goes_on(
 
     monkeypatch.setattr(Upscaler, "upscale", again)
     page.get_by_role("tab", name="Scales").click()
-    expect(page.locator("#scales-chart .series")).to_have_count(3)
+    expect(page.locator("#scales-chart .series")).to_have_count(3, timeout=60_000)
     assert done == [(2, True), (3, True), (4, True)], "what was known is not computed again"
 
 

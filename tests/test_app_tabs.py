@@ -117,7 +117,7 @@ def test_all_scales_show_the_same_region(page: Page) -> None:
     numbers(page, "drn", "region")
     place = in_view(page)
     page.get_by_role("tab", name="Scales").click()
-    expect(page.locator("#scales-chart .series")).to_have_count(3)
+    expect(page.locator("#scales-chart .series")).to_have_count(3, timeout=60_000)
     scales = page.locator("#scales-viewer")
     expect(scales.locator("[data-panel]")).to_have_count(12)
     expect(scales.locator('[data-fresh="true"]')).to_have_count(1)
@@ -271,7 +271,7 @@ def test_the_page_asks_nobody_else_and_for_nothing_that_is_not_there(browser: Br
         page.get_by_role("tab", name=tab).click()
     page.get_by_role("tab", name="Scales").click()
     expect(page.locator("#scales-viewer [data-panel]")).to_have_count(12)
-    expect(page.locator("#scales-chart .series")).to_have_count(3)
+    expect(page.locator("#scales-chart .series")).to_have_count(3, timeout=60_000)
     page.close()
     assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []
     assert complaints == []

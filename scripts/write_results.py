@@ -2,7 +2,7 @@
 
 The card also gets what other networks published (app/published.json) and the hours of weights/curve_x*.csv.
 
-(cd weights && sha256sum drn_x*.safetensors > SHA256SUMS)
+python -m scripts.export_run runs/x2
 python -m drn evaluate --data .../Set5 .../Set14 --json > results.json && mv results.json weights/
 python -m scripts.write_results
 """

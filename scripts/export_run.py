@@ -1,0 +1,67 @@
+"""Take a training run's best weights into weights/: the file, its curve and SHA256SUMS.
+
+python -m scripts.export_run runs/x3                # begun from fresh weights, or from those of another scale
+python -m scripts.export_run runs/x2b --continues   # begun from those here: its curve goes on where theirs ends
+
+Then `python -m drn evaluate` and `python -m scripts.write_results`, as the README says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drn import weights
+from drn.curve import read_curve, write_curve
+from drn.errors import InputError
+from drn.image import replace_file
+from drn.model import SCALES
+from drn.train import CURVE
+
+
+def export(run: Path, target: Path, continues: bool) -> Path:
+    """Copy the weights of ``run`` into ``target`` if they are better on validation than those that are there.
+
+    Args:
+        continues: The run began from the weights in ``target``: its hours and iterations come on top of theirs.
+
+    Returns:
+        The file written.
+
+    Raises:
+        InputError: If the run has no weights, or none that are better.
+    """
+    scale = next(iter(weights.available_scales(run)), SCALES[0])
+    new = weights.load(weights.find(scale, run))
+    path, curve = target / new.path.name, target / f"curve_x{scale}.csv"
+    if path.is_file():
+        psnr, before = (float(part.notes["valid_psnr"]) for part in (new, weights.load(path)))
+        if psnr <= before:
+            raise InputError(f"{run} measures {psnr:.3f} dB on validation, {path.name} here {before:.3f}: train on.")
+    earlier = read_curve(curve) if continues else []
+    offset = {column: earlier[-1][column] if earlier else 0.0 for column in ("iteration", "hours")}
+    rows = [row | {column: row[column] + offset[column] for column in offset} for row in read_curve(run / CURVE)]
+    replace_file(path, lambda temporary: temporary.write_bytes(new.path.read_bytes()))
+    digests = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in sorted(target.glob("drn_x*"))]
+    sums = "".join(f"{digest}  {name}\n" for name, digest in digests)
+    replace_file(target / weights.SUMS, lambda temporary: temporary.write_text(sums, encoding="utf-8"))
+    write_curve(curve, [*earlier, *rows])
+    return path
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    continues: Annotated[bool, typer.Option("--continues", help="It began from the weights that are here.")] = False,
+) -> None:
+    try:
+        typer.echo(f"{export(run, weights.BUNDLED, continues)}: evaluate it, then write the results.")
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

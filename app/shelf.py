@@ -24,7 +24,7 @@ class Shelf:
     FIRST = "first"
 
     def __init__(self, first: Session, made_with: str = "", max_bytes: int = MAX_BYTES) -> None:
-        self._first = first
+        self._first = self._of_the_page = first
         self.made_with = made_with
         self._max_bytes = max_bytes
         self._kept: OrderedDict[str, Session] = OrderedDict()
@@ -66,6 +66,11 @@ class Shelf:
         if session is None:
             raise InputError("This comparison was put away to make room for others: choose the photograph again.")
         return session
+
+    def shown(self, key: str | None, token: str) -> Session | None:
+        """The session of a page that shows ``token``'s images: what ``key`` names, or what the page began with."""
+        candidates = (self.find(key), self._of_the_page)
+        return next((session for session in candidates if session and session.token == token), None)
 
     def drop(self, key: str | None) -> None:
         """Forget what ``key`` names: its visitor has gone."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -157,8 +158,10 @@ def _download(repo: HubRepo, names: Sequence[str], seconds: float) -> Path:
     if folder.name != repo.revision:
         # Asked for by branch, the client would note this before the download, which could then be cut off.
         ref = folder.parent.parent / "refs" / repo.revision
-        ref.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(ref, lambda temporary: temporary.write_text(folder.name))
+        with contextlib.suppress(OSError):  # the files are there, if only to be read
+            if not ref.is_file() or ref.read_text() != folder.name:
+                ref.parent.mkdir(parents=True, exist_ok=True)
+                replace_file(ref, lambda temporary: temporary.write_text(folder.name))
     return folder
 
 

@@ -42,14 +42,19 @@ def export(run: Path, target: Path, continues: bool) -> Path:
         psnr, before = (float(part.notes["valid_psnr"]) for part in (new, weights.load(path)))
         if psnr <= before:
             raise InputError(f"{run} measures {psnr:.3f} dB on validation, {path.name} here {before:.3f}: train on.")
-    earlier = read_curve(curve) if continues else []
+    earlier, added = read_curve(curve) if continues else [], read_curve(run / CURVE)
+    if not added:
+        raise InputError(f"{run} has no {CURVE}: its hours are not known.")
     offset = {column: earlier[-1][column] if earlier else 0.0 for column in ("iteration", "hours")}
-    rows = [row | {column: row[column] + offset[column] for column in offset} for row in read_curve(run / CURVE)]
-    replace_file(path, lambda temporary: temporary.write_bytes(new.path.read_bytes()))
-    digests = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in sorted(target.glob("drn_x*"))]
-    sums = "".join(f"{digest}  {name}\n" for name, digest in digests)
-    replace_file(target / weights.SUMS, lambda temporary: temporary.write_text(sums, encoding="utf-8"))
+    content = new.path.read_bytes()
+    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in target.glob("drn_x*")}
+    digests[path.name] = hashlib.sha256(content).hexdigest()
+    sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    # The weights last: until then the run is not taken in, and `git restore` has the rest.
+    rows = [row | {column: row[column] + offset[column] for column in offset} for row in added]
     write_curve(curve, [*earlier, *rows])
+    replace_file(target / weights.SUMS, lambda temporary: temporary.write_text(sums, encoding="utf-8"))
+    replace_file(path, lambda temporary: temporary.write_bytes(content))
     return path
 
 

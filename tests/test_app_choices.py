@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from playwright.sync_api import Page, expect
 
 from app import session
 from app.shelf import Shelf
+from app.tabs.compare import Latest, giving_way
 from drn.errors import InputError
 from drn.image import Array, Picture, mod_crop, read_image
 from drn.inference import Upscaler
@@ -157,7 +158,7 @@ def test_the_controls_say_what_is_shown_after_a_choice_was_refused(page: Page) -
     expect(viewer).to_have_attribute("aria-busy", "false")
     shown = numbers(page, "drn", "whole")
     page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full!"}))
-    page.locator("#scale").get_by_label("x3").check()
+    page.locator("#scale").get_by_label("x3").click()
     expect(page.locator("#scale").get_by_label("x4")).to_be_checked()
     page.get_by_label("DRN+ too").click()
     expect(page.get_by_label("DRN+ too")).not_to_be_checked()
@@ -174,6 +175,15 @@ def test_a_comparison_that_was_put_away_ends_the_questions(page: Page, monkeypat
     drag(page, "drn", 40, 0)
     expect(page.locator('#viewer [data-fresh="true"]')).to_have_count(1)
     expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"]')).to_be_hidden()
+
+
+def test_the_controls_follow_what_is_shown_unless_something_newer_was_chosen() -> None:
+    def work() -> Iterator[tuple[Any, Any]]:
+        yield from (("key", "as it is"), ({}, "nothing new"), ("key", "with results"))
+
+    handler = giving_way(work, controls=lambda key: (key,))
+    assert [controls for _, _, controls in handler(5.0, Latest(chosen=4.0))] == ["key", None, None]
+    assert [controls for _, _, controls in handler(5.0, Latest(chosen=6.0))] == [None]
 
 
 @pytest.mark.parametrize(

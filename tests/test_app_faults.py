@@ -25,7 +25,7 @@ from gradio_client.exceptions import AppError
 
 from app import cache
 from app.jobs import new_file
-from app.session import examples, open_session, scene
+from app.session import open_session, scene
 from app.ui import MAX_WAITING, build, launch
 from app.viewer import scene_value
 from drn import load_model, weights
@@ -124,8 +124,8 @@ def test_what_visitors_send_is_deleted_within_an_hour(
     small = tmp_path / "sent.png"
     write_png(small, Picture(photo[::-1]))
     assert cache.MAX_AGE + cache.EVERY <= 3600
-    monkeypatch.setattr(cache, "MAX_AGE", 10.0)
-    monkeypatch.setattr(cache, "EVERY", 2.0)  # the server has to be up by then
+    monkeypatch.setattr(cache, "MAX_AGE", 12.0)
+    monkeypatch.setattr(cache, "EVERY", 4.0)  # the server has to be up by then
     page = build()
     try:
         with httpx.Client(base_url=launch(page, block=False), timeout=20) as web:
@@ -148,7 +148,10 @@ def test_what_visitors_send_is_deleted_within_an_hour(
         page.close()
 
 
-def test_older_files_make_room_for_newer_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_older_files_make_room_for_newer_ones(
+    small: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_png(small, Picture(rng.integers(0, 256, (64, 64, 3), np.uint8)))
     page = build()
     try:
         with httpx.Client(base_url=launch(page, block=False), timeout=20) as web:
@@ -164,7 +167,7 @@ def test_older_files_make_room_for_newer_ones(monkeypatch: pytest.MonkeyPatch) -
             new_file("result.png")
             assert not any(path.exists() for path in stored), "a result needs room too"
             (again,) = web.post("/gradio_api/upload", files={"files": ("again.png", bytes(100_000))}).json()
-            scene_value(scene(open_session(examples()[1], 2)))
+            scene_value(scene(open_session(small, 2)))
             assert not Path(again).exists(), "so do the viewer's pictures"
             assert {web.get(path).status_code for path in own} == {200}, "the page's own pictures have gone"
     finally:

@@ -45,3 +45,14 @@ def test_what_was_not_used_for_longest_makes_room() -> None:
     assert shelf.get(large).nbytes > 3 * 6000
     with pytest.raises(InputError):
         shelf.get(added)
+
+
+def test_a_page_that_began_before_the_first_comparison_was_renewed_is_still_known() -> None:
+    first, renewed = session(100), session(100)
+    shelf = Shelf(first, "old")
+    shelf.renew(renewed, "new")
+    assert (shelf.find(Shelf.FIRST), shelf.made_with) == (renewed, "new")
+    assert shelf.shown(Shelf.FIRST, renewed.token) is renewed
+    assert shelf.shown(Shelf.FIRST, first.token) is first
+    assert shelf.shown(shelf.put(session(100)), renewed.token) is None
+    assert shelf.shown(None, "gone") is None

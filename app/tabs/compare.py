@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -66,11 +67,19 @@ def until_newer(shown: Shown, sent: float, latest: Latest) -> Shown:
             return
 
 
-def giving_way(work: Callable[..., Shown]) -> Callable[..., Shown]:
-    """``work`` as the handler of an event whose first inputs are ``sent_js``'s moment and a ``Latest``."""
+def giving_way(work: Callable[..., Shown], controls: Callable[[str | None], tuple[Any, ...]]) -> Callable[..., Shown]:
+    """``work`` as the handler of an event whose first inputs are ``sent_js``'s moment and a ``Latest``.
+
+    Args:
+        controls: What to set the controls to for a session's key: they say what is shown.
+    """
 
     def handler(sent: float, latest: Latest, *values: Any) -> Shown:
-        yield from until_newer(work(*values), sent, latest)
+        told = False
+        for key, value in until_newer(work(*values), sent, latest):
+            tell = isinstance(key, str) and not told and latest.chosen <= sent
+            yield key, value, *controls(key if tell else None)
+            told = told or tell
 
     return handler
 
@@ -79,9 +88,10 @@ def show(session: Session, shelf: Shelf, key: str | None, engine: Engine, plus: 
     """The session as it is, then again as each result is known; it takes the place of what ``key`` names."""
     session = replace(session, plus=plus, failed=False)
     with told_to_visitor():
+        value = scene_value(scene(session))
         key = shelf.put(session, key)
         try:
-            yield key, scene_value(scene(session))
+            yield key, value
             for computed in compute(session, engine, plus):
                 if computed is None:
                     yield gr.skip(), gr.skip()
@@ -99,10 +109,11 @@ def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State) -> None:
 
     def measure(event: gr.EventData, key: str | None) -> Any:
         seen = event._data or {}
-        session, region = shelf.find(key or Shelf.FIRST), region_of(seen)
-        if session is None:  # put away: without an answer the viewer would go on asking
-            return gr.HTML(numbers=numbers_for(str(seen["token"]), region, []))
-        return gr.HTML(numbers=numbers(session, region)) if seen["token"] == session.token else gr.skip()
+        token, region = str(seen["token"]), region_of(seen)
+        if session := shelf.shown(key, token):
+            return gr.HTML(numbers=numbers(session, region))
+        # Put away: without an answer the viewer would go on asking. Else newer images are on their way to it.
+        return gr.HTML(numbers=numbers_for(token, region, [])) if shelf.find(key) is None else gr.skip()
 
     panels.viewport(measure, [state], [panels], concurrency_limit=2, **EACH)
 
@@ -166,7 +177,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     restoring = gr.Button(visible="hidden", elem_id="restore")
     gr.Markdown(PROTOCOL, elem_classes="note")
 
-    controls, outputs = [scale_radio, plus_box], [state, panels]
+    asked_with, outputs, controls = [scale_radio, plus_box], [state, panels], [scale_radio, plus_box, gallery]
 
     def choose_example(event: gr.SelectData) -> tuple[int, str]:
         return int(event.index), new_token()  # the same one again is a choice too
@@ -189,10 +200,8 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
             session = open_link(dict(request.query_params), photographs, scales)
         if session is None:
             yield (gr.skip(),) * 5  # a generator that yields nothing would empty its outputs
-            return
-        controls = shown_by(session)
-        for values in until_newer(show(session, shelf, None, engine, session.plus), sent, latest):
-            yield *values, *(controls if latest.chosen <= sent else (gr.skip(),) * 3)
+        else:
+            yield from choice(functools.partial(show, session, shelf, None, engine, session.plus))(sent, latest)
 
     def change_scale(key: str | None, scale: str, plus: bool) -> Shown:
         with told_to_visitor():
@@ -218,8 +227,9 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         own, opened = next(shown)
         yield own, opened
         yield from shown
-        if key == Shelf.FIRST:
-            shelf.renew(shelf.get(own), used)
+        done = shelf.find(own)
+        if key == Shelf.FIRST and done and done.settled:
+            shelf.renew(done, used)
 
     def go_on(key: str | None) -> Shown:
         session = shelf.find(key)
@@ -240,45 +250,46 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
 
     def controls_of(key: str | None) -> tuple[Any, Any, Any]:
         session = shelf.find(key)
-        return (gr.skip(),) * 3 if session is None else shown_by(session)
-
-    def shown_by(session: Session) -> tuple[gr.Radio, gr.Checkbox, gr.Gallery]:
+        if session is None:
+            return (gr.skip(),) * 3
         names = [path.stem for path in photographs]
         index = names.index(session.name) if session.name in names else None
         scale = gr.Radio(value=str(session.pairs[0].scale))
         return scale, gr.Checkbox(value=session.plus), gr.Gallery(selected_index=index)
 
+    choice = functools.partial(giving_way, controls=controls_of)
+
     def store_figure(key: str | None, seen: str) -> str:
-        token, region = json.loads(seen)
         with told_to_visitor():
-            session = shelf.get(key)
-            if token != session.token:
-                raise InputError("The images have just changed: ask for the figure once more.")
+            token, region = json.loads(seen or '["", {}]')
+            session = shelf.shown(key, token)
+            if session is None:
+                raise InputError("The images are just changing: ask for the figure once more.")
             return draw_figure(session, region_of(region))
 
     asked = [gallery.select, upload.upload, scale_radio.input, plus_box.input]
     # Before the events that do the work, as the page sends them one after another.
     gr.on(asked, note_choice, [sent, latest], None, js=sent_js(BUSY % "true"), queue=False, **EACH)
     # All are sent at once, and served in their order: what waits on the page is sent later as if it were chosen then.
-    computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": outputs, "js": sent_js()}
+    computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls], "js": sent_js()}
     for event in (
         gallery.select(choose_example, None, chosen, **EACH),
-        chosen.change(giving_way(open_example), [sent, latest, chosen, state, *controls], **computing),
-        upload.upload(giving_way(open_upload), [sent, latest, upload, state, *controls], **computing),
-        scale_radio.input(giving_way(change_scale), [sent, latest, state, *controls], **computing),
-        plus_box.input(giving_way(change_plus), [sent, latest, state, *controls], **computing),
+        chosen.change(choice(open_example), [sent, latest, chosen, state, *asked_with], **computing),
+        upload.upload(choice(open_upload), [sent, latest, upload, state, *asked_with], **computing),
+        scale_radio.input(choice(change_scale), [sent, latest, state, *asked_with], **computing),
+        plus_box.input(choice(change_plus), [sent, latest, state, *asked_with], **computing),
     ):
         # What a choice has stopped goes on if the choice fails, unless the queue is full.
         ended = {"js": f"(key) => {{ {BUSY % 'false'} return [key]; }}", "queue": False, **EACH}
-        event.failure(controls_of, state, [*controls, gallery], **ended)
-        going_on = event.failure(giving_way(go_on), [sent, latest, state], **computing)
+        event.failure(controls_of, state, controls, **ended)
+        going_on = event.failure(choice(go_on), [sent, latest, state], **computing)
         going_on.failure(give_up, state, outputs, queue=False, **EACH)
-    in_use.change(giving_way(compute_anew), [sent, latest, state, in_use], **computing)
+    in_use.change(choice(compute_anew), [sent, latest, state, in_use], **computing)
     measure_view(panels, shelf, state)
     draw.click(store_figure, [state, seen], drawn, js=SEEN, **QUIET).success(
         None, js="() => document.querySelector('#figure-file')?.click()", api_visibility="private"
     )
-    restoring.click(restore, [sent, latest], [*outputs, *controls, gallery], js=sent_js(), **HEAVY)
+    restoring.click(restore, [sent, latest], [*outputs, *controls], js=sent_js(), **HEAVY)
     # A visit without a link asks for nothing: it would wait behind, and count among, those who compute.
     has_link = "new URLSearchParams(location.search).has('image')"
     page.load(None, js=f"() => {{ if ({has_link}) document.querySelector('#restore').click(); }}")

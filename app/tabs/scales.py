@@ -52,8 +52,9 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
             yield (gr.skip(),) * 3
             return
         with told_to_visitor():
+            value = scene_value(scene(opened))
             key = shelf.put(opened, key)
-            yield key, scene_value(scene(opened)), gr.skip()
+            yield key, value, gr.skip()
             try:
                 for computed in compute(opened, engine, plus=True):
                     if computed is None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,14 +87,6 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 @pytest.fixture(scope="module")
 def truth() -> Array:
     return mod_crop(read_image(examples()[0]).rgb, 4)
-
-
-@pytest.fixture
-def files_up_to() -> Iterator[Callable[[int], None]]:
-    """Lets no file that this process writes grow beyond so many bytes, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def small_model(scale: int = 2, **changes: bool | int | str) -> DRN:

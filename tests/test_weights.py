@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -42,12 +44,22 @@ def test_round_trip_gives_the_same_network(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path, files_up_to: Callable[[int], None]) -> None:
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Let no file that this process writes grow beyond ``size`` bytes, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)  # before pytest writes again
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "drn_x2.safetensors"
     weights.save(path, small_model(2))
     before = path.read_bytes()
-    files_up_to(10_000)
-    with pytest.raises(OSError, match=r"cannot be written: .*large"):
+    with pytest.raises(OSError, match=r"cannot be written: .*large"), files_up_to(10_000):
         weights.save(path, small_model(2), {"hours": "1"})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -170,6 +170,11 @@ def test_the_controls_say_what_is_shown_after_a_choice_was_refused(page: Page) -
 
 
 def test_a_comparison_that_was_put_away_ends_the_questions(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = numbers(page, "drn", "whole")
+    page.locator("#scale").get_by_label("x3").check()  # what the page began with is never put away
+    shown = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
+    expect(shown).not_to_have_text(f"{before[0]:.2f} dB")
+    expect(shown).to_contain_text("dB")
     numbers(page, "drn", "whole")
     monkeypatch.setattr(Shelf, "find", lambda *_: None)
     drag(page, "drn", 40, 0)

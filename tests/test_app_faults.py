@@ -151,7 +151,7 @@ def test_what_visitors_send_is_deleted_within_an_hour(
 def test_older_files_make_room_for_newer_ones(
     small: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_png(small, Picture(rng.integers(0, 256, (64, 64, 3), np.uint8)))
+    write_png(small, Picture(rng.integers(0, 256, (320, 320, 3), np.uint8)))
     page = build()
     try:
         with httpx.Client(base_url=launch(page, block=False), timeout=20) as web:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -137,6 +138,7 @@ def viewer(scene: Scene | None, elem_id: str) -> gr.HTML:
 
 def scene_value(scene: Scene) -> dict[str, Any]:
     """The scene as the client side takes it; the images become PNG files in gradio's cache."""
+    files = _store({layer.key: layer.pixels for layer in scene.layers if layer.pixels is not None})
     return {
         "token": scene.token,
         "picture": scene.picture,
@@ -147,11 +149,11 @@ def scene_value(scene: Scene) -> dict[str, Any]:
         "hint": scene.hint,
         "link": scene.link,
         "failed": scene.failed,
-        "images": [_image(layer) for layer in scene.layers],
+        "images": [_image(layer, files.get(layer.key)) for layer in scene.layers],
     }
 
 
-def _image(layer: Layer) -> dict[str, Any]:
+def _image(layer: Layer, file: Path | None) -> dict[str, Any]:
     described: dict[str, Any] = {
         "key": layer.key,
         "name": layer.name,
@@ -160,22 +162,28 @@ def _image(layer: Layer) -> dict[str, Any]:
         "legend": layer.legend,
         "shown": layer.shown,
     }
-    if layer.pixels is not None:
-        described["file"] = {"path": str(_store(layer.pixels)), "meta": {"_type": "gradio.FileData"}}
+    if file is not None:
+        described["file"] = {"path": str(file), "meta": {"_type": "gradio.FileData"}}
     return described
 
 
-def _store(pixels: Array) -> Path:
-    """The PNG file of ``pixels``; equal pixels are one file, so it appears whole and is never written again."""
-    digest = hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).data).hexdigest()
-    path = Path(get_upload_folder()) / digest / "image.png"
-    try:
-        os.utime(path)
-    except FileNotFoundError:
-        make_room(pixels.nbytes)
+def _store(images: Mapping[str, Array]) -> dict[str, Path]:
+    """PNG files of ``images``, by key; equal pixels are one file, so it appears whole and is never written again."""
+    paths, new = {}, {}
+    for key, pixels in images.items():
+        digest = hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).data).hexdigest()
+        paths[key] = path = Path(get_upload_folder()) / digest / "image.png"
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            new[path] = pixels
+    if new:
+        make_room(sum(pixels.nbytes for pixels in new.values()))  # which walks the whole folder: once a scene
+    for path, pixels in new.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, lambda temporary: Image.fromarray(pixels).save(temporary, format="PNG", compress_level=4))
-    return path
+        save = functools.partial(Image.fromarray(pixels).save, format="PNG", compress_level=4)
+        replace_file(path, save)
+    return paths
 
 
 def numbers_for(token: str, region: Region, groups: Sequence[Mapping[str, Line]]) -> dict[str, Any]:

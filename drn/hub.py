@@ -159,9 +159,8 @@ def _download(repo: HubRepo, names: Sequence[str], seconds: float) -> Path:
         # Asked for by branch, the client would note this before the download, which could then be cut off.
         ref = folder.parent.parent / "refs" / repo.revision
         with contextlib.suppress(OSError):  # the files are there, if only to be read
-            if not ref.is_file() or ref.read_text() != folder.name:
-                ref.parent.mkdir(parents=True, exist_ok=True)
-                replace_file(ref, lambda temporary: temporary.write_text(folder.name))
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(ref, lambda temporary: temporary.write_text(folder.name))
     return folder
 
 

@@ -68,9 +68,7 @@ def save(path: Path, model: DRN, notes: dict[str, str] | None = None) -> None:
     Raises:
         OSError: If the folder does not exist or the disk is full.
     """
-    tensors = dict(model.state_dict())
-    metadata = {**(notes or {}), "config": json.dumps(model.config.to_dict())}
-    save_tensors(path, tensors, metadata)
+    save_tensors(path, model.state_dict(), {**(notes or {}), "config": json.dumps(model.config.to_dict())})
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from drn.image import Array
 from drn.inference import Cancelled, Region
@@ -32,6 +32,11 @@ def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
 def after_a_frame(page: Page) -> None:
     """Wait until what was asked for is drawn: the viewer draws in the next animation frame."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def thumbnails(page: Page) -> Locator:
+    """The example photographs; gradio puts an unseen button before them now and then, so they are not just buttons."""
+    return page.locator("#examples .thumbnail-item")
 
 
 def names(page: Page) -> list[str | None]:

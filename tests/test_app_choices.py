@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from drn.image import Array, Picture, mod_crop, read_image
 from drn.inference import Upscaler
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
-from tests.browsing import drag, numbers, work_until_cancelled
+from tests.browsing import drag, numbers, thumbnails, work_until_cancelled
 
 
 def test_the_last_of_two_quick_choices_is_opened(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +36,7 @@ def test_the_last_of_two_quick_choices_is_opened(page: Page, monkeypatch: pytest
 
     numbers(page, "drn", "whole")
     monkeypatch.setattr(Upscaler, "upscale", slow)
-    examples = page.locator("#examples").get_by_role("button")
+    examples = thumbnails(page)
     examples.nth(3).click()
     page.wait_for_timeout(300)
     examples.nth(2).click()
@@ -75,13 +76,13 @@ def test_a_newer_choice_stops_the_work_of_the_older(
     plus = page.get_by_label("DRN+ too")
     plus.check()
     assert started.wait(20)
-    page.locator("#examples").get_by_role("button").nth(3).click()
+    thumbnails(page).nth(3).click()
     assert_stopped()
     assert numbers(page, "drn", "whole") != before
 
-    page.locator("#examples").get_by_role("button").nth(2).click()
+    thumbnails(page).nth(2).click()
     assert started.wait(20)
-    page.locator("#examples").get_by_role("button").nth(0).click()  # the same event as what it stops
+    thumbnails(page).nth(0).click()  # the same event as what it stops
     assert_stopped()
     assert numbers(page, "drn", "whole") == before
 
@@ -121,7 +122,7 @@ def test_on_a_busy_server_the_last_choice_of_several_kinds_is_opened(
         with page.expect_response("**/queue/join*"):
             uploads.set_input_files(tmp_path / name)
     with page.expect_response("**/queue/join*"):
-        page.locator("#examples").get_by_role("button").nth(2).click()
+        thumbnails(page).nth(2).click()
     release.set()
     other.result()
     hr = mod_crop(read_image(session.examples()[2]).rgb, 4)
@@ -143,15 +144,16 @@ def test_a_choice_that_the_queue_refuses_ends_the_wait(page: Page, monkeypatch: 
     page.locator("#scale").get_by_label("x3").check()
     assert started.wait(20)
     page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full!"}))
-    examples = page.locator("#examples").get_by_role("button")
+    examples = thumbnails(page)
     examples.nth(2).click()
     expect(page.locator("#viewer")).to_contain_text("no DRN: it could not be computed")
+    expect(examples.nth(0)).to_have_class(re.compile("selected"))
     expect(page.locator("#viewer").get_by_test_id("viewer")).to_have_attribute("aria-busy", "false")
 
 
 def test_the_controls_say_what_is_shown_after_a_choice_was_refused(page: Page) -> None:
     before = numbers(page, "drn", "whole")
-    page.locator("#examples").get_by_role("button").nth(2).click()
+    thumbnails(page).nth(2).click()
     whole = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
     expect(whole).not_to_have_text(f"{before[0]:.2f} dB")
     expect(whole).to_contain_text("dB")
@@ -166,6 +168,7 @@ def test_the_controls_say_what_is_shown_after_a_choice_was_refused(page: Page) -
     page.unroute("**/queue/join*")
     page.wait_for_timeout(500)
     assert numbers(page, "drn", "whole") == shown
+    expect(thumbnails(page).nth(2)).to_have_class(re.compile("selected"))
 
 
 def test_a_comparison_that_was_put_away_ends_the_questions(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:

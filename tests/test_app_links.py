@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
-from tests.browsing import drag, in_view, names, numbers
+from tests.browsing import drag, in_view, names, numbers, thumbnails
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_a_link_restores_image_scale_place_and_layout(context: BrowserContext, u
     page = context.new_page()
     page.goto(url)
     whole = numbers(page, "drn", "whole")
-    page.locator("#examples").get_by_role("button").nth(3).click()
+    thumbnails(page).nth(3).click()
     expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{whole[0]:.2f} dB")
     whole = numbers(page, "drn", "whole")
     page.locator("#scale").get_by_label("x2").check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import threading
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from drn.image import Array, mod_crop
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
-from tests.browsing import drag, in_view, names, numbers
+from tests.browsing import drag, in_view, names, numbers, thumbnails
 
 
 def test_drn_plus_and_the_maps(page: Page) -> None:
@@ -33,7 +34,7 @@ def test_drn_plus_and_the_maps(page: Page) -> None:
 
 def test_another_example(page: Page) -> None:
     before = numbers(page, "drn", "whole")
-    page.locator("#examples").get_by_role("button").nth(3).click()
+    thumbnails(page).nth(3).click()
     expect(page.locator('[data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{before[0]:.2f} dB")
     assert numbers(page, "bicubic", "whole")[0] != before[0]
 
@@ -184,13 +185,15 @@ def test_upscaling_can_be_cancelled(page: Page, photo: Array, tmp_path: Path) ->
     expect(page.get_by_test_id("status")).to_have_text("336×240 pixels.", timeout=60_000)
 
 
-def test_the_figure_of_the_region_in_view(page: Page, truth: Array) -> None:
+def test_the_figure_of_the_region_in_view(page: Page, truth: Array, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers(page, "drn", "region")
+    release = threading.Event()
+    monkeypatch.setattr("app.tabs.compare.numbers", lambda *_: release.wait(30))  # its numbers are not known yet
     drag(page, "drn", 60, 20)
-    numbers(page, "drn", "region")
     region = in_view(page)
     with page.expect_download() as download:
         page.locator("#figure").click()
+    release.set()
     assert download.value.suggested_filename == "astronaut_x4_figure.png"
     with Image.open(download.value.path()) as image:
         drawn = np.asarray(image)

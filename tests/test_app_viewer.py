@@ -13,7 +13,7 @@ from drn.image import Array
 from drn.inference import Upscaler
 from drn.metrics import psnr, ssim
 from drn.resize import downscale, upscale
-from tests.browsing import after_a_frame, assert_shows, drag, drawn, in_view, names, numbers
+from tests.browsing import after_a_frame, assert_shows, drag, drawn, in_view, names, numbers, thumbnails
 
 
 def test_an_example_is_compared_without_a_click(page: Page) -> None:
@@ -298,11 +298,11 @@ def test_an_image_that_goes_leaves_no_empty_stage_and_comes_back(page: Page, mon
         chips.locator(f'[data-key="{key}"]').click()
     assert names(page) == ["what DRN adds"]
     monkeypatch.setattr(Upscaler, "upscale", held)
-    page.locator("#examples").get_by_role("button").nth(3).click()  # at first there is no such map of it
+    thumbnails(page).nth(3).click()  # at first there is no such map of it
     expect(page.locator("#viewer [data-panel]")).to_have_count(4)
     assert names(page) == ["LR", "bicubic", "DRN", "ground truth"]
     page.locator("#viewer").get_by_test_id("viewer").focus()
-    for key in ("+", "ArrowLeft", "0"):
+    for key in ("+", "ArrowLeft", "0", "2", "s"):
         page.keyboard.press(key)
     release.set()
     expect(page.locator("#viewer [data-panel]")).to_have_count(1)

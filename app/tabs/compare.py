@@ -59,16 +59,10 @@ class Latest:
     chosen: float = 0.0
 
 
-def until_newer(shown: Shown, sent: float, latest: Latest) -> Shown:
-    """What was asked for at ``sent``, left off when the visitor has chosen something since."""
-    for values in shown:
-        yield values
-        if latest.chosen > sent:
-            return
-
-
 def giving_way(work: Callable[..., Shown], controls: Callable[[str | None], tuple[Any, ...]]) -> Callable[..., Shown]:
     """``work`` as the handler of an event whose first inputs are ``sent_js``'s moment and a ``Latest``.
+
+    It is left off when the visitor has chosen something since.
 
     Args:
         controls: What to set the controls to for a session's key: they say what is shown.
@@ -76,9 +70,11 @@ def giving_way(work: Callable[..., Shown], controls: Callable[[str | None], tupl
 
     def handler(sent: float, latest: Latest, *values: Any) -> Shown:
         told = False
-        for key, value in until_newer(work(*values), sent, latest):
+        for key, value in work(*values):
             tell = isinstance(key, str) and not told and latest.chosen <= sent
             yield key, value, *controls(key if tell else None)
+            if latest.chosen > sent:
+                return
             told = told or tell
 
     return handler

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil, floor, log10
 
-WIDTH, HEIGHT = 460, 250
-LEFT, RIGHT, TOP, BOTTOM = 48, 84, 28, 40
+WIDTH, HEIGHT = 460, 262
+LEFT, RIGHT, TOP, BOTTOM = 48, 84, 46, 34
 LABEL_HEIGHT = 13
 LABEL_WIDTH = 64
 
@@ -40,37 +40,43 @@ def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points], 
         _, y = place(x_low, tick)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{tick:g}</text>')
-    for tick in _ticks(x_low, x_high):
+    for tick in _ticks(x_low, x_high, whole=all(float(x).is_integer() for x in xs)):
         x, _ = place(tick, y_low)
         parts.append(f'<text class="tick" x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{tick:g}</text>')
-    labels: list[tuple[float, float]] = []
-    ends = [place(*points[-1]) for points in known.values()]
+    ends = {name: place(*points[-1]) for name, points in known.items()}
+    labels: dict[str, tuple[float, float]] = {}
+    for name in sorted(known, key=lambda name: ends[name][1]):  # those that make room for each other keep their order
+        labels[name] = _free(ends[name], list(labels.values()), list(ends.values()))
     for index, (name, points) in enumerate(known.items(), 1):
         placed = [place(x, y) for x, y in points]
         line = f'<polyline points="{" ".join(f"{x},{y}" for x, y in placed)}"/>' if lines else ""
         dots = "".join(f'<circle cx="{x}" cy="{y}" r="3.5"/>' for x, y in placed)
-        x, y = _free(placed[-1], labels, ends)
-        labels.append((x, y))
-        label = f'<text class="name" x="{x + 8}" y="{round(y + 4, 1)}">{escape(name)}</text>'
+        (end_x, end_y), (x, y) = placed[-1], labels[name]
+        label = f'<text class="name" x="{x + 12}" y="{round(y + 4, 1)}">{escape(name)}</text>'
+        leader = f'<line x1="{end_x}" y1="{end_y}" x2="{x + 10}" y2="{y}"/>'
         colour = COLOURS.get(name, index if lines else 0)
-        parts.append(f'<g class="series s{colour}">{line}{dots}{label}</g>')
+        parts.append(f'<g class="series s{colour}">{line}{leader}{dots}{label}</g>')
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
         f'<text class="title" x="{LEFT}" y="16">{escape(title)}</text>{"".join(parts)}'
         f'<text class="tick" x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{escape(x_title)}</text>'
-        f'<text class="tick" x="{LEFT}" y="{HEIGHT - 6}">{escape(y_title)}</text></svg>'
+        f'<text class="tick" x="{LEFT - 6}" y="{TOP - 10}">{escape(y_title)}</text></svg>'
     )
 
 
 def _free(
     wanted: tuple[float, float], labels: Sequence[tuple[float, float]], ends: Sequence[tuple[float, float]]
 ) -> tuple[float, float]:
-    """The place nearest to ``wanted``, straight above or below it, for a label that covers no other and no end."""
+    """The place nearest to ``wanted``, right above or below, that covers no label and no end, below ``labels``."""
     x, y = wanted
-    beside = [other for across, other in labels if abs(across - x) < LABEL_WIDTH]
-    beside += [other for across, other in ends if 0 < across - x < LABEL_WIDTH]
+    above = [other for across, other in labels if abs(across - x) < LABEL_WIDTH]
+    beside = above + [other for across, other in ends if 0 < across - x < LABEL_WIDTH]
     heights = [y, *(other + side * LABEL_HEIGHT for other in beside for side in (-1, 1))]
-    free = [height for height in heights if all(abs(height - other) > LABEL_HEIGHT - 0.5 for other in beside)]
+    free = [
+        height
+        for height in heights
+        if all(abs(height - other) > LABEL_HEIGHT - 0.5 for other in beside) and height > max(above, default=-1)
+    ]
     return x, min(free, key=lambda height: abs(height - y))
 
 
@@ -80,9 +86,11 @@ def _padded(values: Sequence[float]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Three to eight round numbers (1, 2 or 5 times a power of ten apart) from ``low`` to ``high``."""
-    rough = (high - low) / 4
-    power = 10.0 ** floor(log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
+    """Three to eight round numbers, 1, 2 or 5 times a power of ten apart; fewer where none but ``whole`` ones count."""
+    widest = (high - low) / 3
+    power = 10.0 ** floor(log10(widest))
+    step = next(factor * power for factor in (5, 2, 1) if factor * power <= widest)
+    if whole:
+        step = max(step, 1.0)
     return [round(index * step, 10) for index in range(ceil(low / step), floor(high / step) + 1)]

@@ -147,23 +147,27 @@ def open_session(path: Path, scale: int, name: str = "", view: View | None = Non
     return Session(picture, new_token(), (make_pair(picture, scale),), name=name, view=view)
 
 
-def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Sequence[int]) -> Session | None:
-    """The session that a shared link describes, or None if it is not a link of ours.
+def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Sequence[int]) -> Session:
+    """The session that a shared link describes.
 
     Args:
         params: The page's query: ``image`` (an example), ``scale``, ``x``, ``y``, ``zoom``, ``layout``, and, if
             wanted, ``plus``, ``front``, ``left`` and ``shown``.
         photographs: The examples.
+
+    Raises:
+        InputError: If it names an image, a scale or a place that is not here.
     """
+    lost = InputError("This link leads to nothing that is here: look at the first photograph instead.")
     named = {path.stem: path for path in photographs}
     try:
         path, scale = named[params["image"]], int(params["scale"])
         x, y, zoom = (float(params[name]) for name in ("x", "y", "zoom"))
-    except (KeyError, ValueError):
-        return None
+    except (KeyError, ValueError) as error:
+        raise lost from error
     layout = params.get("layout", "")
     if scale not in scales or layout not in LAYOUTS or not all(map(math.isfinite, (x, y))) or not 0 <= zoom <= MAX_ZOOM:
-        return None
+        raise lost
     shown = tuple(filter(None, params.get("shown", "").split(",")))
     view = View(x, y, zoom, layout, front=params.get("front", ""), left=params.get("left", ""), shown=shown)
     return replace(open_session(path, scale, path.stem, view), plus=params.get("plus") == "1")

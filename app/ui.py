@@ -30,7 +30,16 @@ THEME = gr.themes.Base(
     spacing_size="sm",
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
-).set(body_text_color_subdued="*neutral_500")  # gradio's own is too pale to read on white
+).set(
+    # gradio's own are too pale: text to read on white, white text on a button, the outline of a box.
+    body_text_color_subdued="*neutral_500",
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_hover_dark="*primary_800",
+    checkbox_border_color="*neutral_500",
+    checkbox_border_color_dark="*neutral_400",
+)
 
 
 def header(engines: Engines) -> str:

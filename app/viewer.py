@@ -136,6 +136,11 @@ def viewer(scene: Scene | None, elem_id: str) -> gr.HTML:
     )
 
 
+def busy_js(elem_id: str, busy: bool) -> str:
+    """JavaScript that marks a viewer as waiting for the server, or not; a new scene ends the wait too."""
+    return f"document.querySelector('#{elem_id} .viewer')?.setAttribute('aria-busy', '{str(busy).lower()}');"
+
+
 def scene_value(scene: Scene) -> dict[str, Any]:
     """The scene as the client side takes it; the images become PNG files in gradio's cache."""
     files = _store({layer.key: layer.pixels for layer in scene.layers if layer.pixels is not None})

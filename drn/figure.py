@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,6 +19,8 @@ MAX_SIDE = 2000
 """How many it takes at most; larger regions are reduced to that."""
 
 GAP, LABEL, FONT = 16, 46, 17
+WIDEST = "00.00 dB / 0.0000 "
+"""Room that the numbers under a region may take."""
 INK, PAPER, FAINT = (24, 28, 36), (255, 255, 255), (96, 104, 120)
 
 
@@ -30,7 +33,7 @@ def figure(pair: Pair, results: Mapping[str, Result], region: Region) -> Image.I
 
     Returns:
         RGB. Regions are enlarged by a whole factor, pixel by pixel, or reduced if a side is longer than
-        ``MAX_SIDE``; the best PSNR is in bold ink, the rest in grey.
+        ``MAX_SIDE``; the best PSNR and the best SSIM are in bold ink, the rest in grey.
     """
     longest = max(region.width, region.height)
     is_reduced = longest > MAX_SIDE
@@ -38,8 +41,17 @@ def figure(pair: Pair, results: Mapping[str, Result], region: Region) -> Image.I
     width, height = max(1, round(region.width * zoom)), max(1, round(region.height * zoom))
     resampling = Image.Resampling.LANCZOS if is_reduced else Image.Resampling.NEAREST
     scores = {name: score(pair, result.sr, region) for name, result in results.items()}
-    known = {name: value.psnr for name, value in scores.items() if value.psnr is not None}
-    best = max(known, key=lambda name: known[name]) if known else None
+    psnr = {name: value.psnr for name, value in scores.items() if value.psnr is not None}
+    ssim = {name: value.ssim for name, value in scores.items() if value.ssim is not None}
+    # Of each method, its numbers and whether each is the best.
+    numbers = {
+        name: [
+            (format_psnr(value), name in psnr and psnr[name] == max(psnr.values())),
+            (" / ", False),
+            (format_ssim(value), name in ssim and ssim[name] == max(ssim.values())),
+        ]
+        for name, value in scores.items()
+    }
     nearest = pair.lr.repeat(pair.scale, 0).repeat(pair.scale, 1)
     panels = {"LR": nearest, **{name: result.sr for name, result in results.items()}, "ground truth": pair.hr}
 
@@ -47,23 +59,25 @@ def figure(pair: Pair, results: Mapping[str, Result], region: Region) -> Image.I
     rows = -(-len(panels) // columns)
     right_height = rows * (height + LABEL) + (rows - 1) * GAP
     whole = _overview(pair.hr, region, 3 * right_height, right_height - LABEL)
-    whole_width = whole.width
-    size = (GAP * 2 + whole_width + columns * (width + GAP), right_height + 2 * GAP)
+    font, caption = ImageFont.load_default(FONT), f"x{pair.scale}, region {region.width}x{region.height}"
+    whole_width = max(whole.width, math.ceil(font.getlength(caption)))
+    column = max(width, *(math.ceil(font.getlength(label)) for label in (*panels, WIDEST)))
+    size = (GAP * 2 + whole_width + columns * (column + GAP), right_height + 2 * GAP)
     canvas = Image.new("RGB", size, PAPER)
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
-
+    draw = ImageDraw.Draw(canvas)
     canvas.paste(whole, (GAP, GAP))
-    draw.text((GAP, GAP + right_height - LABEL + 4), f"x{pair.scale}, region {region.width}x{region.height}", INK, font)
+    draw.text((GAP, GAP + right_height - LABEL + 4), caption, INK, font)
     for index, (name, image) in enumerate(panels.items()):
-        left = 2 * GAP + whole_width + (index % columns) * (width + GAP)
+        left = 2 * GAP + whole_width + (index % columns) * (column + GAP)
         top = GAP + (index // columns) * (height + LABEL + GAP)
         part = np.ascontiguousarray(image[region.y : region.y + region.height, region.x : region.x + region.width])
         canvas.paste(Image.fromarray(part).resize((width, height), resampling), (left, top))
         draw.text((left, top + height + 3), name, INK, font)
-        if name in scores:
-            numbers = f"{format_psnr(scores[name])} / {format_ssim(scores[name])}"
-            ink, stroke = (INK, 0.4) if name == best else (FAINT, 0)
-            draw.text((left, top + height + 23), numbers, ink, font, stroke_width=stroke)
+        pen = float(left)
+        for text, is_best in numbers.get(name, []):
+            ink, stroke = (INK, 0.4) if is_best else (FAINT, 0)
+            draw.text((pen, top + height + 23), text, ink, font, stroke_width=stroke)
+            pen += font.getlength(text)
     return canvas
 
 

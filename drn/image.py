@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -57,6 +58,32 @@ def to_grey(rgb: Array) -> Array:
     for row, colours in zip(grey, rgb, strict=True):  # by rows: a large image as floats would fill the memory
         row[:] = np.rint(colours @ np.array([0.299, 0.587, 0.114]))
     return grey
+
+
+def fill_clear(picture: Picture) -> Array:
+    """The colours (H, W, 3); those of clear pixels are the nearest to be seen, as a file may have any there."""
+    if picture.alpha is None or not 0 < (seen := np.flatnonzero(picture.alpha)).size < picture.alpha.size:
+        return picture.rgb
+    clear = (picture.alpha == 0).astype(np.uint8)
+    _, nearest = cv2.distanceTransformWithLabels(clear, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    # The labels number the pixels that are seen; which label is whose they tell themselves.
+    owner = np.zeros(seen.size + 1, np.intp)
+    owner[nearest.ravel()[seen]] = seen
+    return picture.rgb.reshape(-1, 3)[owner[nearest]]
+
+
+def on_checkers(picture: Picture, cell: int) -> Array:
+    """The colours (H, W, 3) as they are seen on the grey checkers that stand for transparency.
+
+    Args:
+        cell: Side of a square, in pixels.
+    """
+    if picture.alpha is None:
+        return picture.rgb
+    rows, columns = (np.arange(side) // cell for side in picture.alpha.shape)
+    checkers = np.where((rows[:, None] + columns) % 2, 230, 255)[..., None]
+    share = picture.alpha[..., None] / 255
+    return np.rint(picture.rgb * share + checkers * (1 - share)).astype(np.uint8)
 
 
 def mod_crop(image: Array, scale: int) -> Array:

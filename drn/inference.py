@@ -18,7 +18,7 @@ from torch import nn
 
 from drn.errors import InputError
 from drn.fast import NO_MARGINS, FastDRN, Margins
-from drn.image import Array, Picture, quantize, to_tensor
+from drn.image import Array, Picture, fill_clear, quantize, to_tensor
 from drn.model import DRN
 from drn.resize import upscale as bicubic
 
@@ -194,11 +194,15 @@ class Upscaler:
     ) -> Picture:
         """Upscale a decoded file: colours by the network, alpha by bicubic; grey stays grey.
 
+        Where nothing is to be seen the colours are those of the nearest pixel that is: what a file has there would
+        show as a fringe around it.
+
         Raises:
             InputError: If a tile fails.
             Cancelled: If ``cancelled`` returned True.
         """
-        rgb = self.upscale(picture.rgb, self_ensemble=self_ensemble, progress=progress, cancelled=cancelled)
+        lr = fill_clear(picture)
+        rgb = self.upscale(lr, self_ensemble=self_ensemble, progress=progress, cancelled=cancelled)
         alpha = None if picture.alpha is None else bicubic(picture.alpha, self.scale)
         return replace(picture, rgb=rgb, alpha=alpha)
 

@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from gradio_client import Client
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 from safetensors.torch import load_file, save_file
 
 from app.session import examples
@@ -53,20 +54,20 @@ def url() -> Iterator[str]:
 
 
 @contextmanager
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    """A headless Chromium: the machine's own, else playwright's."""
+def chromium(kind: BrowserType, **options: Any) -> Iterator[Browser]:
+    """A headless Chromium, started with ``options``: the machine's own, else playwright's."""
     arguments = ["--disable-gpu", "--disable-background-networking"]
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")  # Chromium's sandbox does not start for root
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    browser = playwright.chromium.launch(executable_path=found, args=arguments)
+    browser = kind.launch(executable_path=found, args=arguments, **options)
     yield browser
     browser.close()
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, chromium(playwright) as browser:
+    with sync_playwright() as playwright, chromium(playwright.chromium) as browser:
         yield browser
 
 

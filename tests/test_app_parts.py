@@ -33,7 +33,13 @@ def test_points_lie_where_their_values_say() -> None:
     assert ax < cx
     assert ay > cy
     ticks = [float(text) for text in re.findall(r'text-anchor="end">([\d.]+)<', svg)]
-    assert ticks == [10, 20, 30]
+    assert ticks == [10, 15, 20, 25, 30]
+
+
+@pytest.mark.parametrize("top", [30.07, 30.5, 31.0, 31.7, 33.0, 38.2, 47.9, 99.0])
+def test_an_axis_has_three_to_eight_ticks(top: float) -> None:
+    ticks = re.findall(r'text-anchor="end">([\d.]+)<', chart("t", "x", "y", {"a": [(1, 30.0), (2, top)]}))
+    assert 3 <= len(ticks) <= 8
 
 
 def test_charts_are_well_formed_and_escape_names() -> None:
@@ -51,6 +57,7 @@ def test_labels_of_close_points_do_not_cover_each_other() -> None:
     heights = [float(y) for y in re.findall(r'class="name" x="[\d.]+" y="([\d.]+)"', svg)][:3]
     assert min(abs(a - b) for a, b in itertools.combinations(heights, 2)) >= 12  # the height of the letters
     assert max(heights) - min(heights) < 30
+    assert heights == sorted(heights, reverse=True)  # the higher value stands higher
 
 
 def test_a_label_covers_no_point_of_another_series() -> None:

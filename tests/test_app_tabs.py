@@ -6,18 +6,20 @@ import base64
 import io
 import re
 import threading
+import time
 from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from drn.image import Array, mod_crop
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
 from tests.browsing import drag, in_view, names, numbers, thumbnails
+from tests.conftest import chromium
 
 
 def test_drn_plus_and_the_maps(page: Page) -> None:
@@ -112,6 +114,66 @@ def test_a_pasted_photograph_is_compared(page: Page, photo: Array) -> None:
     expect(page.locator("#viewer").get_by_test_id("place")).to_have_text("74×60 pixels at 5, 0")
 
 
+def test_a_photograph_dropped_on_the_page_is_compared(page: Page, photo: Array) -> None:
+    numbers(page, "drn", "whole")
+    stored = io.BytesIO()
+    Image.fromarray(photo).save(stored, format="PNG")
+    prevented = page.evaluate(
+        """async (data) => {
+            const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
+            return ["dragover", "drop"].map((name) => !document.querySelector("#viewer canvas").dispatchEvent(
+                new DragEvent(name, { dataTransfer, bubbles: true, cancelable: true })));
+        }""",
+        base64.b64encode(stored.getvalue()).decode(),
+    )
+    assert prevented == [True, True]  # or the browser would leave the page for the file
+    expect(page.locator("#viewer").get_by_test_id("place")).to_have_text("74×60 pixels at 5, 0")
+
+
+def test_the_scales_of_another_photograph_are_waited_for(page: Page) -> None:
+    page.get_by_role("tab", name="Scales").click()
+    expect(page.locator("#scales-viewer [data-panel]")).to_have_count(12)
+    page.get_by_role("tab", name="Compare").click()
+    thumbnails(page).nth(2).click()
+    numbers(page, "drn", "whole")
+
+    def slowly(route: Route) -> None:
+        time.sleep(1)
+        route.continue_()
+
+    page.route("**/queue/join*", slowly)
+    page.get_by_role("tab", name="Scales").click()
+    viewer = page.locator("#scales-viewer .viewer")
+    expect(viewer).to_have_attribute("aria-busy", "true")
+    expect(viewer).to_have_attribute("aria-busy", "false")
+    page.get_by_role("tab", name="Compare").click()
+    page.get_by_role("tab", name="Scales").click()
+    page.wait_for_timeout(300)
+    expect(viewer).to_have_attribute("aria-busy", "false")  # they are there
+
+
+@pytest.mark.parametrize("width", [390, 820, 1280])
+def test_rows_of_scales_stay_rows(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.get_by_role("tab", name="Scales").click()
+    viewer = page.locator("#scales-viewer")
+    expect(viewer.locator("[data-panel]")).to_have_count(12)
+
+    def lefts(name: str) -> set[int]:
+        panels = [viewer.locator(f'[data-panel="{name} x{scale}"]') for scale in (2, 3, 4)]
+        boxes = [panel.bounding_box() for panel in panels if panel.count()]
+        return {round(box["x"]) for box in boxes if box}
+
+    for hidden in ("ground truth x2", "ground truth x3"):
+        viewer.get_by_role("button", name=hidden).click()
+        assert all(len(lefts(name)) == 1 for name in ("LR", "bicubic", "DRN", "ground truth"))
+    tops = [viewer.locator(f'[data-panel="LR x{scale}"]').bounding_box() for scale in (2, 3, 4)]
+    assert lefts("LR") == {round(box["x"]) for box in tops if box}
+    assert len({round(box["y"]) for box in tops if box}) == 3
+
+
 def test_all_scales_show_the_same_region(page: Page) -> None:
     numbers(page, "drn", "region")
     drag(page, "drn", 100, 60)
@@ -163,6 +225,16 @@ def test_upscaling_ones_own_image(page: Page, photo: Array, tmp_path: Path) -> N
     assert download.value.suggested_filename == "my logo_DRN_x3.png"
     with Image.open(download.value.path()) as result:
         assert (result.size, result.mode) == ((252, 180), "RGBA")
+    # Another image: nothing of this one stays.
+    Image.fromarray(photo[:30]).save(tmp_path / "other.png")
+    page.locator("#small-image .icon-button-wrapper button").first.click()
+    expect(page.locator("#download")).to_be_hidden()
+    expect(viewer.locator(".viewer")).to_be_hidden()
+    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "other.png")
+    expect(page.get_by_test_id("status")).to_contain_text("up to 16 megapixels")
+    page.locator("#upscale-start").click()
+    expect(page.get_by_test_id("status")).to_have_text("252×90 pixels.")
+    expect(viewer.locator("[data-panel]")).to_have_count(3)
 
 
 def test_upscaling_can_be_cancelled(page: Page, photo: Array, tmp_path: Path) -> None:
@@ -241,6 +313,18 @@ def test_benchmarks(page: Page) -> None:
         page.get_by_role("tab", name=name).click()
         page.wait_for_timeout(200)
     assert [tab.inner_text() for tab in page.get_by_role("tab").all()] == ["Compare", "Scales", "Upscale", "Benchmarks"]
+
+
+def test_the_photographs_need_no_scrollbar_but_their_own(browser: Browser, url: str) -> None:
+    # By default playwright hides what most visitors have.
+    with chromium(browser.browser_type, ignore_default_args=["--hide-scrollbars"]) as with_scrollbars:
+        page = with_scrollbars.new_page(viewport={"width": 820, "height": 900})
+        page.goto(url)
+        strip = page.locator("#examples .grid-container")
+        strip.wait_for()
+        assert strip.evaluate("strip => strip.scrollWidth > strip.clientWidth")  # it is the case with a scrollbar
+        for part in ("#examples .grid-wrap", "#examples .grid-container"):
+            assert page.locator(part).evaluate("part => part.scrollHeight <= part.clientHeight"), part
 
 
 @pytest.mark.parametrize("width", [390, 800, 1280, 2560])

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pytest
+from PIL import ImageDraw
 
-from drn.compare import Result, make_pair, run, score, whole_of
+from drn.compare import Result, Score, make_pair, run, score, whole_of
 from drn.figure import GAP, figure
 from drn.image import Array, Picture
 from drn.inference import Region, Upscaler
@@ -42,6 +47,28 @@ def test_small_regions_of_long_images(height: int, width: int) -> None:
     pair = make_pair(Picture(np.full((height, width, 3), 90, np.uint8)), 2)
     drawn = figure(pair, {"DRN": Result(pair.hr, score(pair, pair.hr, whole_of(pair)), 0.1)}, Region(0, 0, 4, 4))
     assert max(drawn.size) < 4000
+
+
+def test_texts_under_narrow_regions_keep_apart_and_the_best_numbers_are_bold(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    hr = np.clip(128 + 6 * rng.standard_normal((400, 40, 3)).cumsum(0), 30, 220).astype(np.uint8)
+    pair = make_pair(Picture(hr), 2)
+    brighter = hr + np.uint8(30)  # every structure is there, at the wrong level
+    noisy = np.clip(hr + rng.normal(0, 10, hr.shape), 0, 255).astype(np.uint8)
+    unknown = Result(hr, Score(None, None), 0.1)
+    drawn: list[tuple[float, float, float, str, bool]] = []
+
+    def text(self: Any, place: tuple[float, float], text: str, ink: Any, font: Any, stroke_width: float = 0) -> None:
+        drawn.append((place[1], place[0], place[0] + font.getlength(text), text.strip(" /"), stroke_width > 0))
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    canvas = figure(pair, {"a": replace(unknown, sr=brighter), "b": replace(unknown, sr=noisy)}, whole_of(pair))
+    drawn.sort()
+    for before, after in pairwise(drawn):
+        assert before[0] != after[0] or before[2] <= after[1] + 1e-6
+    assert max(right for _, _, right, *_ in drawn) < canvas.width
+    numbers = [(words, bold) for *_, words, bold in drawn if words[:1].isdigit() and "region" not in words]
+    assert [bold for _, bold in numbers] == [False, True, True, False]  # PSNR and SSIM of a, then of b
 
 
 def test_a_region_that_is_too_large_is_reduced() -> None:

@@ -13,7 +13,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drn.errors import InputError
-from drn.image import Array, Picture, find_images, mod_crop, quantize, read_image, replace_file, to_tensor, write_png
+from drn.image import (
+    Array,
+    Picture,
+    fill_clear,
+    find_images,
+    mod_crop,
+    on_checkers,
+    quantize,
+    read_image,
+    replace_file,
+    to_tensor,
+    write_png,
+)
 
 
 def test_float_and_back_keeps_every_level() -> None:
@@ -281,3 +293,23 @@ def test_find_images_is_sorted_nested_and_says_what_is_missing(tmp_path: Path) -
     (tmp_path / "c").mkdir()
     with pytest.raises(InputError, match="holds no images"):
         find_images(tmp_path / "c")
+
+
+def test_clear_pixels_take_the_colour_of_the_nearest_one_that_is_seen() -> None:
+    rgb = np.zeros((3, 5, 3), np.uint8)
+    alpha = np.zeros((3, 5), np.uint8)
+    rgb[:, 0], alpha[:, 0] = (250, 10, 20), 255
+    rgb[:, 4], alpha[:, 4] = (5, 6, 240), 1
+    filled = fill_clear(Picture(rgb, alpha))
+    assert (filled[:, :2] == (250, 10, 20)).all()
+    assert (filled[:, 3:] == (5, 6, 240)).all()
+    assert fill_clear(Picture(rgb, np.zeros_like(alpha))) is rgb  # nothing is seen
+
+
+def test_transparency_is_shown_on_checkers() -> None:
+    rgb, alpha = np.full((4, 4, 3), 100, np.uint8), np.array([[0, 0, 255, 255]] * 4, np.uint8)
+    seen = on_checkers(Picture(rgb, alpha), 1)
+    assert (seen[:, 2:] == 100).all()
+    assert seen[0, 0, 0] == seen[1, 1, 0] == 255
+    assert seen[0, 1, 0] == seen[1, 0, 0] == 230
+    assert on_checkers(Picture(rgb), 1) is rgb

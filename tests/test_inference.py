@@ -128,6 +128,15 @@ def test_picture_keeps_alpha_by_bicubic_and_grey(photo: Array) -> None:
     assert (result.is_grey, result.notes, result.rgb.shape) == (True, ("a",), (180, 252, 3))
 
 
+def test_what_a_file_hides_does_not_show_at_the_edge(photo: Array) -> None:
+    alpha = np.zeros(photo.shape[:2], np.uint8)
+    alpha[:, 40:] = 255
+    black, white = np.where(alpha[..., None], photo, 0), np.where(alpha[..., None], photo, 255)
+    upscaler = Upscaler(small_model(2), "cpu", "fp32")
+    first, second = (upscaler.upscale_picture(Picture(rgb.astype(np.uint8), alpha)) for rgb in (black, white))
+    assert np.array_equal(first.rgb, second.rgb)
+
+
 def test_split_covers_everything_once() -> None:
     seen = np.zeros((23, 31), int)
     for tile in split(Region(3, 5, 25, 17), 6):

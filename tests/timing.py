@@ -38,7 +38,7 @@ def pan(page: Page, dx: int, dy: int) -> float:
 
 def main(pans: Annotated[int, typer.Option(min=1)] = 15, loads: Annotated[int, typer.Option(min=1)] = 5) -> None:
     """Print the medians and the longest waits."""
-    with served() as (_, url), sync_playwright() as playwright, chromium(playwright) as browser:
+    with served() as (_, url), sync_playwright() as playwright, chromium(playwright.chromium) as browser:
         first = []
         for _ in range(loads):
             page = browser.new_page(viewport={"width": 1280, "height": 900})

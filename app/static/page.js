@@ -1,12 +1,27 @@
-// An image that is pasted while the Compare tab is open is a photograph to compare.
-() => document.addEventListener("paste", (event) => {
+// An image that is pasted, or dropped anywhere on the page, goes to the tab that is open, if it takes one.
+() => {
   const TYPED = 'textarea, input:not([type="radio"], [type="checkbox"], [type="range"], [type="file"])';
-  const button = document.querySelector("#upload");
-  const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
-  const input = button?.parentElement.querySelector('input[type="file"]');
-  if (!file || !input || !button.offsetParent || event.target.closest(TYPED)) return;
-  const given = new DataTransfer();
-  given.items.add(file);
-  input.files = given.files;
-  input.dispatchEvent(new Event("change", { bubbles: true }));
-})
+
+  function take(files) {
+    const file = [...files].find((one) => one.type.startsWith("image/"));
+    const place = [document.querySelector("#upload")?.parentElement, document.querySelector("#small-image")];
+    const input = place.find((one) => one?.offsetParent)?.querySelector('input[type="file"]');
+    if (!file || !input) return;
+    const given = new DataTransfer();
+    given.items.add(file);
+    input.files = given.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  document.addEventListener("paste", (event) => {
+    if (!event.target.closest(TYPED)) take(event.clipboardData?.files ?? []);
+  });
+  for (const name of ["dragover", "drop"]) {
+    document.addEventListener(name, (event) => {
+      // Elsewhere the browser would open the file in the page's place.
+      if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      if (name === "drop") take(event.dataTransfer.files);
+    });
+  }
+}

@@ -16,7 +16,7 @@ from app.engines import Engine
 from app.jobs import new_file, told_to_visitor
 from app.session import Session, compute, examples, new_token, numbers, open_link, open_session, scene, thumbnail
 from app.shelf import Shelf
-from app.viewer import numbers_for, scene_value, viewer
+from app.viewer import busy_js, numbers_for, scene_value, viewer
 from drn.compare import clip, make_pair
 from drn.errors import InputError
 from drn.figure import figure
@@ -37,8 +37,7 @@ EACH: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
 HEAVY: dict[str, Any] = {**QUIET, "concurrency_id": "heavy"}
 """Options of events that run the network: they share one queue."""
 
-BUSY = "document.querySelector('#viewer .viewer').ariaBusy = %s;"
-"""Mark the viewer as waiting for the server, or not; a new scene ends the wait too."""
+BUSY, NOT_BUSY = busy_js("viewer", True), busy_js("viewer", False)
 
 SEEN = "(key) => [key, document.querySelector('#viewer .viewer').dataset.seen]"
 """Add what the viewer shows, as [token, region]."""
@@ -155,7 +154,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         object_fit="cover",
         allow_preview=False,
         selected_index=0,
-        format="png",
+        format="jpeg",
         buttons=[],
     )
     with gr.Row(equal_height=True):
@@ -189,15 +188,14 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
             session = open_session(Path(path), int(scale))
         for note in session.picture.notes:
             gr.Info(escape(note))
+        if session.picture.alpha is not None:
+            gr.Info("Its transparency is left out: all of its pixels are compared.")
         yield from show(session, shelf, key, engine, plus)
 
     def restore(sent: float, latest: Latest, request: gr.Request) -> Shown:
         with told_to_visitor():
             session = open_link(dict(request.query_params), photographs, scales)
-        if session is None:
-            yield (gr.skip(),) * 5  # a generator that yields nothing would empty its outputs
-        else:
-            yield from choice(functools.partial(show, session, shelf, None, engine, session.plus))(sent, latest)
+        yield from choice(functools.partial(show, session, shelf, None, engine, session.plus))(sent, latest)
 
     def change_scale(key: str | None, scale: str, plus: bool) -> Shown:
         with told_to_visitor():
@@ -265,7 +263,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
 
     asked = [gallery.select, upload.upload, scale_radio.input, plus_box.input]
     # Before the events that do the work, as the page sends them one after another.
-    gr.on(asked, note_choice, [sent, latest], None, js=sent_js(BUSY % "true"), queue=False, **EACH)
+    gr.on(asked, note_choice, [sent, latest], None, js=sent_js(BUSY), queue=False, **EACH)
     # All are sent at once, and served in their order: what waits on the page is sent later as if it were chosen then.
     computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls], "js": sent_js()}
     for event in (
@@ -276,7 +274,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         plus_box.input(choice(change_plus), [sent, latest, state, *asked_with], **computing),
     ):
         # What a choice has stopped goes on if the choice fails, unless the queue is full.
-        ended = {"js": f"(key) => {{ {BUSY % 'false'} return [key]; }}", "queue": False, **EACH}
+        ended = {"js": f"(key) => {{ {NOT_BUSY} return [key]; }}", "queue": False, **EACH}
         event.failure(controls_of, state, controls, **ended)
         going_on = event.failure(choice(go_on), [sent, latest, state], **computing)
         going_on.failure(give_up, state, outputs, queue=False, **EACH)
@@ -285,7 +283,8 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     draw.click(store_figure, [state, seen], drawn, js=SEEN, **QUIET).success(
         None, js="() => document.querySelector('#figure-file')?.click()", api_visibility="private"
     )
-    restoring.click(restore, [sent, latest], [*outputs, *controls], js=sent_js(), **HEAVY)
+    restored = restoring.click(restore, [sent, latest], [*outputs, *controls], js=sent_js(BUSY), **HEAVY)
+    restored.failure(None, js=f"() => {{ {NOT_BUSY} }}", api_visibility="private")
     # A visit without a link asks for nothing: it would wait behind, and count among, those who compute.
     has_link = "new URLSearchParams(location.search).has('image')"
     page.load(None, js=f"() => {{ if ({has_link}) document.querySelector('#restore').click(); }}")

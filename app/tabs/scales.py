@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,9 +16,13 @@ from app.jobs import told_to_visitor
 from app.session import METHODS, Session, compute, scene
 from app.shelf import Shelf
 from app.tabs.compare import HEAVY, PROTOCOL, QUIET, measure_view
-from app.viewer import scene_value, viewer
+from app.viewer import busy_js, scene_value, viewer
 from drn.compare import make_pair
 from drn.image import mod_crop
+
+PICTURE = "document.querySelector('#%s .viewer').dataset.picture"
+IS_OLD = f"{PICTURE % 'viewer'} !== {PICTURE % 'scales-viewer'}"
+"""JavaScript: whether what the tab shows is not the photograph that the Compare tab shows."""
 
 WAITING = '<p class="note">Waiting for the server…</p>'
 
@@ -36,7 +41,7 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
     with gr.Tab("Scales", id="scales", elem_id="scales-tab") as tab:
         state = gr.State(None, delete_callback=shelf.drop)
         panels = viewer(None, "scales-viewer")
-        plot = gr.HTML(WAITING, elem_id="scales-chart", apply_default_css=False, min_height=340)
+        plot = gr.HTML(WAITING, elem_id="scales-chart", apply_default_css=False)
         gr.Markdown(PROTOCOL, elem_classes="note")
 
     def open_scales(compared: str | None, key: str | None) -> Iterator[tuple[Any, ...]]:
@@ -54,7 +59,7 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
         with told_to_visitor():
             value = scene_value(scene(opened))
             key = shelf.put(opened, key)
-            yield key, value, gr.skip()
+            yield key, value, gr.skip() if opened is shown else WAITING
             try:
                 for computed in compute(opened, engine, plus=True):
                     if computed is None:
@@ -69,7 +74,11 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
 
     in_use.change(shelf.drop, state, state, **QUIET)
     measure_view(panels, shelf, state)
-    return tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
+    tab.select(None, js=f"() => {{ if ({IS_OLD}) {busy_js('scales-viewer', True)} }}", api_visibility="private")
+    event = tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
+    stays = f"(told) => {{ {busy_js('scales-viewer', False)} return told === {json.dumps(WAITING)} ? '' : told; }}"
+    event.failure(None, plot, plot, js=stays, api_visibility="private")
+    return event
 
 
 def psnr_chart(session: Session) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,17 @@ import gradio as gr
 from app.engines import Engine
 from app.jobs import Job, in_steps, new_file, told_to_visitor
 from app.session import METHODS, new_token, read_upload
-from app.tabs.compare import HEAVY
+from app.tabs.compare import HEAVY, QUIET
 from app.viewer import Layer, Scene, first_view, scene_value, viewer
 from drn.errors import InputError
-from drn.image import Array, Picture, write_png
+from drn.image import Picture, fill_clear, on_checkers, write_png
 from drn.inference import Progress, Upscaler
 from drn.resize import upscale
 
 MAX_OUTPUT_PIXELS = 16_000_000
+CHECKER = 4
+"""Side of the squares behind what is transparent, in LR pixels."""
+
 NO_TRUTH = "There is no original to compare with, so there is no PSNR or SSIM: judge by eye."
 
 
@@ -43,6 +46,9 @@ class Enlarged:
 
 
 WAITING = "Waiting for the server…"
+
+UNKNOWN = -1.0
+"""The share done of what cannot be told: the bar only says that something is going on."""
 
 
 def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
@@ -79,21 +85,21 @@ def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
         if path is None:
             yield idle, gr.skip(), gr.skip()
             raise gr.Error("Choose an image first.", print_exception=False)
-        yield status_html("Upscaling…", 0.0), gr.DownloadButton(visible=False), gr.skip()
+        yield status_html("Upscaling…", UNKNOWN), gr.DownloadButton(visible=False), gr.skip()
         with told_to_visitor():
             job = Job(enlarge(Path(path), engine(int(scale)), plus))
             try:
                 for done, total in job:
                     told = f"Upscaling: {done} of {total} tiles done" if total > 1 else "Upscaling…"
-                    yield status_html(told, done / total), gr.skip(), gr.skip()
+                    yield status_html(told, done / total if total > 1 else UNKNOWN), gr.skip(), gr.skip()
             except InputError as error:
                 yield status_html(str(error)), gr.skip(), gr.skip()
                 raise
             result = job.result
-            shown = scene_value(scene(result.lr.rgb, result.sr.rgb, int(scale), "DRN+" if plus else "DRN"))
+            shown = scene_value(scene(result.lr, result.sr, int(scale), "DRN+" if plus else "DRN"))
         yield status_html(result.told), gr.DownloadButton(value=str(result.file), visible=True), shown
 
-    waiting = json.dumps(status_html(WAITING, 0.0))
+    waiting = json.dumps(status_html(WAITING, UNKNOWN))
     start.click(None, None, status, js=f"() => {waiting}", api_visibility="private")  # first: the page keeps the order
     asked = {**HEAVY, "trigger_mode": "once"}
     running = start.click(run, [image, scale_radio, plus_box], [status, download, panels], **asked)
@@ -103,6 +109,11 @@ def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
     def say_cancelled(told: str) -> Any:
         return status_html("Cancelled.") if "<progress" in told else gr.skip()
 
+    def forget() -> tuple[str, Any, None]:
+        return idle, gr.DownloadButton(visible=False), None
+
+    # What was made of another image does not stand beside this one.
+    image.change(forget, None, [status, download, panels], cancels=[running], queue=False, **QUIET)
     cancel.click(say_cancelled, status, status, cancels=[running], queue=False, api_visibility="private")
     return tab
 
@@ -127,19 +138,21 @@ def _upscale_picture(
     return upscaler.upscale_picture(lr, self_ensemble=plus, progress=progress, cancelled=cancelled)
 
 
-def scene(lr: Array, sr: Array, scale: int, name: str) -> Scene:
+def scene(lr: Picture, sr: Picture, scale: int, name: str) -> Scene:
     """LR, bicubic and the result, without a ground truth."""
-    height, width = sr.shape[:2]
+    height, width = sr.rgb.shape[:2]
+    bicubic = replace(sr, rgb=upscale(fill_clear(lr), scale))
     layers = (
-        Layer("lr", "LR", "your image", lr, factor=scale),
-        Layer("bicubic", "bicubic", METHODS["bicubic"], upscale(lr, scale)),
-        Layer("sr", name, METHODS[name], sr),
+        Layer("lr", "LR", "your image", on_checkers(lr, CHECKER), factor=scale),
+        Layer("bicubic", "bicubic", METHODS["bicubic"], on_checkers(bicubic, CHECKER * scale)),
+        Layer("sr", name, METHODS[name], on_checkers(sr, CHECKER * scale)),
     )
     token = new_token()
     return Scene(token, token, width, height, layers, first_view(width / 2, height / 2), hint=NO_TRUTH)
 
 
 def status_html(text: str, share: float | None = None) -> str:
-    """A line of text, with a progress bar if ``share`` (0 to 1) is given."""
-    bar = "" if share is None else f'<progress aria-label="Progress" max="1" value="{share:.3f}"></progress>'
+    """A line of text, with a progress bar if ``share`` (0 to 1, or ``UNKNOWN``) is given."""
+    value = "" if share in (None, UNKNOWN) else f' value="{share:.3f}"'
+    bar = "" if share is None else f'<progress aria-label="Progress" max="1"{value}></progress>'
     return f'<p class="note" role="status" data-testid="status">{escape(text)}</p>{bar}'

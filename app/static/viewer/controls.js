@@ -194,7 +194,10 @@ new ResizeObserver(() => {
   wasSeen = isSeen;
   layout();
 }).observe(stage);
-document.addEventListener("fullscreenchange", layout);
+document.addEventListener("fullscreenchange", () => {
+  $('[data-do="fullscreen"]').setAttribute("aria-pressed", String(document.fullscreenElement === root));
+  layout();
+});
 addEventListener("resize", layout);
 (function watchDots() {
   const change = () => (layout(), watchDots());
@@ -205,17 +208,23 @@ let shows = 0;
 
 async function show(value) {
   const turn = ++shows;
+  if (!value) root.hidden = true;
   if (!value) return;
-  const loaded = await Promise.all(value.images.filter((image) => image.file).map(async (image) => {
+  const decoded = new Map(), wanted = new Set([front, left, ...shown]);
+  const decode = (image) => {
     const bitmap = new Image();
     bitmap.src = image.file.url;
-    return bitmap.decode().then(() => [image.key, bitmap], () => null);  // without it the panel stays empty
-  }));
+    return bitmap.decode().then(() => decoded.set(image.key, bitmap), () => null);  // without it the panel stays empty
+  };
+  const files = value.images.filter((image) => image.file), isWanted = (image) => image.shown || wanted.has(image.key);
+  await Promise.all(files.filter(isWanted).map(decode));
   if (turn !== shows) return;  // a later scene, whose images were decoded sooner
-  root.ariaBusy = "false";
+  files.filter((image) => !isWanted(image)).forEach((image) => decode(image).then(redraw));
+  if (turn > 1) root.ariaBusy = "false";  // what comes with the page is not what a link waits for
   const same = scene && scene.picture === value.picture;
   scene = value;
-  pixels = new Map(loaded.filter(Boolean));
+  pixels = decoded;
+  root.dataset.picture = scene.picture;
   const keys = scene.images.map((image) => image.key);
   if (!same) {
     const { layout: asLinked, front: ahead, left: behind, shown: panels } = scene.start;

@@ -146,17 +146,32 @@ function build() {
   }
 }
 
-/** As many columns as fit, all panels alike, filling the screen in fullscreen. */
+/** [column, row] of each image of a scene in rows: one that is hidden leaves a gap, a column or row of them does not. */
+function cellsOf(images) {
+  const at = images.map((image) => scene.images.indexOf(image));
+  const ranks = (of) => [...new Set(at.map(of))].sort((a, b) => a - b);
+  const column = (index) => index % scene.columns, row = (index) => Math.floor(index / scene.columns);
+  const columns = ranks(column), rows = ranks(row);
+  return at.map((index) => [columns.indexOf(column(index)), rows.indexOf(row(index))]);
+}
+
+/** As many columns as fit, all panels alike, filling the screen in fullscreen; rows of a scene stay rows. */
 function layout() {
-  const count = Math.max(1, stage.children.length), width = stage.clientWidth;
+  const width = stage.clientWidth;
   const least = width < 600 ? MIN_PANEL_PHONE : MIN_PANEL;
   const most = Math.max(1, Math.floor((width + 8) / (least + 8)));
-  const wanted = mode === "side" && most >= scene?.columns ? scene.columns : 0;
-  const columns = wanted || Math.ceil(count / Math.ceil(count / Math.min(count, most)));
+  const cells = mode === "side" && scene?.columns ? cellsOf(visible()) : [...stage.children].map((_, index) => [index, 0]);
+  const across = Math.max(0, ...cells.map(([column]) => column)) + 1;
+  const lines = Math.ceil(across / Math.min(across, most)), columns = Math.ceil(across / lines);
+  const rows = (Math.max(0, ...cells.map(([, row]) => row)) + 1) * lines;
   // Whole pixels of the screen, or the canvases would be resampled.
-  const one = Math.floor(((width - 8 * (columns - 1)) / columns) * dots()) / dots(), rows = Math.ceil(count / columns);
+  const one = Math.floor(((width - 8 * (columns - 1)) / columns) * dots()) / dots();
   stage.style.gridTemplateColumns = `repeat(${columns}, ${one}px)`;
-  const room = (document.fullscreenElement === root ? window.innerHeight - 330 : window.innerHeight * 0.72) / rows;
+  cells.forEach(([column, row], index) => {
+    const line = row * lines + Math.floor(column / columns);
+    stage.children[index].style.gridArea = `${line + 1} / ${(column % columns) + 1}`;
+  });
+  const room = (document.fullscreenElement === root ? window.innerHeight - 360 : window.innerHeight * 0.72) / rows;
   const least_height = Math.min(one, 150);
   const height = Math.floor(Math.max(least_height, Math.min(one, room)) * dots()) / dots();
   stage.style.setProperty("--height", `${height}px`);

@@ -7,6 +7,7 @@ PY := .venv/bin/python
 .PHONY: demo test check browser clean
 
 demo: .venv/app
+	@case "$(PORT)" in ''|*[!0-9]*) echo "PORT is a number, not $(PORT)."; exit 1;; esac
 	GRADIO_SERVER_PORT=$(PORT) $(PY) app.py
 
 test: .venv/dev browser check

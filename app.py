@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import sys
+import warnings
 
 from app.cache import remove_own_folder
 from app.jobs import stop_jobs
@@ -31,6 +32,7 @@ if __name__ == "__main__":
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, stop)
     use_few_arenas()
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         launch(build())
     except InputError as error:

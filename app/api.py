@@ -15,7 +15,7 @@ from app.jobs import Job, told_to_visitor
 from app.session import Session, compute, open_session
 from app.tabs.compare import HEAVY, draw_figure
 from app.tabs.upscale import enlarge
-from drn.compare import Score, parse_region, score, whole_of
+from drn.compare import Score, notes_on, parse_region, score, whole_of
 from drn.errors import InputError
 from drn.inference import Region
 
@@ -71,6 +71,7 @@ def answer(session: Session, region: Region) -> dict[str, Any]:
 
     return {
         "scale": pair.scale,
+        "notes": notes_on(session.picture),
         "crop": [region.x, region.y, region.width, region.height],
         "methods": {
             method: {

@@ -124,7 +124,7 @@ class Engines:
 
     def _fetch(self, repo: HubRepo) -> None:
         try:
-            self._loaded = _place(weights.load_hub(repo, self.scales))
+            self._loaded = replace(_place(weights.load_hub(repo, self.scales)), note=self._bundled.note)
             self._settled.set()
         except InputError as error:
             self._keep_bundled(error)

@@ -90,13 +90,17 @@ class Session:
 def examples() -> list[Path]:
     """The bundled photographs, the first one first, then those of the folder ``DRN_EXAMPLES``, if it is set.
 
+    Of several with one name, the first is taken.
+
     Raises:
         InputError: If that folder is missing or holds no images.
     """
     bundled = sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != FIRST_EXAMPLE, path.stem))
     folder = os.environ.get("DRN_EXAMPLES", "")
-    taken = {path.stem for path in bundled}
-    return bundled + [path for path in (find_images(Path(folder)) if folder else []) if path.stem not in taken]
+    by_name: dict[str, Path] = {}
+    for path in [*bundled, *(find_images(Path(folder)) if folder else [])]:
+        by_name.setdefault(path.stem, path)  # links and the page name them by it
+    return list(by_name.values())
 
 
 def thumbnail(path: Path) -> Array:

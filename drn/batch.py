@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from drn.errors import InputError, not_installed
 from drn.image import find_images, read_image, write_png
-from drn.inference import Upscaler
+from drn.inference import Upscaler, choose_device
 
 LONGEST_WAIT = timedelta(days=7)
 """How long a process that is done waits for the others."""
@@ -47,8 +47,10 @@ def plan(inputs: list[Path], output: Path, scale: int) -> dict[Path, Path]:
             such a folder is never taken for an input.
 
     Raises:
-        InputError: If a folder holds no images, or two images would have the same result.
+        InputError: If a folder holds no images, two images would have the same result, or ``output`` is a file.
     """
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output} is a file: give a folder for the results.")
     targets: dict[Path, Path] = {}
     sources: dict[Path, Path] = {}
     for given in inputs:
@@ -98,10 +100,15 @@ def upscale_files(
                 result = upscaler.upscale_picture(picture, self_ensemble=self_ensemble, progress=show)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 write_png(target, result)
-            except (InputError, OSError) as error:
+            except (InputError, OSError, MemoryError) as error:
                 # Several folders may hold files of this name.
-                what = str(error).removeprefix(str(image)).removeprefix(image.name).lstrip(": ")
-                report.failures.append(f"{image} {what}" if what != str(error) else f"{image}: {what}")
+                full = "its result does not fit in the memory of this machine: use a lower scale."
+                what = (
+                    full
+                    if isinstance(error, MemoryError)
+                    else str(error).removeprefix(str(image)).removeprefix(image.name).lstrip(": ")
+                )
+                report.failures.append(f"{image}: {what}" if what in (full, str(error)) else f"{image} {what}")
                 continue
             report.written += 1
             height, width = result.rgb.shape[:2]
@@ -121,7 +128,7 @@ def shared_work(targets: dict[Path, Path], device: str) -> Iterator[tuple[dict[P
     except ModuleNotFoundError as error:
         raise not_installed("Sharing the files over several processes", error) from error
 
-    state = PartialState(cpu=device == "cpu", timeout=LONGEST_WAIT)
+    state = PartialState(cpu=choose_device(device).type == "cpu", timeout=LONGEST_WAIT)
     with state.split_between_processes(list(targets)) as images:
         yield {image: targets[image] for image in images}, str(state.device) if device == "auto" else device
 

@@ -15,12 +15,11 @@ from typing import Annotated, Any
 
 import typer
 from huggingface_hub.utils.tqdm import disable_progress_bars
-from PIL import Image
 from tqdm import tqdm
 from typer.core import TyperCommand
 
 from drn import batch, weights
-from drn.compare import format_psnr, format_ssim, make_pair, parse_region, run, score
+from drn.compare import format_psnr, format_ssim, make_pair, notes_on, parse_region, run, score
 from drn.errors import InputError, not_installed
 from drn.evaluate import Row, evaluate, format_table, report
 from drn.figure import figure
@@ -121,7 +120,10 @@ def compare(
     if output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output} cannot be written: give the name of a PNG in a folder that exists.")
     upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
-    pair = make_pair(read_image(image), scale)
+    picture = read_image(image)
+    for note in notes_on(picture):
+        typer.echo(f"note: {note}", err=True)
+    pair = make_pair(picture, scale)
     region = parse_region(crop, pair)
     methods = ["bicubic", "DRN", *(["DRN+"] if self_ensemble else [])]
     results = {method: run(pair, upscaler, method) for method in methods}
@@ -149,7 +151,7 @@ def evaluate_command(
     """Measure bicubic, DRN and DRN+: PSNR and SSIM (Y channel, crop_border = scale), seconds per image."""
     rows: list[Row] = []
     used = []
-    scales = scale or list(SCALES)
+    scales = list(dict.fromkeys(scale or SCALES))
     names = [folder.resolve().name for folder in data]
     if len(set(names)) < len(names):
         raise InputError("Two of the test sets have the same name, by which their rows go: rename one of the folders.")
@@ -163,7 +165,7 @@ def evaluate_command(
         chosen = {"--weights": weights_at, "--device": device, "--dtype": dtype, "--tile": str(tile)}
         options = [word for name, value in chosen.items() if value not in (None, "auto", "0") for word in (name, value)]
         options += [] if self_ensemble else ["--no-self-ensemble"]
-        typer.echo(json.dumps(report(rows, used, upscaler, options), indent=2))
+        typer.echo(json.dumps(report(rows, used, upscaler, options), indent=2, allow_nan=False))
     else:
         typer.echo(format_table(rows))
 
@@ -177,7 +179,7 @@ def train_command(
     iterations: Annotated[int | None, typer.Option(min=1, help="End of the schedule, in iterations.")] = None,
     max_hours: Annotated[float | None, typer.Option(min=0, help="End of the schedule, in training hours.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in OUT, exactly; only the budget may change.")
+        bool, typer.Option("--resume", help="Go on with the run in OUT, exactly; a budget given replaces its own.")
     ] = False,
     init: Annotated[Path | None, typer.Option(help="Warm-start from a weights file, of any scale.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Patches in a batch. [default: 8]")] = None,
@@ -317,7 +319,7 @@ def main() -> None:
     # The client's own warnings and bars would stand beside our one sentence.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="huggingface_hub")
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as many pixels are refused
+    warnings.filterwarnings("ignore", module="PIL")  # what an image lacks is said, or refused, in our words
     disable_progress_bars()
     try:
         app()

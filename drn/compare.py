@@ -131,8 +131,8 @@ def score(pair: Pair, sr: Array, region: Region) -> Score:
     height, width = pair.hr.shape[:2]
     border = pair.scale
     counted = np.s_[
-        max(region.y, border) : min(region.y + region.height, height - border),
-        max(region.x, border) : min(region.x + region.width, width - border),
+        max(region.y, border) : max(0, min(region.y + region.height, height - border)),
+        max(region.x, border) : max(0, min(region.x + region.width, width - border)),
     ]
     a, b = sr[counted], pair.hr[counted]
     if pair.is_grey:
@@ -153,6 +153,12 @@ def added_map(base: Array, sr: Array) -> Array:
     """Luma of ``sr`` minus that of ``base``, times ``ADDED_GAIN``, around mid-grey: (H, W, 3)."""
     added = 128 + ADDED_GAIN * (rgb_to_y(sr) - rgb_to_y(base))
     return np.repeat(np.clip(added, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def notes_on(picture: Picture) -> list[str]:
+    """What was done to a ground truth that was read, one sentence each."""
+    hidden = [] if picture.alpha is None else ["Its transparency is left out: all of its pixels are compared."]
+    return [*picture.notes, *hidden]
 
 
 def format_psnr(score: Score) -> str:

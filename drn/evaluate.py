@@ -129,8 +129,13 @@ def report(rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Se
             }
             for part in used
         },
-        "rows": [asdict(row) for row in rows],
+        # JSON has no infinity: no number, where the images are equal.
+        "rows": [asdict(row) | ({} if math.isfinite(row.psnr) else {"psnr": None}) for row in rows],
     }
+
+
+def _psnr_text(psnr: float | None) -> str:
+    return "∞" if psnr is None else f"{psnr:.2f}"
 
 
 def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -139,7 +144,7 @@ def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]
     cells: dict[str, dict[str, str]] = {}
     for row in sorted(rows, key=lambda row: (row["data"] != "Set5", row["data"], row["scale"])):
         at = cells.setdefault(f"{row['data']} x{row['scale']}", {})
-        at[row["method"]] = f"{row['psnr']:.2f} / {row['ssim']:.4f}"
+        at[row["method"]] = f"{_psnr_text(row['psnr'])} / {row['ssim']:.4f}"
     return methods, [[name, *(found.get(method, "–") for method in methods)] for name, found in cells.items()]
 
 
@@ -151,7 +156,7 @@ def beside_published(published: Mapping[str, Any], results: Mapping[str, Any]) -
     ours: dict[str, dict[int, str]] = {}
     for row in results["rows"]:
         if row["data"] == "Set5":
-            ours.setdefault(row["method"], {})[row["scale"]] = f"{row['psnr']:.2f}"
+            ours.setdefault(row["method"], {})[row["scale"]] = _psnr_text(row["psnr"])
     rows = [
         [
             entry["name"],

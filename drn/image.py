@@ -27,6 +27,9 @@ PHOTOMETRIC, SAMPLE_FORMAT = 262, 339
 WHITE_IS_ZERO = 0
 """A value of ``PHOTOMETRIC``, which Pillow heeds in images of 8 bits alone."""
 
+GREY_STEPS = {"L;2": 85, "L;4": 17}
+"""8-bit levels from one level of a grey PNG of fewer bits to the next, by Pillow's name of its pixels."""
+
 Array = NDArray[np.uint8]
 
 
@@ -146,7 +149,7 @@ def _decode(image: Image.Image, name: str) -> Picture:
         image.seek(0)
     coding = tile[0][3] if (tile := getattr(image, "tile", None)) else ""
     rawmode = str(coding)
-    is_16_bit = ";16" in rawmode or image.mode.startswith("I")
+    is_16_bit = (";16" in rawmode and "BGR;16" not in rawmode) or image.mode.startswith("I")
     if image.format == "PPM" and isinstance(coding, tuple):  # (mode, highest value)
         is_16_bit = coding[1] > 255
     tags = getattr(image, "tag_v2", {})  # TIFF's
@@ -169,6 +172,8 @@ def _decode(image: Image.Image, name: str) -> Picture:
         image = Image.fromarray(255 - levels if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else levels)
     if image.mode == "1":
         image = image.convert("L")
+    if rawmode in GREY_STEPS and "transparency" in image.info:  # which Pillow leaves in the file's own levels
+        image.info["transparency"] *= GREY_STEPS[rawmode]
     if image.mode in ("P", "PA") or "transparency" in image.info:
         has_alpha = image.mode == "PA" or "transparency" in image.info
         image = image.convert("LA" if has_alpha and image.mode == "L" else "RGBA" if has_alpha else "RGB")

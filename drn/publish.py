@@ -185,6 +185,9 @@ def _space_card(model: HubRepo) -> str:
     )
 
 
+UNPUBLISHED = "was not published, and what it held before is still in use"
+
+
 def publish(model: str, space: str | None, private: bool, say: Callable[[str], object]) -> None:
     """Upload the model repo, then the Space; each is one commit, or none if nothing has changed.
 
@@ -207,18 +210,18 @@ def publish(model: str, space: str | None, private: bool, say: Callable[[str], o
     if space:
         space_content(HubRepo(model, UNKNOWN_COMMIT))  # what it lacks is found before anything is uploaded
     api = HfApi()
-    step = model
+    failed = f"{model} {UNPUBLISHED}"
     try:
         commit = _upload(api, model, "model", content, private, say)
         if space:
-            step = space
+            failed = f"{space} {UNPUBLISHED}"
             _upload(api, space, "space", space_content(HubRepo(model, commit)), private, say)
+            failed = f"{space} was published, but its DRN_HUB_REPO was not set, so publish again"
             _set_variable(api, space, f"{model}@{commit}", say)
     except InputError:
         raise
     except Exception as error:
-        cause = hub.explain(step, error)
-        raise InputError(f"{step} was not published, and what it held before is still in use: {cause}") from error
+        raise InputError(f"{failed}: {hub.explain(failed.partition(' ')[0], error)}") from error
 
 
 def _target(text: str) -> str:

@@ -27,7 +27,7 @@ from drn.data import PatchSampler, validation_set
 from drn.errors import InputError
 from drn.evaluate import measure
 from drn.image import Array
-from drn.inference import Upscaler, choose_dtype
+from drn.inference import Upscaler, choose_device, choose_dtype
 from drn.loss import psnr_loss
 from drn.model import DRN, DRNConfig
 from drn.optim import Optimizers
@@ -125,14 +125,21 @@ def rate_factor(config: TrainConfig, iteration: int, seconds: float) -> float:
 
 
 def resume_configs(run: Path, **changes: Any) -> tuple[DRNConfig, TrainConfig]:
-    """The configs of a run that was cut, with ``changes`` to its budget.
+    """The configs of a run that was cut; ``changes`` to its budget replace all of it.
 
     Raises:
         InputError: If there is no usable checkpoint in ``run``.
     """
     stored = read_progress(run / CHECKPOINT)
-    config = replace(TrainConfig.from_dict(stored["train"]), out=run, **changes)
-    return DRNConfig.from_dict(stored["model"]), config
+    budget = {"iterations": 0, "max_hours": 0.0} | changes if changes else {}
+    try:
+        return DRNConfig.from_dict(stored["model"]), replace(TrainConfig.from_dict(stored["train"]), out=run, **budget)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{run / CHECKPOINT} was written by another version: start another run, with --init its best weights."
+        ) from error
 
 
 def init_from(model: DRN, path: Path) -> int:
@@ -170,8 +177,8 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
     checkpoint, curve = config.out / CHECKPOINT, config.out / CURVE
     if checkpoint.exists() and not resume:
         raise InputError(f"{config.out} already holds a run: resume it, or choose another folder.")
-    # Ours is the only autocast: a launcher's would come on top of it.
-    accelerator = Accelerator(mixed_precision="no")
+    # Ours is the only autocast: a launcher's would come on top of it. CPU processes work together only when told.
+    accelerator = Accelerator(mixed_precision="no", cpu=choose_device("auto").type == "cpu")
     device, main = accelerator.device, accelerator.is_main_process
     dtype = choose_dtype(config.dtype, device)
     if dtype == torch.float16:  # its gradients would need scaling

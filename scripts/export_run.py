@@ -39,7 +39,11 @@ def export(run: Path, target: Path, continues: bool) -> Path:
     new = weights.load(weights.find(scale, run))
     path, curve = target / new.path.name, target / f"curve_x{scale}.csv"
     if path.is_file():
-        psnr, before = (float(part.notes["valid_psnr"]) for part in (new, weights.load(path)))
+        both = new, weights.load(path)
+        unknown = [str(part.path) for part in both if "valid_psnr" not in part.notes]
+        if unknown:
+            raise InputError(f"{unknown[0]} does not say how it measures on validation: train it here.")
+        psnr, before = (float(part.notes["valid_psnr"]) for part in both)
         if psnr <= before:
             raise InputError(f"{run} measures {psnr:.3f} dB on validation, {path.name} here {before:.3f}: train on.")
     earlier, added = read_curve(curve) if continues else [], read_curve(run / CURVE)

@@ -27,6 +27,7 @@ class Repo:
         commits: Files of each commit by its hash, the oldest first; ``main`` is the last one.
         fault: ``slow``, ``truncated``, ``hangs`` or a status such as ``500``: what every read of it answers.
         fails_commit: Whether commits are refused with a 500.
+        fails_variable: Whether variables are.
     """
 
     commits: dict[str, Files] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class Repo:
     gated: bool = False
     fault: str = ""
     fails_commit: bool = False
+    fails_variable: bool = False
     variables: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -230,6 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _variables(self, kind: str, name: str) -> None:
         repo = self._repo(kind, name)
         if self.command == "POST":
+            if repo.fails_variable:
+                return self._json({"error": "trouble"}, status=500)
             asked = json.loads(self.body)
             repo.variables[asked["key"]] = asked["value"]
         self._json({key: {"key": key, "value": value} for key, value in repo.variables.items()})

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from drn import weights
 from drn.batch import Report, plan, shared_work, terminated_like_interrupted, upscale_files
 from drn.errors import InputError
-from drn.image import Array, find_images
+from drn.image import Array, Picture, find_images
 from drn.inference import Upscaler
 from tests.conftest import small_model
 
@@ -51,6 +52,17 @@ def test_the_tree_is_kept_and_a_bad_file_named(tree: Path, tmp_path: Path, upsca
     assert said[0] == f"{tmp_path / 'out' / 'a_DRN_x2.png'} 168x120"
     with Image.open(tmp_path / "out" / "a_DRN_x2.png") as image:
         assert np.array_equal(np.asarray(image), upscaler.upscale(photo))
+
+
+def test_an_image_too_large_for_the_memory_is_one_failure(tree: Path, tmp_path: Path, upscaler: Upscaler) -> None:
+    def upscale_picture(picture: Picture, **options: object) -> Picture:
+        raise MemoryError
+
+    lacking = Mock(upscale_picture=upscale_picture)
+    report = upscale_files(plan([tree / "a.png"], tmp_path / "out", 2), lacking)
+    assert report.failures == [
+        f"{tree / 'a.png'}: its result does not fit in the memory of this machine: use a lower scale."
+    ]
 
 
 def test_what_is_there_is_skipped_unless_asked(tree: Path, tmp_path: Path, upscaler: Upscaler) -> None:
@@ -120,7 +132,7 @@ def test_several_processes_need_a_package(monkeypatch: pytest.MonkeyPatch) -> No
 def test_several_processes_share_the_files(tree: Path, tmp_path: Path) -> None:
     weights.save(tmp_path / weights.filename(2), small_model(2))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "drn"]
-    command += ["upscale", str(tree), "-o", str(tmp_path / "out"), "--scale", "2", "--device", "cpu"]
+    command += ["upscale", str(tree), "-o", str(tmp_path / "out"), "--scale", "2"]
     command += ["--weights", str(tmp_path), "--tile", "64"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)

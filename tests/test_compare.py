@@ -67,7 +67,8 @@ def test_a_region_is_scored_without_the_images_border(
 def test_what_cannot_be_measured_shows_a_dash(pair: Pair) -> None:
     sr = upscale(pair.lr, 3)
     assert score(pair, sr, Region(0, 0, 3, 3)) == Score(None, None)
-    assert score(pair, sr, Region(500, 20, 30, 30)) == Score(None, None)
+    for beside in (Region(500, 20, 30, 30), Region(-50, 5, 20, 20), Region(5, -50, 20, 20)):
+        assert score(pair, sr, beside) == Score(None, None)
     assert (format_psnr(Score(None, None)), format_ssim(Score(None, None))) == ("–", "–")
     small = score(pair, sr, Region(20, 20, 9, 30))
     assert small.psnr is not None
@@ -152,6 +153,8 @@ def test_a_folder_of_ones_own_joins_the_examples(photo: Array, tmp_path: Path, m
         examples()
     for name in ("mine.png", "astronaut.png"):  # the second is taken: links name images by their stem
         Image.fromarray(photo).save(tmp_path / name)
+    (tmp_path / "sub").mkdir()
+    Image.fromarray(photo).save(tmp_path / "sub" / "mine.png")
     assert examples() == [*bundled, tmp_path / "mine.png"]
     assert thumbnail(tmp_path / "mine.png").shape == photo.shape
     assert max(thumbnail(bundled[0]).shape) == 320

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from drn import weights
-from drn.evaluate import evaluate, format_table, measure
+from drn.evaluate import evaluate, format_table, measure, pivot, report
 from drn.image import Array, Picture, write_png
 from drn.inference import Upscaler
 from drn.metrics import psnr
@@ -60,6 +60,13 @@ def test_table_lines_up(photo: Array) -> None:
     assert lines[0].split() == ["data", "scale", "method", "images", "PSNR", "SSIM", "s/image"]
     assert lines[1].split()[:6] == ["set", "x2", "perfect", "1", "inf", "1.0000"]
     assert len(set(map(len, lines))) == 1
+
+
+def test_equal_images_have_no_psnr_in_json(photo: Array) -> None:
+    perfect = measure("Set5", "perfect", [photo], 2, lambda lr: photo)
+    told = json.loads(json.dumps(report([perfect], [], Upscaler(small_model(2))), allow_nan=False))
+    assert told["rows"][0]["psnr"] is None
+    assert pivot(told["rows"])[1] == [["Set5 x2", "∞ / 1.0000"]]
 
 
 def test_the_pages_hold_the_tables_of_the_day() -> None:

@@ -46,6 +46,9 @@ def test_what_is_not_better_stays_out(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"measures 29\.900 dB on validation, drn_x2\.safetensors here 30\.000"):
         export(run_of(tmp_path / "worse", 29.9, 1.0), target, continues=True)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+    weights.save(tmp_path / "worse" / weights.filename(2), small_model(2))
+    with pytest.raises(InputError, match=r"worse/drn_x2\.safetensors does not say how it measures on validation"):
+        export(tmp_path / "worse", target, continues=True)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no weights for x2"):
         export(tmp_path / "empty", target, continues=False)

@@ -121,6 +121,27 @@ def test_a_transparent_colour(tmp_path: Path, photo: Array, channels: int) -> No
     assert picture.notes[1:] == ("Its transparent colour was ignored.",)
 
 
+@pytest.mark.parametrize(("depth", "packed", "key"), [(2, 0b00011011, 3), (4, 0xF0, 15), (2, 0b00011011, 1)])
+def test_a_transparent_grey_of_few_bits(tmp_path: Path, depth: int, packed: int, key: int) -> None:
+    width = 8 // depth
+    levels = [(packed >> (8 - depth * (index + 1))) & (2**depth - 1) for index in range(width)]
+    chunks = png_chunk(b"tRNS", struct.pack(">H", key)) + png_chunk(b"IDAT", zlib.compress(bytes([0, packed])))
+    (tmp_path / "a.png").write_bytes(png_file(width, 1, depth, 0, chunks))
+    picture = read_image(tmp_path / "a.png")
+    assert picture.rgb[0, :, 0].tolist() == [level * 255 // (2**depth - 1) for level in levels]
+    assert picture.alpha is not None
+    assert picture.alpha[0].tolist() == [0 if level == key else 255 for level in levels]
+
+
+def test_a_bmp_of_16_bits_a_pixel_has_8_bit_colours(tmp_path: Path) -> None:
+    header = struct.pack("<IiiHHIIiiII", 40, 1, 1, 1, 16, 3, 4, 0, 0, 0, 0) + struct.pack("<III", 0xF800, 0x7E0, 0x1F)
+    body = struct.pack("<HH", 0xF800, 0)
+    start = 14 + len(header)
+    (tmp_path / "a.bmp").write_bytes(b"BM" + struct.pack("<IHHI", start + 4, 0, 0, start) + header + body)
+    picture = read_image(tmp_path / "a.bmp")
+    assert (picture.rgb.tolist(), picture.notes) == ([[[255, 0, 0]]], ())
+
+
 def test_modes(tmp_path: Path, photo: Array) -> None:
     rgb = Image.fromarray(photo)
     ramp = Image.fromarray(np.tile(np.arange(84, dtype=np.uint8), (60, 1)))

@@ -48,6 +48,15 @@ def test_bf16_tiles_differ_by_at_most_one_level(photo: Array) -> None:
     assert np.abs(whole.astype(int) - tiled).max() <= 1
 
 
+def test_tiles_of_the_self_ensemble_are_parts_of_the_whole(photo: Array) -> None:
+    model = small_model(3)
+    whole = Upscaler(model, "cpu", "fp32", tile=200).upscale(photo, self_ensemble=True)
+    tiled = Upscaler(model, "cpu", "fp32", tile=23).upscale(photo, self_ensemble=True)
+    difference = np.abs(whole.astype(int) - tiled)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.001
+
+
 def test_region_is_that_part_of_the_whole(photo: Array) -> None:
     upscaler = Upscaler(small_model(3), "cpu", "fp32", tile=16)
     whole = upscaler.upscale(photo)

@@ -133,7 +133,15 @@ def test_a_failed_upload_leaves_what_was_there_in_use(
     assert model.files == wanted
     assert (space.head, space.variables) == (head, variables)
     assert variables["DRN_HUB_REPO"].split("@")[1] in model.commits
-    space.fails_commit = False
+    space.fails_commit, space.fails_variable = False, True
+    result = run("publish", "--model", MODEL, "--space", SPACE)
+    assert result.returncode == 1
+    assert space.head != head  # it is true what is said
+    assert result.stderr == (
+        "error: drn/demo was published, but its DRN_HUB_REPO was not set, so publish again: "
+        "The Hub is in trouble (it answered 500): try again later.\n"
+    )
+    space.fails_variable = False
     assert run("publish", "--model", MODEL, "--space", SPACE).returncode == 0
     assert space.variables == {"DRN_HUB_REPO": f"{MODEL}@{model.head}"}
     assert model.head in str(header(space.files["README.md"])["preload_from_hub"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from safetensors.torch import load_file
 from drn import weights
 from drn.cli import train_command
 from drn.errors import InputError
+from drn.evaluate import Row
 from drn.image import Array
 from drn.loss import psnr_loss
 from drn.model import DRN, drn
@@ -99,6 +101,90 @@ def test_it_learns_and_exports_the_best(config: TrainConfig) -> None:
     best = weights.load(config.out / "drn_x2.safetensors", 2)
     assert best.notes["valid_psnr"] == f"{progress.best_psnr:.4f}"
     assert any((config.out / "tensorboard").iterdir())
+
+
+def test_the_exported_average_follows_the_weights_slowly(config: TrainConfig) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    class Watched(Optimizers):
+        def step(self, factor: float) -> None:
+            super().step(factor)
+            seen.append({name: parameter.detach().clone() for name, parameter in self.model.named_parameters()})
+
+        def __init__(self, model: DRN, *rates: float) -> None:
+            super().__init__(model, *rates)
+            self.model = model
+            seen.append({name: parameter.detach().clone() for name, parameter in model.named_parameters()})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drn.train.Optimizers", Watched)
+        train(SMALL, replace(config, iterations=3, valid_every=3, ema_decay=0.15))
+    stored = load_file(config.out / CHECKPOINT)
+    for name in seen[0]:
+        average = seen[0][name]
+        for step, weights_then in enumerate(seen[1:], 1):
+            decay = min(0.15, step / (step + 10))  # 1/11, then the decay asked for
+            average = decay * average + (1 - decay) * weights_then[name]
+        assert torch.allclose(stored[f"ema/{name}"], average, atol=1e-6), name
+
+
+def test_the_best_on_validation_is_exported_not_the_last(config: TrainConfig) -> None:
+    psnrs = iter([30.0, 32.0, 31.0])
+
+    def measured(*_: Any) -> Any:
+        return replace(Row("valid", 2, "DRN", 1, 0.0, 0.5, 0.1), psnr=next(psnrs))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drn.train.measure", measured)
+        progress = train(SMALL, replace(config, iterations=9, valid_every=3))
+    assert progress.best_psnr == 32.0
+    assert weights.load(config.out / "drn_x2.safetensors").notes["iteration"] == "6"
+
+
+def test_a_steep_gradient_is_clipped(config: TrainConfig) -> None:
+    norms: list[float] = []
+
+    class Watched(Optimizers):
+        def step(self, factor: float) -> None:
+            gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+            norms.append(float(torch.stack([gradient.norm() for gradient in gradients]).norm()))
+            super().step(factor)
+
+        def __init__(self, model: DRN, *rates: float) -> None:
+            super().__init__(model, *rates)
+            self.model = model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drn.train.Optimizers", Watched)
+        patch.setattr("drn.train.psnr_loss", lambda sr, hr: 1e6 * psnr_loss(sr, hr))
+        train(SMALL, replace(config, iterations=2, max_norm=0.5))
+    assert norms == pytest.approx([0.5, 0.5], rel=1e-3)
+
+
+def test_rows_beyond_the_checkpoint_are_measured_again(config: TrainConfig) -> None:
+    train(SMALL, replace(config, iterations=4, valid_every=2))
+    with (config.out / CURVE).open("a") as file:
+        file.write("6,0.1,0.001,0.5,99\n")
+    train(*resume_configs(config.out, iterations=6), resume=True)
+    assert [int(row["iteration"]) for row in rows(config.out)] == [2, 4, 6]
+    assert float(rows(config.out)[-1]["valid_psnr"]) < 99
+
+
+def test_a_new_budget_replaces_the_old_one(config: TrainConfig) -> None:
+    train(SMALL, replace(config, iterations=0, max_hours=1e-6, valid_every=1))
+    assert train(*resume_configs(config.out, iterations=5), resume=True).iteration == 5
+
+
+def test_two_processes_train_one_network(config: TrainConfig) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "drn"]
+    command += ["train", "--out", str(config.out), "--data", str(config.data[0]), "--valid", str(config.valid)]
+    command += ["--iterations", "4", "--valid-every", "2", "--patch-size", "12", "--batch-size", "2", "--dtype", "fp32"]
+    command += ["--n-feats", "8", "--n-groups", "1", "--n-blocks", "1"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("best validation PSNR") == 1
+    assert [int(row["iteration"]) for row in rows(config.out)] == [2, 4]
 
 
 def test_warm_start_of_another_scale_takes_all_but_the_tail(tmp_path: Path) -> None:
@@ -214,6 +300,14 @@ def test_misuse_gets_one_sentence(config: TrainConfig) -> None:
         train(SMALL, config)
     with pytest.raises(InputError, match="not a complete checkpoint"):
         resume_configs(config.out)
+    unknown: list[dict[str, Any]] = [
+        {"train": {}, "model": {}},
+        {"model": SMALL.to_dict(), "train": config.to_dict() | {"loss": "L1"}},
+    ]
+    for stored in unknown:
+        weights.save_tensors(config.out / CHECKPOINT, {"a": torch.zeros(1)}, {"progress": json.dumps(stored)})
+        with pytest.raises(InputError, match="was written by another version"):
+            resume_configs(config.out)
     assert not list(config.out.glob(".*"))
 
 

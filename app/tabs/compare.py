@@ -17,7 +17,7 @@ from app.jobs import new_file, told_to_visitor
 from app.session import Session, compute, examples, new_token, numbers, open_link, open_session, scene, thumbnail
 from app.shelf import Shelf
 from app.viewer import busy_js, numbers_for, scene_value, viewer
-from drn.compare import clip, make_pair
+from drn.compare import clip, make_pair, notes_on
 from drn.errors import InputError
 from drn.figure import figure
 from drn.image import replace_file
@@ -186,10 +186,8 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     def open_upload(path: str, key: str | None, scale: str, plus: bool) -> Shown:
         with told_to_visitor():
             session = open_session(Path(path), int(scale))
-        for note in session.picture.notes:
+        for note in notes_on(session.picture):
             gr.Info(escape(note))
-        if session.picture.alpha is not None:
-            gr.Info("Its transparency is left out: all of its pixels are compared.")
         yield from show(session, shelf, key, engine, plus)
 
     def restore(sent: float, latest: Latest, request: gr.Request) -> Shown:

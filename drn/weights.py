@@ -188,9 +188,8 @@ def load_scales(
     """Load the weights for several scales from one place.
 
     Args:
-        location: A weights file, a folder, or a Hub repo (``owner/name`` or ``owner/name@revision``), unless it is
-            named like a file or begins with a folder that is here. None takes the repo that ``DRN_HUB_REPO``
-            names, or else the bundled folder.
+        location: A weights file, a folder, or a Hub repo (``owner/name`` or ``owner/name@revision``).
+            None takes the repo that ``DRN_HUB_REPO`` names, or else the bundled folder.
         scales: None takes every scale that the place has.
         notify: Called with one sentence when the repo of ``DRN_HUB_REPO`` cannot be used and the
             bundled weights are taken instead.
@@ -205,7 +204,7 @@ def load_scales(
             notify(f"Using the bundled weights: {error}")
     place = BUNDLED if location is None else Path(location)
     if isinstance(location, str) and not place.exists():
-        if place.suffix == ".safetensors" or Path(place.parts[0]).is_dir():  # a mistake is not asked of strangers
+        if place.suffix == ".safetensors":  # a mistake is not asked of strangers
             raise InputError(f"There is no weights file or folder {location}: check the name.")
         try:
             repo = HubRepo.parse(location)

@@ -41,7 +41,7 @@ def test_two_endpoints_are_public_and_no_more(client: Client) -> None:
 
 
 def test_upscale_gives_the_network_s_own_pixels(client: Client, photo: Array, tmp_path: Path) -> None:
-    alpha = np.linspace(0, 255, photo.shape[0] * photo.shape[1]).reshape(photo.shape[:2]).astype(np.uint8)
+    alpha = np.linspace(1, 255, photo.shape[0] * photo.shape[1]).reshape(photo.shape[:2]).astype(np.uint8)
     write_png(tmp_path / "small one.png", Picture(photo, alpha))
     result = client.predict(handle_file(str(tmp_path / "small one.png")), "2", api_name="/upscale")
     assert Path(result).name == "small one_DRN_x2.png"

@@ -6,7 +6,6 @@ import base64
 import io
 import re
 import threading
-import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -138,15 +137,14 @@ def test_the_scales_of_another_photograph_are_waited_for(page: Page) -> None:
     page.get_by_role("tab", name="Compare").click()
     thumbnails(page).nth(2).click()
     numbers(page, "drn", "whole")
-
-    def slowly(route: Route) -> None:
-        time.sleep(1)
-        route.continue_()
-
-    page.route("**/queue/join*", slowly)
+    held: list[Route] = []
+    page.route("**/queue/join*", lambda route: held.append(route))
     page.get_by_role("tab", name="Scales").click()
     viewer = page.locator("#scales-viewer .viewer")
     expect(viewer).to_have_attribute("aria-busy", "true")
+    for route in held:
+        route.continue_()
+    page.unroute("**/queue/join*")
     expect(viewer).to_have_attribute("aria-busy", "false")
     page.get_by_role("tab", name="Compare").click()
     page.get_by_role("tab", name="Scales").click()

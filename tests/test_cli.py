@@ -105,7 +105,6 @@ def test_info_names_the_weights_and_the_device(small_weights: Path) -> None:
         (["upscale", "x.png", "-o", "OUT", "--device", "toaster"], 1, "device 'toaster' is not available"),
         (["evaluate", "--data", "nowhere", "--scale", "2"], 1, "There is no folder nowhere"),
         (["info", "--weights", "nowhere"], 1, "no weights file or folder nowhere"),
-        (["info", "--weights", "weights/drn_x5"], 1, "no weights file or folder weights/drn_x5: check the name"),
         (["info", "--weights", "a/b.safetensors"], 1, "no weights file or folder a/b.safetensors: check the name"),
         (["upscale", "TINY", "-o", "TINY"], 1, "tiny.png is a file: give a folder for the results."),
         (["train", "--out", "OUT"], 1, "Training needs --data and --valid"),

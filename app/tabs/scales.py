@@ -20,9 +20,9 @@ from app.viewer import busy_js, scene_value, viewer
 from drn.compare import make_pair
 from drn.image import mod_crop
 
-PICTURE = "document.querySelector('#%s .viewer').dataset.picture"
-IS_OLD = f"{PICTURE % 'viewer'} !== {PICTURE % 'scales-viewer'}"
-"""JavaScript: whether what the tab shows is not the photograph that the Compare tab shows."""
+COMPARED, SHOWN = (f"document.querySelector('#{elem_id} .viewer')" for elem_id in ("viewer", "scales-viewer"))
+IS_OLD = f"{COMPARED}.ariaBusy === 'true' || {COMPARED}.dataset.picture !== {SHOWN}.dataset.picture"
+"""JavaScript: whether the tab shows another photograph than the Compare tab does, or is about to."""
 
 WAITING = '<p class="note">Waiting for the server…</p>'
 
@@ -76,7 +76,8 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
     measure_view(panels, shelf, state)
     tab.select(None, js=f"() => {{ if ({IS_OLD}) {busy_js('scales-viewer', True)} }}", api_visibility="private")
     event = tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
-    stays = f"(told) => {{ {busy_js('scales-viewer', False)} return told === {json.dumps(WAITING)} ? '' : told; }}"
+    event.then(None, js=f"() => {{ {busy_js('scales-viewer', False)} }}", api_visibility="private")
+    stays = f"(told) => told === {json.dumps(WAITING)} ? '' : told"
     event.failure(None, plot, plot, js=stays, api_visibility="private")
     return event
 

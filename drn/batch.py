@@ -100,15 +100,14 @@ def upscale_files(
                 result = upscaler.upscale_picture(picture, self_ensemble=self_ensemble, progress=show)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 write_png(target, result)
-            except (InputError, OSError, MemoryError) as error:
-                # Several folders may hold files of this name.
+            except MemoryError:
                 full = "its result does not fit in the memory of this machine: use a lower scale."
-                what = (
-                    full
-                    if isinstance(error, MemoryError)
-                    else str(error).removeprefix(str(image)).removeprefix(image.name).lstrip(": ")
-                )
-                report.failures.append(f"{image}: {what}" if what in (full, str(error)) else f"{image} {what}")
+                report.failures.append(f"{image}: {full}")
+                continue
+            except (InputError, OSError) as error:
+                # Several folders may hold files of this name.
+                what = str(error).removeprefix(str(image)).removeprefix(image.name).lstrip(": ")
+                report.failures.append(f"{image} {what}" if what != str(error) else f"{image}: {what}")
                 continue
             report.written += 1
             height, width = result.rgb.shape[:2]

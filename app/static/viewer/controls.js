@@ -208,8 +208,10 @@ let shows = 0;
 
 async function show(value) {
   const turn = ++shows;
-  if (!value) root.hidden = true;
-  if (!value) return;
+  if (!value) {
+    root.hidden = true;
+    return;
+  }
   const decoded = new Map(), wanted = new Set([front, left, ...shown]);
   const decode = (image) => {
     const bitmap = new Image();

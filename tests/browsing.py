@@ -23,10 +23,19 @@ expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 
 def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
     """PSNR and SSIM that a panel shows for the ``region`` in view or the ``whole`` image, once they are settled."""
-    expect(page.locator('#viewer [data-fresh="true"]')).to_have_count(1)
-    row = page.locator(f'[data-of="{panel}"] [data-testid="{which}"]')
-    expect(row.locator(".psnr")).to_have_text(re.compile(r"^\d+\.\d\d dB$"))
-    return float(row.locator(".psnr").inner_text().split()[0]), float(row.locator(".ssim").inner_text())
+    # In one look: a result that arrives in between draws the captions anew.
+    settled = page.wait_for_function(
+        r"""([panel, which]) => {
+            const rows = document.querySelectorAll(`[data-of="${panel}"] [data-testid="${which}"]`);
+            if (rows.length !== 1 || document.querySelectorAll('#viewer [data-fresh="true"]').length !== 1) return null;
+            const [psnr, ssim] = [".psnr", ".ssim"].map((name) => rows[0].querySelector(name).textContent);
+            const known = /^\d+\.\d\d dB$/.test(psnr) && /^-?\d\.\d{4}$/.test(ssim);
+            return known ? [parseFloat(psnr), parseFloat(ssim)] : null;
+        }""",
+        arg=[panel, which],
+    )
+    psnr, ssim = settled.json_value()
+    return psnr, ssim
 
 
 def after_a_frame(page: Page) -> None:

@@ -34,7 +34,7 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
 
     def upscale(image: str | None, scale: str | None, self_ensemble: bool) -> Iterator[Any]:
         """Enlarge an image; answers with a PNG called <stem>_DRN_x<scale>.png, alpha kept."""
-        with told_to_visitor():
+        with told_to_visitor(str):
             job = Job(enlarge(Path(_given("image", image)), engine(int(_given("scale", scale))), bool(self_ensemble)))
             for _ in job:
                 yield gr.skip()
@@ -45,7 +45,7 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
 
         crop: X,Y,W,H, the region of the photograph that is measured and drawn; all of it if empty.
         """
-        with told_to_visitor():
+        with told_to_visitor(str):
             path = Path(_given("image", image))
             opened = open_session(path, int(_given("scale", scale)), path.stem)
             session = replace(opened, plus=bool(self_ensemble))

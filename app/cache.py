@@ -24,6 +24,9 @@ MAX_AGE, EVERY = 2700.0, 600.0
 MAX_STORED_BYTES = 2_000_000_000
 """What the folder may hold; older files make room for newer ones."""
 
+LEAST_BYTES = 65_536
+"""What a smaller file counts as, with the folder of its own: the folder never holds very many."""
+
 _own: list[Path] = []
 _keep: set[Path] = set()
 """The page's own files."""
@@ -114,13 +117,16 @@ def make_room(nbytes: int) -> None:
         with contextlib.suppress(OSError):  # gone meanwhile
             about = path.stat()
             if stat.S_ISREG(about.st_mode):
-                found.append((about.st_mtime, about.st_size, path))
+                found.append((about.st_mtime, max(about.st_size, LEAST_BYTES), path))
     excess = sum(size for _, size, _ in found) + nbytes - MAX_STORED_BYTES
     for _, size, path in sorted(found):
         if excess <= 0:
             return
         if path not in _keep:
             path.unlink(missing_ok=True)
+            if path.parent not in _own:
+                with contextlib.suppress(OSError):  # not the last one in its folder
+                    path.parent.rmdir()
             excess -= size
 
 

@@ -50,12 +50,17 @@ def stop_jobs() -> None:
 
 
 @contextlib.contextmanager
-def told_to_visitor() -> Iterator[None]:
-    """Turn bad input and a full disk into the message that the page or the client shows; nothing of it is logged."""
+def told_to_visitor(quote: Callable[[str], str] = escape) -> Iterator[None]:
+    """Turn bad input and a full disk into the message that the page or the client shows; of them the log has no more
+    than that files cannot be stored.
+
+    Args:
+        quote: Makes a sentence fit for where it is shown; the page takes HTML.
+    """
     try:
         yield
     except InputError as error:
-        raise gr.Error(escape(str(error)), print_exception=False) from error
+        raise gr.Error(quote(str(error)), print_exception=False) from error
     except OSError as error:
         logger.error("Files cannot be stored: %s", error.strerror)
         sentence = "The server cannot store files just now: try again later."

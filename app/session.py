@@ -69,7 +69,8 @@ class Session:
     @property
     def nbytes(self) -> int:
         """Memory that its pixels take."""
-        arrays = [self.picture.rgb, *(pair.lr for pair in self.pairs), *(result.sr for result in self.results.values())]
+        own = [self.picture.rgb] if self.picture.alpha is None else [self.picture.rgb, self.picture.alpha]
+        arrays = [*own, *(pair.lr for pair in self.pairs), *(result.sr for result in self.results.values())]
         return sum(array.nbytes for array in arrays)
 
     @property

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import OrderedDict
 
 from app.session import Session
 from drn.errors import InputError
 
 MAX_BYTES = 1_000_000_000
+
+MAX_AGE = 3600.0
+"""Seconds after which a session that nobody used may go: gradio tells of visitors who leave, but not of all of them."""
 
 
 class Shelf:
@@ -27,7 +31,7 @@ class Shelf:
         self._first = self._of_the_page = first
         self.made_with = made_with
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, Session] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Session, float]] = OrderedDict()  # with the moment of its last use
         self._lock = threading.Lock()
 
     def renew(self, first: Session, made_with: str) -> None:
@@ -40,10 +44,11 @@ class Shelf:
         with self._lock:
             if key is None or key == self.FIRST:
                 key = secrets.token_hex(16)
-            self._kept[key] = session
-            self._kept.move_to_end(key)
-            while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self._max_bytes:
-                self._kept.popitem(last=False)
+            now = self._use(key, session)
+            for oldest, (_, used) in list(self._kept.items())[:-1]:
+                if not self._is_full() and used + MAX_AGE > now:
+                    break
+                del self._kept[oldest]
         return key
 
     def find(self, key: str | None) -> Session | None:
@@ -53,8 +58,9 @@ class Shelf:
                 return self._first
             if key is None or key not in self._kept:
                 return None
-            self._kept.move_to_end(key)
-            return self._kept[key]
+            session, _ = self._kept[key]
+            self._use(key, session)
+            return session
 
     def get(self, key: str | None) -> Session:
         """The session kept as ``key``.
@@ -77,3 +83,13 @@ class Shelf:
         with self._lock:
             if key is not None:
                 self._kept.pop(key, None)
+
+    def _use(self, key: str, session: Session) -> float:
+        """Put ``session`` at the end of those kept; returns the moment."""
+        now = time.monotonic()
+        self._kept[key] = session, now
+        self._kept.move_to_end(key)
+        return now
+
+    def _is_full(self) -> bool:
+        return sum(session.nbytes for session, _ in self._kept.values()) > self._max_bytes

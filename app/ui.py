@@ -65,7 +65,7 @@ def build() -> gr.Blocks:
         with gr.Tabs():
             with gr.Tab("Compare", id="compare") as compare:
                 shelf, compared = compare_tab(demo, engines, engines.scales, in_use)
-            filling = scales_tab(engines, engines.scales, shelf, compared, in_use)
+            filling = scales_tab(demo, engines, engines.scales, shelf, compared, in_use)
             elsewhere = compare, upscale_tab(engines, engines.scales), benchmarks_tab()
         # Nobody looks at it any more, and it would keep the others waiting.
         gr.on([tab.select for tab in elsewhere], None, cancels=[filling], queue=False, api_visibility="private")

@@ -16,7 +16,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from app.cache import make_room
-from drn.compare import Score, format_psnr, format_ssim
+from drn.compare import Score, best, format_psnr, format_ssim
 from drn.image import Array, replace_file
 from drn.inference import Region
 
@@ -209,15 +209,9 @@ def numbers_for(token: str, region: Region, groups: Sequence[Mapping[str, Line]]
 
 def _marked(scores: Mapping[str, Score]) -> dict[str, dict[str, Any]]:
     """PSNR and SSIM as text, and whether each is the best of them."""
-    psnr = _best({key: score.psnr for key, score in scores.items()})
-    ssim = _best({key: score.ssim for key, score in scores.items()})
+    psnr = best({key: score.psnr for key, score in scores.items()})
+    ssim = best({key: score.ssim for key, score in scores.items()})
     return {
-        key: {"psnr": [format_psnr(score), key == psnr], "ssim": [format_ssim(score), key == ssim]}
+        key: {"psnr": [format_psnr(score), key in psnr], "ssim": [format_ssim(score), key in ssim]}
         for key, score in scores.items()
     }
-
-
-def _best(values: Mapping[str, float | None]) -> str | None:
-    """The key of the highest value; None if there is nothing to compare."""
-    known = {key: value for key, value in values.items() if value is not None}
-    return max(known, key=lambda key: known[key]) if len(known) > 1 else None

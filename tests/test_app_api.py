@@ -83,7 +83,7 @@ def test_compare_takes_all_of_a_long_photograph(client: Client, photo: Array, tm
 @pytest.mark.parametrize(
     ("api_name", "arguments", "sentence"),
     [
-        ("/compare", {"crop": "1,2,3"}, "is not X,Y,W,H: give four whole numbers"),
+        ("/compare", {"crop": "'1,2,3'"}, """The crop "'1,2,3'" is not X,Y,W,H: give four whole numbers"""),
         ("/compare", {"crop": "0,0,9999,5"}, "does not lie inside the 160x120 image"),
         ("/compare", {"scale": "5"}, "not in the list of choices"),
         ("/upscale", {"image": None}, "No image was given: send one."),

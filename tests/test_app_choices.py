@@ -14,7 +14,7 @@ import httpx
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from app import session
 from app.shelf import Shelf
@@ -24,7 +24,7 @@ from drn.image import Array, Picture, mod_crop, read_image
 from drn.inference import Upscaler
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
-from tests.browsing import drag, numbers, thumbnails, work_until_cancelled
+from tests.browsing import drag, in_view, numbers, thumbnails, work_until_cancelled
 
 
 def test_the_last_of_two_quick_choices_is_opened(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,9 +101,9 @@ def test_a_newer_choice_stops_the_work_of_the_older(
     expect(page.locator("#viewer [data-panel]")).to_have_count(4)
 
 
-def test_on_a_busy_server_the_last_choice_of_several_kinds_is_opened(
-    page: Page, client: Client, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def free(client: Client, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Another visitor's job holds the queue until this is called."""
     begun, release = threading.Event(), threading.Event()
 
     def waiting(self: Upscaler, picture: Picture, **_: object) -> Picture:
@@ -111,26 +111,74 @@ def test_on_a_busy_server_the_last_choice_of_several_kinds_is_opened(
         release.wait(20)
         return picture
 
-    numbers(page, "drn", "whole")
     monkeypatch.setattr(Upscaler, "upscale_picture", waiting)
+    Image.fromarray(photo).save(tmp_path / "other.png")
+    other = client.submit(handle_file(str(tmp_path / "other.png")), "2", api_name="/upscale")
+    assert begun.wait(20)
+
+    def free() -> None:
+        release.set()
+        other.result()
+
+    yield free
+    release.set()
+
+
+def test_on_a_busy_server_the_last_choice_of_several_kinds_is_opened(
+    page: Page, free: Callable[[], None], photo: Array, tmp_path: Path
+) -> None:
+    numbers(page, "drn", "whole")
     for name in ("one.png", "two.png"):
         Image.fromarray(photo).save(tmp_path / name)
-    other = client.submit(handle_file(str(tmp_path / "one.png")), "2", api_name="/upscale")
-    assert begun.wait(20)
     uploads = page.locator("input[type=file]").first
     for name in ("one.png", "two.png"):
         with page.expect_response("**/queue/join*"):
             uploads.set_input_files(tmp_path / name)
     with page.expect_response("**/queue/join*"):
         thumbnails(page).nth(2).click()
-    release.set()
-    other.result()
+    free()
     hr = mod_crop(read_image(session.examples()[2]).rgb, 4)
     expected = f"{psnr(upscale(downscale(hr, 4), 4), hr, 4):.2f} dB"
     shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
     expect(shown).to_have_text(expected)
     page.wait_for_timeout(1500)  # nothing comes after it
     expect(shown).to_have_text(expected)
+
+
+def test_what_was_chosen_while_older_work_came_is_what_is_computed(page: Page, free: Callable[[], None]) -> None:
+    numbers(page, "drn", "whole")
+    with page.expect_response("**/queue/join*"):
+        page.locator("#scale").get_by_label("x3").check()
+    held: list[Route] = []
+    page.route("**/run/predict*", lambda route: held.append(route))
+    plus = page.get_by_label("DRN+ too")
+    plus.check()
+    free()
+    expect(plus).not_to_be_checked()  # what is shown now was asked for before
+    for route in held:
+        route.continue_()
+    page.unroute("**/run/predict*")
+    expect(page.locator("#viewer [data-panel]")).to_have_count(5)
+    expect(plus).to_be_checked()
+    expect(page.locator("#scale").get_by_label("x3")).to_be_checked()
+
+
+def test_the_same_photograph_again_keeps_the_place_and_the_results(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = numbers(page, "drn", "whole")
+    whole = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
+    thumbnails(page).nth(2).click()
+    expect(whole).not_to_have_text(f"{before[0]:.2f} dB")
+    expect(whole).to_contain_text("dB")
+    drag(page, "drn", 80, 40)
+    numbers(page, "drn", "region")
+    place = in_view(page)
+    monkeypatch.setattr(Upscaler, "upscale", None)  # nothing is left to compute
+    thumbnails(page).nth(2).click()
+    viewer = page.locator("#viewer").get_by_test_id("viewer")
+    expect(viewer).to_have_attribute("aria-busy", "true")
+    expect(viewer).to_have_attribute("aria-busy", "false")
+    numbers(page, "drn", "region")
+    assert in_view(page) == place
 
 
 def test_a_choice_that_the_queue_refuses_ends_the_wait(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,8 +237,8 @@ def test_the_controls_follow_what_is_shown_unless_something_newer_was_chosen() -
         yield from (("key", "as it is"), ({}, "nothing new"), ("key", "with results"))
 
     handler = giving_way(work, controls=lambda key: (key,))
-    assert [controls for _, _, controls in handler(5.0, Latest(chosen=4.0))] == ["key", None, None]
-    assert [controls for _, _, controls in handler(5.0, Latest(chosen=6.0))] == [None]
+    assert [controls for _, _, controls in handler(5.0, Latest("4", chosen=4.0))] == ["key", None, None]
+    assert [controls for _, _, controls in handler(5.0, Latest("4", chosen=6.0))] == [None]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_a_tile_that_fails_costs_its_own_request(
 
     with monkeypatch.context() as broken:
         broken.setattr(Upscaler, "upscale_tensor", fail)
-        with pytest.raises(AppError, match=r"^The 84x60 tile at 0, 0 failed on cpu \(&lt;b&gt;boom&lt;/b&gt;\)"):
+        with pytest.raises(AppError, match=r"^The 84x60 tile at 0, 0 failed on cpu \(<b>boom</b>\)"):
             upscale(client, small)
     assert np.array_equal(upscale(client, small), expected(small))
 
@@ -148,6 +148,10 @@ def test_what_visitors_send_is_deleted_within_an_hour(
         page.close()
 
 
+def counted(path: Path) -> int:
+    return max(path.stat().st_size, 65_536)
+
+
 def test_older_files_make_room_for_newer_ones(
     small: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,7 +160,7 @@ def test_older_files_make_room_for_newer_ones(
     try:
         with httpx.Client(base_url=launch(page, block=False), timeout=20) as web:
             own = re.findall(r"/gradio_api/file=[^\"\\]+\.png", web.get("/config").text)
-            held = sum(path.stat().st_size for path in Path(get_upload_folder()).rglob("*") if path.is_file())
+            held = sum(counted(path) for path in Path(get_upload_folder()).rglob("*") if path.is_file())
             monkeypatch.setattr(cache, "MAX_STORED_BYTES", held + 250_000)
             stored = []
             for number in range(3):
@@ -172,6 +176,18 @@ def test_older_files_make_room_for_newer_ones(
             assert {web.get(path).status_code for path in own} == {200}, "the page's own pictures have gone"
     finally:
         page.close()
+
+
+def test_small_files_take_room_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(8):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "file").write_bytes(b"x")
+        os.utime(folder / "file", (number, number))
+    monkeypatch.setattr(cache, "_own", [tmp_path])
+    monkeypatch.setattr(cache, "MAX_STORED_BYTES", 200_000)
+    cache.make_room(1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["5", "6", "7"]
 
 
 def test_looking_for_room_survives_folders_that_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

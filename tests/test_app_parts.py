@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from app.charts import Points, chart
-from app.jobs import in_steps
+from app.jobs import in_steps, told_to_visitor
 from app.tabs.benchmarks import PUBLISHED, curves_html, peers_html, read_results, results_html, times_html
+from drn.errors import InputError
 from drn.inference import Cancelled, Progress
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -152,3 +154,10 @@ def test_benchmarks_show_what_was_measured_beside_what_was_published(tmp_path: P
     shown = curves_html(tmp_path)
     assert len(dots(shown)) == 5
     assert "With and without distilling blocks" in shown
+
+
+def test_a_sentence_is_html_for_the_page_alone() -> None:
+    for options, told in (((), "&lt;b&gt; &amp; co: no image."), ((str,), "<b> & co: no image.")):
+        with pytest.raises(gr.Error) as caught, told_to_visitor(*options):
+            raise InputError("<b> & co: no image.")
+        assert caught.value.message == told

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from drn.image import Array, Picture, write_png
+from drn.inference import Upscaler
+from drn.resize import upscale
 from tests.browsing import drag, in_view, numbers, thumbnails
 
 
@@ -29,6 +33,27 @@ def test_the_scales_of_another_photograph_are_waited_for(page: Page) -> None:
     page.get_by_role("tab", name="Scales").click()
     page.wait_for_timeout(300)
     expect(viewer).to_have_attribute("aria-busy", "false")  # they are there
+
+
+def test_a_photograph_that_arrives_later_is_opened_at_every_scale(
+    page: Page, tmp_path: Path, photo: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(Upscaler, "upscale", lambda self, lr, **_: upscale(lr, self.scale))
+    compared, scales = page.locator("#viewer .viewer"), page.locator("#scales-viewer .viewer")
+    before = compared.get_attribute("data-picture") or ""
+    write_png(tmp_path / "photo.png", Picture(photo))
+    held: list[Route] = []
+    page.route("**/upload*", lambda route: held.append(route))
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "photo.png")
+    page.get_by_role("tab", name="Scales").click()
+    expect(page.locator("#scales-chart .series")).to_have_count(3, timeout=60_000)
+    for route in held:
+        route.continue_()
+    page.unroute("**/upload*")
+    expect(compared).not_to_have_attribute("data-picture", before)
+    expect(scales).to_have_attribute("data-picture", compared.get_attribute("data-picture") or "")
+    expect(scales).to_have_attribute("aria-busy", "false")
 
 
 @pytest.mark.parametrize("width", [390, 820, 1280])

@@ -47,6 +47,19 @@ def test_what_was_not_used_for_longest_makes_room() -> None:
         shelf.get(added)
 
 
+def test_what_nobody_used_for_an_hour_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("app.shelf.time.monotonic", lambda: now)
+    shelf = Shelf(session(16))
+    left, used = shelf.put(session(16)), shelf.put(session(16))
+    now = 2000.0
+    shelf.get(used)
+    now = 3700.0
+    shelf.put(session(16))
+    assert shelf.find(left) is None
+    assert shelf.find(used) is not None
+
+
 def test_a_page_that_began_before_the_first_comparison_was_renewed_is_still_known() -> None:
     first, renewed = session(100), session(100)
     shelf = Shelf(first, "old")

@@ -53,8 +53,18 @@ def sent_js(before: str = "") -> str:
 
 @dataclass
 class Latest:
-    """When a visitor last chose something, in ms by the page's clock. It is told beside the queue."""
+    """What a visitor chose last. It is told beside the queue, as it was when it was chosen.
 
+    The controls cannot be asked later: older work that is shown meanwhile sets them to what it shows.
+
+    Attributes:
+        scale: The scale asked for.
+        plus: Whether DRN+ was asked for.
+        chosen: The moment, in ms by the page's clock.
+    """
+
+    scale: str
+    plus: bool = False
     chosen: float = 0.0
 
 
@@ -91,8 +101,8 @@ def show(session: Session, shelf: Shelf, key: str | None, engine: Engine, plus: 
                 if computed is None:
                     yield gr.skip(), gr.skip()
                 else:
-                    session = computed
-                    yield shelf.put(session, key), scene_value(scene(session))
+                    value, session = scene_value(scene(computed)), computed  # what cannot be stored is not shown
+                    yield shelf.put(session, key), value
         except Exception:
             session = replace(session, failed=True)
             yield shelf.put(session, key), scene_value(scene(session))
@@ -167,47 +177,50 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     with gr.Row():
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
         drawn = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
-    chosen, latest = gr.State((0, "")), gr.State(Latest())
+    chosen, latest = gr.State((0, "")), gr.State(Latest(str(scale)))
     sent, seen = gr.Number(visible=False), gr.Textbox(visible=False)
     restoring = gr.Button(visible="hidden", elem_id="restore")
     gr.Markdown(PROTOCOL, elem_classes="note")
 
-    asked_with, outputs, controls = [scale_radio, plus_box], [state, panels], [scale_radio, plus_box, gallery]
+    outputs, controls = [state, panels], [scale_radio, plus_box, gallery]
 
     def choose_example(event: gr.SelectData) -> tuple[int, str]:
         return int(event.index), new_token()  # the same one again is a choice too
 
-    def open_example(choice: tuple[int, str], key: str | None, scale: str, plus: bool) -> Shown:
-        path = photographs[choice[0]]
+    def open_example(choice: tuple[int, str], key: str | None, latest: Latest) -> Shown:
+        path, scale = photographs[choice[0]], int(latest.scale)
+        session = shelf.find(key)
         with told_to_visitor():
-            session = open_session(path, int(scale), path.stem)
-        yield from show(session, shelf, key, engine, plus)
+            if session is None or (session.name, session.pairs[0].scale) != (path.stem, scale):
+                session = open_session(path, scale, path.stem)
+        # The same one, of a second click, keeps its results and the place that is looked at.
+        yield from show(replace(session, token=new_token()), shelf, key, engine, latest.plus)
 
-    def open_upload(path: str, key: str | None, scale: str, plus: bool) -> Shown:
+    def open_upload(path: str, key: str | None, latest: Latest) -> Shown:
         with told_to_visitor():
-            session = open_session(Path(path), int(scale))
+            session = open_session(Path(path), int(latest.scale))
         for note in notes_on(session.picture):
             gr.Info(escape(note))
-        yield from show(session, shelf, key, engine, plus)
+        yield from show(session, shelf, key, engine, latest.plus)
 
     def restore(sent: float, latest: Latest, request: gr.Request) -> Shown:
         with told_to_visitor():
             session = open_link(dict(request.query_params), photographs, scales)
         yield from choice(functools.partial(show, session, shelf, None, engine, session.plus))(sent, latest)
 
-    def change_scale(key: str | None, scale: str, plus: bool) -> Shown:
+    def change_scale(key: str | None, latest: Latest) -> Shown:
         with told_to_visitor():
             session = shelf.get(key)
-            if session.pairs[0].scale != int(scale):
-                pair = make_pair(session.picture, int(scale))
+            if session.pairs[0].scale != int(latest.scale):
+                pair = make_pair(session.picture, int(latest.scale))
                 session = Session(session.picture, session.picture_token, (pair,), name=session.name)
         # Even the same images are a new scene, which ends the wait.
-        yield from show(replace(session, token=new_token()), shelf, key, engine, plus)
+        yield from show(replace(session, token=new_token()), shelf, key, engine, latest.plus)
 
-    def change_plus(key: str | None, scale: str, plus: bool) -> Shown:
+    def change_plus(key: str | None, latest: Latest) -> Shown:
         with told_to_visitor():
             session = shelf.get(key)
-        yield from show(replace(session, token=new_token()), shelf, key, engine, plus)
+        yield from show(replace(session, token=new_token()), shelf, key, engine, latest.plus)
 
     def compute_anew(key: str | None, used: str) -> Shown:
         with told_to_visitor():
@@ -237,8 +250,9 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         session = replace(session, failed=True)
         return shelf.put(session, key), scene_value(scene(session))
 
-    def note_choice(moment: float, latest: Latest) -> None:
-        latest.chosen = max(latest.chosen, moment)
+    def note_choice(moment: float, latest: Latest, scale: str, plus: bool) -> None:
+        if moment >= latest.chosen:
+            latest.scale, latest.plus, latest.chosen = scale, plus, moment
 
     def controls_of(key: str | None) -> tuple[Any, Any, Any]:
         session = shelf.find(key)
@@ -261,15 +275,16 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
 
     asked = [gallery.select, upload.upload, scale_radio.input, plus_box.input]
     # Before the events that do the work, as the page sends them one after another.
-    gr.on(asked, note_choice, [sent, latest], None, js=sent_js(BUSY), queue=False, **EACH)
+    noted = [sent, latest, scale_radio, plus_box]
+    gr.on(asked, note_choice, noted, None, js=sent_js(BUSY), queue=False, **EACH)
     # All are sent at once, and served in their order: what waits on the page is sent later as if it were chosen then.
     computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls], "js": sent_js()}
     for event in (
         gallery.select(choose_example, None, chosen, **EACH),
-        chosen.change(choice(open_example), [sent, latest, chosen, state, *asked_with], **computing),
-        upload.upload(choice(open_upload), [sent, latest, upload, state, *asked_with], **computing),
-        scale_radio.input(choice(change_scale), [sent, latest, state, *asked_with], **computing),
-        plus_box.input(choice(change_plus), [sent, latest, state, *asked_with], **computing),
+        chosen.change(choice(open_example), [sent, latest, chosen, state, latest], **computing),
+        upload.upload(choice(open_upload), [sent, latest, upload, state, latest], **computing),
+        scale_radio.input(choice(change_scale), [sent, latest, state, latest], **computing),
+        plus_box.input(choice(change_plus), [sent, latest, state, latest], **computing),
     ):
         # What a choice has stopped goes on if the choice fails, unless the queue is full.
         ended = {"js": f"(key) => {{ {NOT_BUSY} return [key]; }}", "queue": False, **EACH}

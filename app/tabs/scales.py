@@ -24,10 +24,18 @@ COMPARED, SHOWN = (f"document.querySelector('#{elem_id} .viewer')" for elem_id i
 IS_OLD = f"{COMPARED}.ariaBusy === 'true' || {COMPARED}.dataset.picture !== {SHOWN}.dataset.picture"
 """JavaScript: whether the tab shows another photograph than the Compare tab does, or is about to."""
 
+FOLLOW = f"""() => new MutationObserver(() => {{
+  const isOpen = document.querySelector('#scales-tab-button')?.ariaSelected === 'true';
+  if (isOpen && {COMPARED}.dataset.picture !== {SHOWN}.dataset.picture) document.querySelector('#scales-again').click();
+}}).observe({COMPARED}, {{ attributeFilter: ["data-picture"] }})"""
+"""JavaScript: open a photograph here too that arrives in the Compare tab while this one is open."""
+
 WAITING = '<p class="note">Waiting for the server…</p>'
 
 
-def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.State, in_use: gr.State) -> Any:
+def scales_tab(
+    page: gr.Blocks, engine: Engine, scales: list[int], shelf: Shelf, compared: gr.State, in_use: gr.State
+) -> Any:
     """Lay out the tab.
 
     Args:
@@ -43,6 +51,7 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
         panels = viewer(None, "scales-viewer")
         plot = gr.HTML(WAITING, elem_id="scales-chart", apply_default_css=False)
         gr.Markdown(PROTOCOL, elem_classes="note")
+        again = gr.Button(visible="hidden", elem_id="scales-again")
 
     def open_scales(compared: str | None, key: str | None) -> Iterator[tuple[Any, ...]]:
         with told_to_visitor():
@@ -54,7 +63,8 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
             picture = replace(session.picture, rgb=mod_crop(session.picture.rgb, math.lcm(*scales)))
             opened = Session(picture, session.picture_token, tuple(make_pair(picture, scale) for scale in scales))
         if len(opened.results) == len(scales) * len(METHODS):
-            yield (gr.skip(),) * 3
+            with told_to_visitor():  # the last of them may not have arrived
+                yield key, scene_value(scene(opened)), psnr_chart(opened)
             return
         with told_to_visitor():
             value = scene_value(scene(opened))
@@ -65,17 +75,19 @@ def scales_tab(engine: Engine, scales: list[int], shelf: Shelf, compared: gr.Sta
                     if computed is None:
                         yield (gr.skip(),) * 3
                     else:
-                        opened = computed
+                        value, opened = scene_value(scene(computed)), computed
                         shelf.put(opened, key)
-                        yield gr.skip(), scene_value(scene(opened)), psnr_chart(opened)
+                        yield gr.skip(), value, psnr_chart(opened)
             except Exception:
                 yield gr.skip(), scene_value(scene(replace(opened, failed=True))), gr.skip()
                 raise
 
     in_use.change(shelf.drop, state, state, **QUIET)
     measure_view(panels, shelf, state)
-    tab.select(None, js=f"() => {{ if ({IS_OLD}) {busy_js('scales-viewer', True)} }}", api_visibility="private")
-    event = tab.select(open_scales, [compared, state], [state, panels, plot], **HEAVY)
+    opens = [tab.select, again.click]
+    gr.on(opens, None, js=f"() => {{ if ({IS_OLD}) {busy_js('scales-viewer', True)} }}", api_visibility="private")
+    event = gr.on(opens, open_scales, [compared, state], [state, panels, plot], **HEAVY)
+    page.load(None, js=FOLLOW, api_visibility="private")
     event.then(None, js=f"() => {{ {busy_js('scales-viewer', False)} }}", api_visibility="private")
     stays = f"(told) => told === {json.dumps(WAITING)} ? '' : told"
     event.failure(None, plot, plot, js=stays, api_visibility="private")

@@ -200,7 +200,7 @@ function choose(key) {
   if (mode === "side") {
     for (const image of visible()) shown.add(image.key);
     if (!shown.delete(key)) shown.add(key);
-    if (!visible().length) shown.add(key);
+    if (!scene.images.some((image) => shown.has(image.key))) shown.add(key);
   } else bringToFront(key);
   build();
 }

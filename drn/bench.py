@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from drn.errors import InputError
 from drn.image import Array, Picture, quantize, to_tensor, write_png
-from drn.inference import Region, Upscaler
+from drn.inference import Region, Upscaler, cpu_bf16_units
 from drn.metrics import psnr
 from drn.model import DRN
 
@@ -231,9 +231,7 @@ def _short(dtype: torch.dtype) -> str:
 
 
 def _cpu() -> str:
-    names = [name for name, there in torch.cpu.get_capabilities().items() if there is True]
-    units = [name for name in names if "bf16" in name]
-    return f"{os.cpu_count()} CPUs ({', '.join(units) or 'no bf16 units'})"
+    return f"{os.cpu_count()} CPUs ({', '.join(cpu_bf16_units()) or 'no bf16 units'})"
 
 
 def _wait(device: torch.device) -> None:

@@ -51,15 +51,27 @@ def read_progress(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not a complete checkpoint of a DRN training.") from error
 
 
+def other_version(path: Path) -> InputError:
+    """What to raise for a checkpoint that is whole, but not of this network or this training code."""
+    return InputError(f"{path} was written by another version: start another run, with --init its best weights.")
+
+
 def restore_checkpoint(path: Path, model: nn.Module, ema: nn.Module, optimizers: Optimizers) -> None:
-    """Load a checkpoint's tensors into networks and optimizers made from the same configs."""
+    """Load a checkpoint's tensors into networks and optimizers made from the same configs.
+
+    Raises:
+        InputError: If its tensors are not those of the networks.
+    """
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "muon": {}, "adam": {}}
     with safe_open(path, framework="pt") as file:
         for key in list(file.keys()):
-            prefix, name = key.split("/", 1)
-            parts[prefix][name] = file.get_tensor(key)
-    model.load_state_dict(parts["model"], strict=True)
-    ema.load_state_dict(parts["ema"], strict=True)
+            prefix, _, name = key.partition("/")
+            parts.setdefault(prefix, {})[name] = file.get_tensor(key)
+    try:
+        model.load_state_dict(parts["model"], strict=True)
+        ema.load_state_dict(parts["ema"], strict=True)
+    except RuntimeError as error:
+        raise other_version(path) from error
     for prefix, optimizer in optimizers.named().items():
         state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in parts[prefix].items():

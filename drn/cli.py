@@ -326,3 +326,6 @@ def main() -> None:
     except (InputError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
+    except MemoryError:
+        typer.echo("error: This does not fit in the memory of this machine: ask for less at once.", err=True)
+        sys.exit(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -159,6 +159,12 @@ def notes_on(picture: Picture) -> list[str]:
     """What was done to a ground truth that was read, one sentence each."""
     hidden = [] if picture.alpha is None else ["Its transparency is left out: all of its pixels are compared."]
     return [*picture.notes, *hidden]
+
+
+def best(values: Mapping[str, float | None]) -> set[str]:
+    """The keys of the highest value, several if they are equal; none where there is nothing to compare."""
+    known = {key: value for key, value in values.items() if value is not None}
+    return {key for key, value in known.items() if value == max(known.values())} if len(known) > 1 else set()
 
 
 def format_psnr(score: Score) -> str:

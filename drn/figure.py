@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from drn.compare import Pair, Result, format_psnr, format_ssim, score
+from drn.compare import Pair, Result, best, format_psnr, format_ssim, score
 from drn.image import Array
 from drn.inference import Region
 
@@ -41,14 +41,14 @@ def figure(pair: Pair, results: Mapping[str, Result], region: Region) -> Image.I
     width, height = max(1, round(region.width * zoom)), max(1, round(region.height * zoom))
     resampling = Image.Resampling.LANCZOS if is_reduced else Image.Resampling.NEAREST
     scores = {name: score(pair, result.sr, region) for name, result in results.items()}
-    psnr = {name: value.psnr for name, value in scores.items() if value.psnr is not None}
-    ssim = {name: value.ssim for name, value in scores.items() if value.ssim is not None}
+    psnr = best({name: value.psnr for name, value in scores.items()})
+    ssim = best({name: value.ssim for name, value in scores.items()})
     # Of each method, its numbers and whether each is the best.
     numbers = {
         name: [
-            (format_psnr(value), name in psnr and psnr[name] == max(psnr.values())),
+            (format_psnr(value), name in psnr),
             (" / ", False),
-            (format_ssim(value), name in ssim and ssim[name] == max(ssim.values())),
+            (format_ssim(value), name in ssim),
         ]
         for name, value in scores.items()
     }

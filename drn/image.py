@@ -83,10 +83,13 @@ def on_checkers(picture: Picture, cell: int) -> Array:
     """
     if picture.alpha is None:
         return picture.rgb
-    rows, columns = (np.arange(side) // cell for side in picture.alpha.shape)
-    checkers = np.where((rows[:, None] + columns) % 2, 230, 255)[..., None]
-    share = picture.alpha[..., None] / 255
-    return np.rint(picture.rgb * share + checkers * (1 - share)).astype(np.uint8)
+    width = picture.alpha.shape[1]
+    squares = np.where(np.arange(width + cell) // cell % 2, 230, 255)[:, None]
+    seen = np.empty_like(picture.rgb)
+    for y, (rgb, alpha) in enumerate(zip(picture.rgb, picture.alpha, strict=True)):  # by rows, as in to_grey
+        share, start = alpha[:, None] / 255, cell * (y // cell % 2)
+        seen[y] = np.rint(rgb * share + squares[start : start + width] * (1 - share))
+    return seen
 
 
 def mod_crop(image: Array, scale: int) -> Array:

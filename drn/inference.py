@@ -69,10 +69,10 @@ def choose_device(device: str = "auto") -> torch.device:
     return chosen
 
 
-def cpu_has_bf16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; without that, bfloat16 is slower than float32."""
-    capabilities = torch.cpu.get_capabilities()
-    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+def cpu_bf16_units() -> list[str]:
+    """Names of this CPU's units for bfloat16, as far as torch tells (from 2.11 on); without, float32 is faster."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return [name for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16") if capabilities.get(name)]
 
 
 def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
@@ -90,7 +90,14 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
         with torch.cuda.device(device):
             has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if has_bf16 else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and cpu_has_bf16() else torch.float32
+    return torch.bfloat16 if device.type == "cpu" and cpu_bf16_units() else torch.float32
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether torch or numpy failed because a device's memory, or the machine's, is full."""
+    said = ("out of memory", "can't allocate memory")  # CUDA's and MPS's words; the CPU's
+    full = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return full or (isinstance(error, RuntimeError) and any(words in str(error) for words in said))
 
 
 class Upscaler:
@@ -119,6 +126,7 @@ class Upscaler:
         placed = FastDRN(model).eval().to(self.device, self.dtype)
         # Half precision without channels_last (or the other way round) gains nothing on CPUs.
         self.model: nn.Module = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.compiled = compiled
         if compiled:
             self.model.compile(dynamic=True)
         self.tile = tile or self._choose_tile()
@@ -257,14 +265,13 @@ class Upscaler:
                 raise InputError(f"The network's output is no picture, as its numbers grew too large: {advice}.")
             return quantize(output)
         except RuntimeError as error:
-            # CUDA; MPS; the CPU
-            lacks = ("out of memory", "can't allocate memory")
-            if isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in lacks):
+            if lacks_memory(error):
                 return None
             reason = str(error).partition("\n")[0]
+            advice = "leave out --compile" if self.compiled else "try --device cpu, or --dtype fp32"
             raise InputError(
                 f"The {tile.width}x{tile.height} tile at {tile.x}, {tile.y} failed on {self.device} ({reason}): "
-                "try --device cpu."
+                f"{advice}."
             ) from error
 
     def _halved(self, tile: Region) -> int:

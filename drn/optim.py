@@ -28,6 +28,7 @@ class MatrixView:
 
     def take_gradient(self) -> None:
         assert self.weight.grad is not None
+        assert self.matrix.data_ptr() == self.weight.data_ptr(), "the weight was moved: a step would not reach it"
         self.matrix.grad = self._flatten(self.weight.grad)
 
 

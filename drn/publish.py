@@ -58,7 +58,10 @@ def model_content(folder: Path = weights.BUNDLED) -> Content:
         for part in parts:
             if measured.get(part.path.name) != part.sha256:
                 raise InputError(f"{RESULTS} was not measured with {part.path.name} as it is: measure again.")
-    text = content[CARD].decode()
+    try:
+        text = content[CARD].decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{folder / CARD} is not UTF-8 text: save it as such.") from error
     if complete_card(text, read_rows(folder / RESULTS) if RESULTS in content else []) != text:
         raise InputError(
             f"{folder / CARD} does not hold the results of the day: run `python -m scripts.write_results`."
@@ -84,10 +87,15 @@ def complete_card(text: str, rows: list[dict[str, Any]]) -> str:
         license_link="README.md",
         tags=["super-resolution", "image-super-resolution", "drn", "arxiv:1907.02843"],
         metrics=["psnr", "ssim"],
-        eval_results=[_result(row, metric) for row in rows for metric in ("psnr", "ssim")] or None,
+        eval_results=_eval_results(rows) or None,
     )
     front = card.data.to_dict() | ours.to_dict()  # type: ignore[no-untyped-call]
     return f"---\n{ModelCardData(**front, ignore_metadata_errors=True).to_yaml()}\n---\n\n{card.text.lstrip()}"
+
+
+def _eval_results(rows: list[dict[str, Any]]) -> list[EvalResult]:
+    """PSNR and SSIM of each row; an infinite PSNR, which is null there, has no place on the Hub."""
+    return [_result(row, metric) for row in rows for metric in ("psnr", "ssim") if row[metric] is not None]
 
 
 def _result(row: dict[str, Any], metric: str) -> EvalResult:
@@ -111,8 +119,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         InputError: If it is not what ``python -m drn evaluate --json`` prints.
     """
     with _as_evaluate_prints(path) as results:
-        rows = results["rows"]
-        return [row for row in rows if row["method"] != "bicubic" and _result(row, "psnr") and _result(row, "ssim")]
+        rows = [row for row in results["rows"] if row["method"] != "bicubic"]
+        _eval_results(rows)
+        return rows
 
 
 def read_digests(path: Path) -> dict[str, str]:

@@ -21,15 +21,15 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from drn import weights
-from drn.checkpoint import read_progress, restore_checkpoint, save_checkpoint
+from drn.checkpoint import other_version, read_progress, restore_checkpoint, save_checkpoint
 from drn.curve import COLUMNS, read_curve, write_curve
 from drn.data import PatchSampler, validation_set
 from drn.errors import InputError
 from drn.evaluate import measure
 from drn.image import Array
-from drn.inference import Upscaler, choose_device, choose_dtype
+from drn.inference import Upscaler, choose_device, choose_dtype, lacks_memory
 from drn.loss import psnr_loss
-from drn.model import DRN, DRNConfig
+from drn.model import DRN, DRNConfig, count_parameters
 from drn.optim import Optimizers
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -91,8 +91,9 @@ class TrainConfig:
             raise InputError("The decay of the moving average must be at least 0 and less than 1.")
 
     def to_dict(self) -> dict[str, Any]:
-        values = asdict(self)
-        return values | {"out": str(self.out), "data": [str(d) for d in self.data], "valid": str(self.valid)}
+        # Whole paths: a run may be resumed from another folder.
+        data, valid = [str(folder.resolve()) for folder in self.data], str(self.valid.resolve())
+        return asdict(self) | {"out": str(self.out), "data": data, "valid": valid}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
@@ -137,9 +138,7 @@ def resume_configs(run: Path, **changes: Any) -> tuple[DRNConfig, TrainConfig]:
     except InputError:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{run / CHECKPOINT} was written by another version: start another run, with --init its best weights."
-        ) from error
+        raise other_version(run / CHECKPOINT) from error
 
 
 def init_from(model: DRN, path: Path) -> int:
@@ -171,12 +170,16 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
         How far the run came.
 
     Raises:
-        InputError: If the data or ``init`` cannot be used, ``resume`` finds no checkpoint, a run is already
-            there without ``resume``, or the training diverges; the last checkpoint stays then.
+        InputError: If the data or ``init`` cannot be used, the network is too large to be loaded again,
+            ``resume`` finds no checkpoint, a run is already there without ``resume``, a batch does not fit in
+            memory, or the training diverges; the last checkpoint stays then.
     """
     checkpoint, curve = config.out / CHECKPOINT, config.out / CURVE
-    if checkpoint.exists() and not resume:
-        raise InputError(f"{config.out} already holds a run: resume it, or choose another folder.")
+    if not resume:
+        if checkpoint.exists():
+            raise InputError(f"{config.out} already holds a run: resume it, or choose another folder.")
+        if read_curve(curve) or weights.available_scales(config.out):
+            raise InputError(f"{config.out} holds what is left of an earlier run: choose another folder.")
     # Ours is the only autocast: a launcher's would come on top of it. CPU processes work together only when told.
     accelerator = Accelerator(mixed_precision="no", cpu=choose_device("auto").type == "cpu")
     device, main = accelerator.device, accelerator.is_main_process
@@ -185,16 +188,18 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
         dtype = torch.float32
     torch.manual_seed(config.seed)
     model = DRN(model_config)
+    if count_parameters(model) > weights.MAX_PARAMETERS:
+        raise InputError(f"A network may have {weights.MAX_PARAMETERS:,} parameters: use a lower width or depth.")
     if init is not None and not resume:
         init_from(model, init)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = copy.deepcopy(model).requires_grad_(False)
+    network = accelerator.prepare_model(model)  # which may move the weights: before Muon's views of them
     optimizers = Optimizers(model, config.learning_rate, config.adam_learning_rate, config.weight_decay)
     progress = Progress()
     if resume:
         restore_checkpoint(checkpoint, model, ema, optimizers)
         progress = Progress(**read_progress(checkpoint)["progress"])
-    network = accelerator.prepare_model(model)
     seed = config.seed * accelerator.num_processes + accelerator.process_index
     sampler = PatchSampler(list(config.data), model_config.scale, seed, progress=main)
     valid_images = validation_set(config.valid, model_config.scale) if main else []
@@ -204,7 +209,7 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
         config.out.mkdir(parents=True, exist_ok=True)
         # Rows beyond the checkpoint will be measured again.
         write_curve(curve, [row for row in read_curve(curve) if row["iteration"] <= progress.iteration])
-        writer = SummaryWriter(str(config.out / "tensorboard"), purge_step=progress.iteration)
+        writer = SummaryWriter(str(config.out / "tensorboard"), purge_step=progress.iteration + 1)
 
     def save() -> None:
         if main:
@@ -253,6 +258,12 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
                 save()
                 saved = time.monotonic()
         save()
+    except (MemoryError, RuntimeError) as error:
+        if lacks_memory(error):
+            raise InputError(
+                f"A batch does not fit in the memory of {device}: start with a lower --batch-size or --patch-size."
+            ) from error
+        raise
     finally:
         for signum, handler in previous.items():
             signal.signal(signum, handler)

@@ -129,11 +129,16 @@ def load(path: Path, scale: int | None = None) -> Weights:
     return Weights(model.eval(), path, source, digest, notes)
 
 
-def _check_digest(path: Path) -> str:
-    digest, sums = hashlib.sha256(path.read_bytes()).hexdigest(), path.parent / SUMS
+def read_sums(folder: Path) -> dict[str, str]:
+    """The sha256 of each file that the folder's ``SHA256SUMS`` lists; none without one."""
+    sums = folder / SUMS
     lines = sums.read_text(encoding="utf-8", errors="replace").splitlines() if sums.is_file() else []
-    listed = {name: known for known, _, name in (line.partition("  ") for line in lines)}
-    if listed.get(path.name, "none" if path.parent == BUNDLED else digest) != digest:
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _check_digest(path: Path) -> str:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if read_sums(path.parent).get(path.name, "none" if path.parent == BUNDLED else digest) != digest:
         raise InputError(f"{path.name} is not the file that {SUMS} beside it lists: fetch it again.")
     return digest
 
@@ -190,7 +195,7 @@ def load_scales(
     Args:
         location: A weights file, a folder, or a Hub repo (``owner/name`` or ``owner/name@revision``).
             None takes the repo that ``DRN_HUB_REPO`` names, or else the bundled folder.
-        scales: None takes every scale that the place has.
+        scales: None takes every scale that a folder has, and of a Hub repo all of ``SCALES``.
         notify: Called with one sentence when the repo of ``DRN_HUB_REPO`` cannot be used and the
             bundled weights are taken instead.
 

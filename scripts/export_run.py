@@ -51,8 +51,7 @@ def export(run: Path, target: Path, continues: bool) -> Path:
         raise InputError(f"{run} has no {CURVE}: its hours are not known.")
     offset = {column: earlier[-1][column] if earlier else 0.0 for column in ("iteration", "hours")}
     content = new.path.read_bytes()
-    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in target.glob("drn_x*")}
-    digests[path.name] = hashlib.sha256(content).hexdigest()
+    digests = weights.read_sums(target) | {path.name: hashlib.sha256(content).hexdigest()}
     sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
     # The weights last: until then the run is not taken in, and `git restore` has the rest.
     rows = [row | {column: row[column] + offset[column] for column in offset} for row in added]

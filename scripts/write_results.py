@@ -68,11 +68,12 @@ def main() -> None:
     source = BUNDLED / "results.json"
     results = json.loads(source.read_text(encoding="utf-8"))
     page, card = ROOT / "README.md", BUNDLED / "README.md"
-    store(page, fill(page.read_text(encoding="utf-8"), "results", measured(results)))
     text = card.read_text(encoding="utf-8")
     for name, content in (("results", measured(results)), ("peers", peers(results)), ("hours", hours())):
         text = fill(text, name, content)
-    store(card, complete_card(text, read_rows(source)))
+    text = complete_card(text, read_rows(source))
+    store(page, fill(page.read_text(encoding="utf-8"), "results", measured(results)))
+    store(card, text)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from gradio_client import Client
+from PIL import Image
 from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 from safetensors.torch import load_file, save_file
 
@@ -21,6 +23,7 @@ from app.session import examples
 from drn import weights
 from drn.image import Array, mod_crop, read_image
 from drn.model import DRN, DRNConfig
+from drn.train import CURVE, TrainConfig
 
 TEST_SETS = Path(
     os.environ.get("DRN_TEST_SETS", Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "test")
@@ -109,3 +112,39 @@ def rewritten(path: Path, **changes: object) -> None:
     weights.save(path, small_model(2))
     config = small_model(2).config.to_dict() | changes
     save_file(load_file(path), path, metadata={"config": json.dumps(config)})
+
+
+SMALL = small_model(2).config
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def config(tmp_path: Path, photo: Array, one_thread: None) -> TrainConfig:
+    """A short training on one photograph, in one thread."""
+    for name in ("data", "valid"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(photo).save(tmp_path / name / "a.png")
+    return TrainConfig(
+        out=tmp_path / "run",
+        data=(tmp_path / "data",),
+        valid=tmp_path / "valid",
+        iterations=8,
+        batch_size=2,
+        patch_size=12,
+        warmup=2,
+        valid_every=4,
+        dtype="fp32",
+    )
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    """The curve of a run."""
+    with (run / CURVE).open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,16 +1,33 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
 
 from app.session import Session, compute, examples, numbers, open_session, scene, thumbnail
-from app.viewer import scene_value
-from drn.compare import Pair, Score, added_map, error_map, format_psnr, format_ssim, make_pair, run, score, whole_of
+from app.shelf import Shelf
+from app.tabs.compare import show
+from app.viewer import Scene, scene_value
+from drn.compare import (
+    Pair,
+    Score,
+    added_map,
+    best,
+    error_map,
+    format_psnr,
+    format_ssim,
+    make_pair,
+    run,
+    score,
+    whole_of,
+)
 from drn.errors import InputError
 from drn.evaluate import measure
 from drn.image import Array, Picture, read_image
@@ -144,6 +161,33 @@ def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
     known = replace(session, results=session.results | {(3, "DRN+"): session.results[3, "DRN"]})
     assert "drn+" not in numbers(known, region)["scores"]
     assert "drn+" in numbers(replace(known, plus=True), region)["scores"]
+
+
+def test_equals_are_both_the_best() -> None:
+    assert best({"a": math.inf, "b": math.inf, "c": 30.0}) == {"a", "b"}
+    assert best({"a": 0.9, "b": None, "c": 0.8}) == {"a"}
+    assert best({"a": 0.9, "b": None}) == set()  # nothing to compare it with
+
+
+def test_what_cannot_be_stored_is_told_as_failed(
+    photo: Array, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def store(scene: Scene) -> dict[str, Any]:
+        if any(layer.key == "drn" and layer.pixels is not None for layer in scene.layers):
+            raise OSError(28, "No space left on device")
+        return {"token": scene.token, "failed": scene.failed}
+
+    monkeypatch.setattr("app.tabs.compare.scene_value", store)
+    session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
+    shelf = Shelf(session)
+    shown: list[Any] = []
+    with pytest.raises(gr.Error, match="cannot store files"):
+        for one in show(session, shelf, None, lambda scale: upscaler, plus=False):
+            shown.append(one)
+    key, value = [one for one in shown if isinstance(one[0], str)][-1]
+    kept = shelf.get(key)
+    assert value == {"token": kept.token, "failed": True}
+    assert [method for _, method in kept.results] == ["bicubic"]
 
 
 def test_a_folder_of_ones_own_joins_the_examples(photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

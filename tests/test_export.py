@@ -26,7 +26,9 @@ def run_of(folder: Path, valid_psnr: float, hours: float) -> Path:
 def test_a_run_becomes_the_released_weights_and_the_next_one_goes_on(tmp_path: Path) -> None:
     target = tmp_path / "weights"
     target.mkdir()
-    weights.save(target / weights.filename(3), small_model(3))
+    other = target / weights.filename(3)
+    weights.save(other, small_model(3))
+    (target / weights.SUMS).write_text(f"{weights.load(other).sha256}  {other.name}\n")
     path = export(run_of(tmp_path / "first", 30.0, 1.0), target, continues=False)
     assert weights.load(path, 2).notes["valid_psnr"] == "30.0000"  # which checks its line in SHA256SUMS too
     export(run_of(tmp_path / "second", 30.5, 2.0), target, continues=True)
@@ -34,7 +36,10 @@ def test_a_run_becomes_the_released_weights_and_the_next_one_goes_on(tmp_path: P
     assert curve == [(250, 0.5), (500, 1.0), (750, 2.0), (1000, 3.0)]
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", weights.SUMS], cwd=target, check=True)
     assert len((target / weights.SUMS).read_text().splitlines()) == 2
+    weights.save(other, small_model(3), {"swapped": "yes"})
     export(run_of(tmp_path / "anew", 31.0, 4.0), target, continues=False)
+    with pytest.raises(InputError, match=r"drn_x3\.safetensors is not the file that SHA256SUMS beside it lists"):
+        weights.load(other)
     assert [row["hours"] for row in read_curve(target / "curve_x2.csv")] == [2.0, 4.0]
 
 

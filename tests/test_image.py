@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -334,3 +335,14 @@ def test_transparency_is_shown_on_checkers() -> None:
     assert seen[0, 0, 0] == seen[1, 1, 0] == 255
     assert seen[0, 1, 0] == seen[1, 0, 0] == 230
     assert on_checkers(Picture(rgb), 1) is rgb
+    half = on_checkers(Picture(rgb[:3, :3], np.full((3, 3), 102, np.uint8)), 2)  # 0.4 of 100 and 0.6 of 255 or 230
+    assert half[..., 2].tolist() == [[193, 193, 178], [193, 193, 178], [178, 178, 193]]
+
+
+def test_a_large_transparent_image_is_not_held_as_floats() -> None:
+    picture = Picture(np.zeros((1000, 800, 3), np.uint8), np.zeros((1000, 800), np.uint8))
+    tracemalloc.start()
+    on_checkers(picture, 4)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.5 * picture.rgb.nbytes

@@ -223,9 +223,16 @@ def test_a_result_larger_than_the_memory_gets_one_sentence() -> None:
 
 
 def test_a_failing_tile_fails_the_job(photo: Array) -> None:
-    with pytest.raises(InputError, match=r"The 84x60 tile at 0, 0 failed on cpu \(device lost\): try") as caught:
+    with pytest.raises(
+        InputError, match=r"The 84x60 tile at 0, 0 failed on cpu \(device lost\): try --device cpu"
+    ) as caught:
         limited(1, RuntimeError("device lost\nat line 3")).upscale(photo)
     assert "\n" not in str(caught.value)
+
+
+def test_without_torch_telling_its_units_a_cpu_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)  # as before torch 2.11
+    assert choose_dtype("auto", torch.device("cpu")) == torch.float32
 
 
 def test_numbers_that_are_not_finite_never_become_pixels(photo: Array) -> None:

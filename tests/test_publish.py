@@ -24,7 +24,7 @@ from drn.errors import InputError
 from drn.hub import HubRepo
 from drn.image import read_image
 from drn.inference import Upscaler
-from drn.publish import complete_card, model_content, publish, space_content
+from drn.publish import complete_card, model_content, publish, read_rows, space_content
 from tests.conftest import small_model
 from tests.hub_server import TOKEN, Hub, running
 
@@ -211,12 +211,22 @@ def test_the_card_names_the_measured_results(tmp_path: Path) -> None:
     assert complete_card(text, rows) == text
 
 
+def test_equal_images_have_no_psnr_on_the_hub(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(json.dumps({"rows": [ROWS[1] | {"psnr": None}]}))
+    card: Any = header(complete_card("# Our card\n", read_rows(tmp_path / "results.json")).encode())
+    (result,) = card["model-index"][0]["results"]
+    assert [metric["type"] for metric in result["metrics"]] == ["ssim"]
+
+
 def test_a_card_that_is_missing_or_not_of_the_day_is_not_published(tmp_path: Path) -> None:
     weights.save(tmp_path / "drn_x4.safetensors", small_model(4))
     measured = {"file": "drn_x4.safetensors", "sha256": weights.load(tmp_path / "drn_x4.safetensors").sha256}
     results = {"rows": ROWS, "weights": {"x4": measured}}
     (tmp_path / "results.json").write_text(json.dumps(results))
     with pytest.raises(InputError, match=r"has no README\.md: write the model card first"):
+        model_content(tmp_path)
+    (tmp_path / "README.md").write_bytes("# Our card, naïve\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"README\.md is not UTF-8 text"):
         model_content(tmp_path)
     (tmp_path / "README.md").write_text(complete_card("# Our card\n", ROWS[:0]))
     with pytest.raises(InputError, match=r"does not hold the results of the day: run `python -m scripts"):

@@ -31,10 +31,13 @@ from drn.inference import Upscaler, choose_device, choose_dtype, lacks_memory
 from drn.loss import psnr_loss
 from drn.model import DRN, DRNConfig, count_parameters
 from drn.optim import Optimizers
+from drn.revive import count_silent, hidden_units, revive
 
 CHECKPOINT = "checkpoint.safetensors"
 CURVE = "curve.csv"
 SAVE_SECONDS = 180
+PROBE_PATCHES, PROBE_SIZE = 32, 48
+"""What tells which hidden units are silent: so many patches of at most so many LR pixels a side."""
 
 
 @dataclass(frozen=True)
@@ -190,8 +193,14 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
     model = DRN(model_config)
     if count_parameters(model) > weights.MAX_PARAMETERS:
         raise InputError(f"A network may have {weights.MAX_PARAMETERS:,} parameters: use a lower width or depth.")
+    seed = config.seed * accelerator.num_processes + accelerator.process_index
+    sampler = PatchSampler(list(config.data), model_config.scale, seed, progress=main)
+    probe, _ = sampler.batch(0, PROBE_PATCHES, min(PROBE_SIZE, config.patch_size))
     if init is not None and not resume:
         init_from(model, init)
+        revived = revive(model, probe)
+        if main and revived:
+            tqdm.write(f"{revived} hidden units of {init.name} never fire: they start anew")
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = copy.deepcopy(model).requires_grad_(False)
     network = accelerator.prepare_model(model)  # which may move the weights: before Muon's views of them
@@ -200,8 +209,6 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
     if resume:
         restore_checkpoint(checkpoint, model, ema, optimizers)
         progress = Progress(**read_progress(checkpoint)["progress"])
-    seed = config.seed * accelerator.num_processes + accelerator.process_index
-    sampler = PatchSampler(list(config.data), model_config.scale, seed, progress=main)
     valid_images = validation_set(config.valid, model_config.scale) if main else []
 
     writer = None
@@ -251,6 +258,8 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
                 if main and writer is not None:
                     rate = config.learning_rate * factor
                     _validate(config, ema, dtype, valid_images, progress, rate, curve, writer)
+                    silent = count_silent(hidden_units(ema, probe.to(device)))
+                    writer.add_scalar("silent_units", silent, progress.iteration)
                 progress.loss_sum, progress.loss_count = 0.0, 0
                 save()
                 saved = time.monotonic()

@@ -1,0 +1,74 @@
+"""Hidden units that never fire, and how they come back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from drn import weights
+from drn.model import DRN, RDB
+from drn.revive import FIRING_SHARE, count_silent, hidden_units, revive
+from drn.train import TrainConfig, train
+from tests.conftest import SMALL, small_model
+
+SILENCED = [[0, 3], [], list(range(16)), [7]]
+"""Of the four blocks of 16 units."""
+
+
+def silenced(**changes: bool | str) -> DRN:
+    """A small network some of whose units get an input far below 0 everywhere."""
+    model = small_model(2, **{"activation": "relu", **changes})
+    blocks = [block for group in model.groups for block in group.blocks]  # type: ignore[attr-defined, union-attr]
+    for block, units in zip(blocks, SILENCED, strict=True):
+        block.conv1.bias.data[units] = -10
+    return model
+
+
+@pytest.mark.parametrize("use_rdb", [True, False])
+def test_silent_units_are_found(use_rdb: bool) -> None:
+    found = hidden_units(silenced(use_rdb=use_rdb), torch.rand(4, 3, 24, 24))
+    assert [hidden.silent.nonzero().flatten().tolist() for hidden in found] == SILENCED
+
+
+def test_revived_units_change_nothing_yet_fire_and_learn() -> None:
+    model, lr = silenced(), torch.rand(4, 3, 24, 24)
+    before = model(lr)
+    silent = [hidden.silent for hidden in hidden_units(model, lr)]
+    kept = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    assert revive(model, lr) == 19
+    torch.testing.assert_close(model(lr), before, rtol=0, atol=1e-6)
+
+    blocks = hidden_units(model, lr)
+    assert count_silent(blocks) == 0
+    model(lr).square().mean().backward()
+    names = {id(module): name for name, module in model.named_modules()}
+    for hidden, units in zip(blocks, silent, strict=True):
+        block = hidden.block
+        assert isinstance(block, RDB)
+        name = names[id(block)]
+        assert torch.equal(block.conv1.weight[~units], kept[f"{name}.conv1.weight"][~units])
+        if units.any():
+            fires = (block.conv1(hidden.x) > 0).float().mean((0, 2, 3))[units]
+            assert fires.tolist() == pytest.approx([FIRING_SHARE] * int(units.sum()), abs=0.03)
+            assert block.conv2.weight.grad is not None
+            assert block.conv2.weight.grad[:, units].abs().sum() > 0
+
+
+def test_elu_is_never_silent() -> None:
+    model = silenced(activation="elu")
+    before = [parameter.clone() for parameter in model.parameters()]
+    assert revive(model, torch.rand(1, 3, 24, 24)) == 0
+    assert all(torch.equal(new, old) for new, old in zip(model.parameters(), before, strict=True))
+
+
+def test_training_from_weights_revives_them(config: TrainConfig, tmp_path: Path) -> None:
+    path = tmp_path / "silent.safetensors"
+    weights.save(path, silenced(), {})
+    train(replace(SMALL, activation="relu"), replace(config, iterations=4), init=path)
+    trained = weights.load(config.out / weights.filename(2)).model
+    lr = F.interpolate(torch.rand(4, 3, 6, 6), scale_factor=4.0, mode="bicubic").clamp(0, 1)
+    assert count_silent(hidden_units(trained, lr)) < 5

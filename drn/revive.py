@@ -1,7 +1,8 @@
 """Hidden units that have gone silent, and their revival.
 
 A ReLU whose input is negative at every pixel passes nothing on and gets no gradient, so it stays silent however long
-training goes on. Muon's updates are of one size however small the gradient, which at high rates silences whole blocks.
+training goes on. It happened at high rates: the updates of Muon and Adam do not shrink with the gradient, so that they
+shake what matters little as much as what matters.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ FIRING_SHARE = 0.4
 """Share of the pixels at which a revived unit fires at first."""
 
 QUANTILE_PIXELS = 4096
-"""Of so many pixels a revived unit's threshold is taken."""
+"""A revived unit's threshold is taken of so many pixels, drawn at random."""
 
 
 @dataclass(frozen=True)
 class Hidden:
-    """What a block makes of a batch.
+    """A block on a batch.
 
     Attributes:
         block: The block.
-        x: What it reads, (B, C, H, W).
-        silent: Which of its hidden units fire nowhere: bool, (hidden units,).
+        silent: Which of its hidden units fire at less than ``SILENT_SHARE`` of the pixels: bool, (hidden units,).
+        x: What it reads, (B, C, H, W); None if no unit is silent.
     """
 
     block: RDB | ResidualBlock
-    x: Tensor
     silent: Tensor
+    x: Tensor | None
 
 
 @torch.no_grad()
@@ -56,7 +57,8 @@ def hidden_units(model: DRN, lr: Tensor) -> list[Hidden]:
         if isinstance(block, RDB | ResidualBlock):
 
             def note(_: nn.Module, args: tuple[Tensor], out: Tensor, block: RDB | ResidualBlock = block) -> None:
-                found.append(Hidden(block, args[0], (out > 0).float().mean((0, 2, 3)) < SILENT_SHARE))
+                silent = (out > 0).float().mean((0, 2, 3)) < SILENT_SHARE
+                found.append(Hidden(block, silent, args[0] if silent.any() else None))
 
             hooks.append(block.conv1.register_forward_hook(note))
     try:
@@ -71,7 +73,8 @@ def hidden_units(model: DRN, lr: Tensor) -> list[Hidden]:
 def revive(model: DRN, lr: Tensor) -> int:
     """Start silent units anew: random weights, a threshold that lets them fire, and nothing passed on as yet.
 
-    The network's output stays as it is, and these units have a gradient again.
+    The network's output stays as it is, but for what they let pass at less than ``SILENT_SHARE`` of the pixels. What
+    they pass on has a gradient again, and as soon as that is not 0 any more, so have they.
 
     Args:
         lr: The batch that tells which units are silent: (B, 3, H, W), RGB in [0, 1].
@@ -80,13 +83,16 @@ def revive(model: DRN, lr: Tensor) -> int:
         How many there were.
     """
     blocks = hidden_units(model, lr)
-    for block, x, silent in ((hidden.block, hidden.x, hidden.silent) for hidden in blocks if hidden.silent.any()):
+    for hidden in blocks:
+        block, silent, x = hidden.block, hidden.silent, hidden.x
+        if x is None:
+            continue
         weight, bias = block.conv1.weight, block.conv1.bias
         assert bias is not None
         drawn = nn.Conv2d(weight.shape[1], int(silent.sum()), 3).to(weight)
         weight[silent] = drawn.weight
         inputs = nn.functional.conv2d(x, drawn.weight, padding=1).transpose(0, 1).flatten(1)
-        some = inputs[:, :: max(1, inputs.shape[1] // QUANTILE_PIXELS)]
+        some = inputs[:, torch.randint(inputs.shape[1], (QUANTILE_PIXELS,), device=inputs.device)]
         bias[silent] = -some.quantile(1 - FIRING_SHARE, 1)
         block.conv2.weight[:, silent] = 0
     return count_silent(blocks)

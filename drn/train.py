@@ -193,11 +193,12 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
     model = DRN(model_config)
     if count_parameters(model) > weights.MAX_PARAMETERS:
         raise InputError(f"A network may have {weights.MAX_PARAMETERS:,} parameters: use a lower width or depth.")
+    if init is not None and not resume:
+        init_from(model, init)
     seed = config.seed * accelerator.num_processes + accelerator.process_index
     sampler = PatchSampler(list(config.data), model_config.scale, seed, progress=main)
     probe, _ = sampler.batch(0, PROBE_PATCHES, min(PROBE_SIZE, config.patch_size))
     if init is not None and not resume:
-        init_from(model, init)
         revived = revive(model, probe)
         if main and revived:
             tqdm.write(f"{revived} hidden units of {init.name} never fire: they start anew")
@@ -256,10 +257,10 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
             stopped = accelerator.check_trigger()
             if progress.iteration % config.valid_every == 0 or _is_over(config, progress):
                 if main and writer is not None:
-                    rate = config.learning_rate * factor
-                    _validate(config, ema, dtype, valid_images, progress, rate, curve, writer)
                     silent = count_silent(hidden_units(ema, probe.to(device)))
                     writer.add_scalar("silent_units", silent, progress.iteration)
+                    rate = config.learning_rate * factor
+                    _validate(config, ema, dtype, valid_images, progress, rate, curve, writer)
                 progress.loss_sum, progress.loss_count = 0.0, 0
                 save()
                 saved = time.monotonic()

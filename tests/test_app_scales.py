@@ -18,7 +18,10 @@ def test_the_scales_of_another_photograph_are_waited_for(page: Page) -> None:
     page.get_by_role("tab", name="Scales").click()
     expect(page.locator("#scales-viewer [data-panel]")).to_have_count(12)
     page.get_by_role("tab", name="Compare").click()
+    compared = page.locator("#viewer .viewer")
+    before = compared.get_attribute("data-picture") or ""
     thumbnails(page).nth(2).click()
+    expect(compared).not_to_have_attribute("data-picture", before)
     numbers(page, "drn", "whole")
     held: list[Route] = []
     page.route("**/queue/join*", lambda route: held.append(route))

@@ -29,7 +29,7 @@ def save_checkpoint(
     tensors: dict[str, Tensor] = {}
     for prefix, module in (("model", model), ("ema", ema)):
         tensors |= {f"{prefix}/{name}": tensor for name, tensor in module.state_dict().items()}
-    for prefix, optimizer in optimizers.named().items():
+    for prefix, optimizer in optimizers.named.items():
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"{prefix}/{index}/{name}": value for name, value in state.items()}
     weights.save_tensors(path, tensors, {"progress": json.dumps(progress)})
@@ -72,7 +72,7 @@ def restore_checkpoint(path: Path, model: nn.Module, ema: nn.Module, optimizers:
         ema.load_state_dict(parts["ema"], strict=True)
     except RuntimeError as error:
         raise other_version(path) from error
-    for prefix, optimizer in optimizers.named().items():
+    for prefix, optimizer in optimizers.named.items():
         state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in parts[prefix].items():
             index, name = key.split("/", 1)

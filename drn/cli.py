@@ -188,9 +188,13 @@ def train_command(
     adam_learning_rate: Annotated[float | None, typer.Option(help="Adam's peak rate. [default: 0.001]")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Of the weights that Muon drives. [default: 0.1]")] = None,
     ema_decay: Annotated[float | None, typer.Option(help="Decay of the average weights. [default: 0.999]")] = None,
+    hold: Annotated[float | None, typer.Option(help="Share of the budget at peak rates. [default: 0]")] = None,
     valid_every: Annotated[int | None, typer.Option(min=1, help="Iterations between validations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed. [default: 0]")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, fp32 or bf16. [default: auto]")] = None,
+    compiled: Annotated[
+        bool | None, typer.Option("--compile", help="Compile the network: faster steps; needs a C++ compiler.")
+    ] = None,
     n_feats: Annotated[int | None, typer.Option(help="Width of the residual branch.")] = None,
     n_distill: Annotated[int | None, typer.Option(help="Distilled channels of a block.")] = None,
     n_blocks: Annotated[int | None, typer.Option(help="Blocks in a group.")] = None,
@@ -202,7 +206,8 @@ def train_command(
 ) -> None:
     """Train a network. SIGTERM or Ctrl-C saves a checkpoint and ends with exit code 0."""
     try:
-        from drn.train import TrainConfig, resume_configs, train
+        from drn.settings import TrainConfig
+        from drn.train import resume_configs, train
     except ModuleNotFoundError as error:
         raise not_installed("Training", error) from error
 
@@ -214,9 +219,11 @@ def train_command(
         adam_learning_rate=adam_learning_rate,
         weight_decay=weight_decay,
         ema_decay=ema_decay,
+        hold=hold,
         valid_every=valid_every,
         seed=seed,
         dtype=dtype,
+        compile=compiled,
     )
     shape = _given(
         n_feats=n_feats,

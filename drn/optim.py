@@ -1,8 +1,7 @@
 """The optimizers: Muon drives the body's convolutions, Adam the rest.
 
-Muon (Keller Jordan, 2024; ``torch.optim.Muon``) takes matrices. A convolution's weight becomes one by
-flattening it to (out, height * width * in), which for a channels_last weight is a view of the same memory:
-stepping the view moves the weight.
+Muon takes matrices. A convolution's weight becomes one by flattening it to (out, height * width * in), which for a
+channels_last weight is a view of the same memory: stepping the view moves the weight.
 """
 
 from __future__ import annotations
@@ -11,6 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from drn.model import DRN
+from drn.muon import Muon
+
+MUON_DRIVES = ("body", "all", "none")
+"""What of a network's convolutions Muon may drive; ``body`` is those between the first and the last."""
 
 
 class MatrixView:
@@ -38,35 +41,38 @@ class Optimizers:
     Args:
         model: In channels_last, on its final device.
         learning_rate: Muon's peak rate, matched to Adam's by the size of its updates.
-        adam_learning_rate: Adam's peak rate, for the first and last convolution and all biases.
+        adam_learning_rate: Adam's peak rate, for all that Muon does not drive.
         weight_decay: Of Muon's matrices, decoupled: each step takes away rate times this. Muon's updates are
             of one size however small the gradient, so without it the weights grow until training diverges.
+        muon_drives: Which convolutions Muon drives, one of ``MUON_DRIVES``.
     """
 
-    def __init__(self, model: DRN, learning_rate: float, adam_learning_rate: float, weight_decay: float) -> None:
-        outer = {id(parameter) for part in (model.head, model.tail) for parameter in part.parameters()}
-        body = [p for p in model.parameters() if p.ndim == 4 and id(p) not in outer]
-        driven = {id(p) for p in body}
-        self.views = [MatrixView(weight) for weight in body]
-        self.muon = torch.optim.Muon(
-            [view.matrix for view in self.views],
-            lr=learning_rate,
-            weight_decay=weight_decay,
-            momentum=0.95,
-            adjust_lr_fn="match_rms_adamw",
-        )
+    def __init__(
+        self,
+        model: DRN,
+        learning_rate: float,
+        adam_learning_rate: float,
+        weight_decay: float,
+        muon_drives: str = "body",
+    ) -> None:
+        outer = (model.head.weight, model.tail.weight) if muon_drives == "body" else ()
+        left = {id(weight) for weight in outer}
+        weights = [p for p in model.parameters() if p.ndim == 4] if muon_drives != "none" else []
+        self.views = [MatrixView(weight) for weight in weights if id(weight) not in left]
+        driven = {id(view.weight) for view in self.views}
         rest = [p for p in model.parameters() if id(p) not in driven]
-        self.adam = torch.optim.Adam(rest, lr=adam_learning_rate, betas=(0.9, 0.99))
+        self.named: dict[str, torch.optim.Optimizer] = {
+            "adam": torch.optim.Adam(rest, lr=adam_learning_rate, betas=(0.9, 0.99))
+        }
+        if self.views:
+            self.named["muon"] = Muon([view.matrix for view in self.views], learning_rate, weight_decay)
         self.peaks = {"muon": learning_rate, "adam": adam_learning_rate}
-
-    def named(self) -> dict[str, torch.optim.Optimizer]:
-        return {"muon": self.muon, "adam": self.adam}
 
     def step(self, factor: float) -> None:
         """One step at ``factor`` (0 to 1) of the peak rates, then clear the gradients."""
         for view in self.views:
             view.take_gradient()
-        for name, optimizer in self.named().items():
+        for name, optimizer in self.named.items():
             for group in optimizer.param_groups:
                 group["lr"] = self.peaks[name] * factor
             optimizer.step()

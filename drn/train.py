@@ -32,80 +32,13 @@ from drn.loss import psnr_loss
 from drn.model import DRN, DRNConfig, count_parameters
 from drn.optim import Optimizers
 from drn.revive import count_silent, hidden_units, revive
+from drn.settings import TrainConfig, rate_factor
 
 CHECKPOINT = "checkpoint.safetensors"
 CURVE = "curve.csv"
 SAVE_SECONDS = 180
 PROBE_PATCHES, PROBE_SIZE = 32, 48
 """What tells which hidden units are silent: so many patches of at most so many LR pixels a side."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """What fixes a training run, beside the network.
-
-    Attributes:
-        out: Folder of the run: checkpoint, best weights, curve, TensorBoard files.
-        data: Folders of HR training images.
-        valid: Folder of HR images that choose the best weights.
-        iterations: Length of the schedule; 0 if only ``max_hours`` counts.
-        max_hours: Training time after which the schedule ends; 0 if only ``iterations`` counts.
-        batch_size: Patches in a batch, on each process.
-        patch_size: Patch side in LR pixels.
-        learning_rate: Muon's peak rate.
-        adam_learning_rate: Adam's peak rate.
-        weight_decay: Of Muon's matrices.
-        warmup: Iterations over which the rates rise from 0.
-        ema_decay: Decay of the weights' moving average, which is what gets validated and exported.
-        max_norm: Gradient norm above which gradients are scaled down.
-        valid_every: Iterations between validations.
-        seed: Of the patches and the initial weights.
-        dtype: ``auto``, ``fp32``, ``bf16``; half precision without bfloat16 units falls back to float32.
-    """
-
-    out: Path
-    data: tuple[Path, ...]
-    valid: Path
-    iterations: int = 0
-    max_hours: float = 0.0
-    batch_size: int = 8
-    patch_size: int = 48
-    learning_rate: float = 2.5e-3
-    adam_learning_rate: float = 1e-3
-    weight_decay: float = 0.1
-    warmup: int = 100
-    ema_decay: float = 0.999
-    max_norm: float = 1.0
-    valid_every: int = 500
-    seed: int = 0
-    dtype: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.iterations <= 0 and self.max_hours <= 0:
-            raise InputError("Give the training an end: --iterations, --max-hours, or both.")
-        if min(self.batch_size, self.patch_size, self.valid_every) < 1:
-            raise InputError("Batch size, patch size and validation interval must be at least 1.")
-        amounts = (self.max_hours, self.learning_rate, self.adam_learning_rate, self.weight_decay, self.seed)
-        if not all(math.isfinite(amount) and amount >= 0 for amount in amounts):
-            raise InputError("Hours, learning rates, weight decay and seed must be 0 or more.")
-        if self.seed >= 2**63:
-            raise InputError("The seed must be less than 2^63.")
-        if not 0 <= self.ema_decay < 1:
-            raise InputError("The decay of the moving average must be at least 0 and less than 1.")
-
-    def to_dict(self) -> dict[str, Any]:
-        # Whole paths: a run may be resumed from another folder.
-        data, valid = [str(folder.resolve()) for folder in self.data], str(self.valid.resolve())
-        return asdict(self) | {"out": str(self.out), "data": data, "valid": valid}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        paths = {
-            "out": Path(values["out"]),
-            "data": tuple(Path(d) for d in values["data"]),
-            "valid": Path(values["valid"]),
-        }
-        return cls(**(values | paths))
 
 
 @dataclass
@@ -117,15 +50,6 @@ class Progress:
     best_psnr: float = 0.0
     loss_sum: float = 0.0
     loss_count: int = 0
-
-
-def rate_factor(config: TrainConfig, iteration: int, seconds: float) -> float:
-    """Share of the peak learning rate: linear warm-up, then a cosine to 0 at the end of the budget."""
-    done = iteration / config.iterations if config.iterations else 0.0
-    if config.max_hours:
-        done = max(done, seconds / 3600 / config.max_hours)
-    warmup = min(1.0, (iteration + 1) / config.warmup) if config.warmup else 1.0
-    return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def resume_configs(run: Path, **changes: Any) -> tuple[DRNConfig, TrainConfig]:
@@ -205,7 +129,10 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = copy.deepcopy(model).requires_grad_(False)
     network = accelerator.prepare_model(model)  # which may move the weights: before Muon's views of them
-    optimizers = Optimizers(model, config.learning_rate, config.adam_learning_rate, config.weight_decay)
+    if config.compile:
+        network = torch.compile(network)
+    rates = config.learning_rate, config.adam_learning_rate, config.weight_decay
+    optimizers = Optimizers(model, *rates, config.muon_drives)
     progress = Progress()
     if resume:
         restore_checkpoint(checkpoint, model, ema, optimizers)

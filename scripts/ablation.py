@@ -14,6 +14,7 @@ import functools
 import json
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,12 +31,14 @@ from drn.inference import Upscaler
 from drn.loss import psnr_loss
 from drn.model import DRN, count_parameters, drn
 from drn.optim import Optimizers
-from drn.train import CHECKPOINT, CURVE, TrainConfig, train
+from drn.settings import TrainConfig
+from drn.train import CHECKPOINT, CURVE, train
 from drn.weights import filename, load
 from scripts.write_results import fill, markdown, store
 
 ROOT = Path(__file__).resolve().parent.parent
 SCALE = 2
+BATCH_SIZE = 16
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,13 @@ class Variant:
         model: Fields of ``DRNConfig``.
         train: Fields of ``TrainConfig``.
         share: Iterations, as a share of the usual number.
+        threads: Of a timed step, where not all that there are.
     """
 
     model: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
     share: float = 1.0
+    threads: int | None = None
 
     @property
     def network(self) -> DRN:
@@ -77,22 +82,35 @@ PAIR = {"DRN": "released", "plain": "without distilling blocks"}
 """The names of two variants in the figure of their curves."""
 
 
-def step_times(variants: dict[str, Variant], rounds: int) -> dict[str, float]:
-    """Median seconds of a training step (16 patches of 48x48) of each variant, measured in turn."""
-    lr = torch.rand(16, 48, 48, 3).permute(0, 3, 1, 2)
-    hr = torch.rand(16, 48 * SCALE, 48 * SCALE, 3).permute(0, 3, 1, 2)
-    networks = {name: variant.network.to(memory_format=torch.channels_last) for name, variant in variants.items()}  # type: ignore[call-overload]
-    optimizers = {name: Optimizers(network, 1e-4, 1e-4, 0.1) for name, network in networks.items()}
+def step_times(variants: dict[str, Variant], rounds: int, batch_size: int) -> dict[str, float]:
+    """Median seconds of a training step of each variant on patches of 48x48, measured in turn."""
+    steps = {name: step_of(variant, batch_size) for name, variant in variants.items()}
     times: dict[str, list[float]] = {name: [] for name in variants}
+    all_threads = torch.get_num_threads()
     for _ in range(rounds + 1):
-        for name, network in networks.items():
+        for name, step in steps.items():
+            torch.set_num_threads(variants[name].threads or all_threads)
             start = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16):
-                sr = network(lr)
-            psnr_loss(sr.float(), hr).backward()  # type: ignore[no-untyped-call]
-            optimizers[name].step(1.0)
+            step()
             times[name].append(time.perf_counter() - start)
+    torch.set_num_threads(all_threads)
     return {name: statistics.median(values[1:]) for name, values in times.items()}
+
+
+def step_of(variant: Variant, batch_size: int) -> Callable[[], None]:
+    lr = torch.rand(batch_size, 48, 48, 3).permute(0, 3, 1, 2)
+    hr = torch.rand(batch_size, 48 * SCALE, 48 * SCALE, 3).permute(0, 3, 1, 2)
+    network = variant.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizers = Optimizers(network, 1e-4, 1e-4, 0.1, variant.train.get("muon_drives", "body"))
+    forward = torch.compile(network) if variant.train.get("compile") else network
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            sr = forward(lr)
+        psnr_loss(sr.float(), hr).backward()  # type: ignore[no-untyped-call]
+        optimizers.step(1.0)
+
+    return step
 
 
 def run(name: str, variant: Variant, iterations: int, config: TrainConfig) -> Path:
@@ -122,10 +140,10 @@ def main(
 ) -> None:
     """Train every variant, write docs/ablation.md and weights/ablation.csv."""
     # As many patches as there are training images make an epoch.
-    epoch = max(1, sum(len(find_images(folder)) for folder in data) // 16)
-    base = TrainConfig(out, tuple(data), valid, iterations=iterations, batch_size=16, valid_every=epoch)
+    epoch = max(1, sum(len(find_images(folder)) for folder in data) // BATCH_SIZE)
+    base = TrainConfig(out, tuple(data), valid, iterations=iterations, batch_size=BATCH_SIZE, valid_every=epoch)
     shapes = {json.dumps(variant.model): variant for variant in VARIANTS.values()}
-    seconds = step_times(shapes, rounds)
+    seconds = step_times(shapes, rounds, BATCH_SIZE)
     reference = seconds[json.dumps({})]
     lines = []
     for name, variant in VARIANTS.items():

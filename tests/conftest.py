@@ -23,7 +23,8 @@ from app.session import examples
 from drn import weights
 from drn.image import Array, mod_crop, read_image
 from drn.model import DRN, DRNConfig
-from drn.train import CURVE, TrainConfig
+from drn.settings import TrainConfig
+from drn.train import CURVE
 
 TEST_SETS = Path(
     os.environ.get("DRN_TEST_SETS", Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "test")

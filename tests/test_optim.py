@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
+from torch import nn
 
+from drn.muon import Muon
 from drn.optim import Optimizers
 from tests.conftest import small_model
 
@@ -41,3 +45,40 @@ def test_weight_decay_takes_its_share_of_muon_s_weights_and_of_no_others() -> No
         driven = not (name.startswith(("head", "tail")) or name.endswith("bias"))
         expected = -0.1 * 0.2 * 0.5 * start if driven else torch.zeros_like(start)
         assert torch.allclose(moved[1][name] - moved[0][name], expected, atol=1e-6), name
+
+
+@pytest.mark.parametrize(
+    ("muon_drives", "adam_s"),
+    [("body", {"head.weight", "tail.weight"}), ("all", set()), ("none", None)],
+)
+def test_what_muon_does_not_drive_adam_does(muon_drives: str, adam_s: set[str] | None) -> None:
+    model = small_model(2).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    optimizers = Optimizers(model, 0.0, 0.1, 0.0, muon_drives)
+    model(torch.rand(1, 3, 8, 8)).mean().backward()
+    optimizers.step(1.0)
+    moved = {name for name, parameter in model.named_parameters() if (parameter != before[name]).any()}
+    weights = {name for name in before if name.endswith("weight")}
+    assert moved & weights == (weights if adam_s is None else adam_s)
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12), (16, 16)])
+def test_the_batched_steps_are_those_of_torch_s_muon(shape: tuple[int, int], rng: np.random.Generator) -> None:
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip("torch.optim.Muon came with torch 2.9")
+    start = rng.standard_normal((3, *shape)).astype(np.float32)
+    ours, theirs = ([nn.Parameter(torch.tensor(matrix)) for matrix in start] for _ in range(2))
+    optimizers = (
+        Muon(ours, learning_rate=0.02, weight_decay=0.1),
+        torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+    )
+    for _ in range(3):
+        for matrix, other in zip(ours, theirs, strict=True):
+            matrix.grad = torch.tensor(rng.standard_normal(shape).astype(np.float32))
+            other.grad = matrix.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for matrix, other, first in zip(ours, theirs, start, strict=True):
+        size = 0.02 * 0.2 * max(shape) ** 0.5
+        assert (matrix - other).detach().norm() < 0.02 * size  # both round to bfloat16 on the way
+        assert (matrix - torch.tensor(first)).detach().norm() > size

@@ -18,7 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from drn.errors import InputError
 from drn.loss import psnr_loss
 from drn.model import drn
-from drn.train import CHECKPOINT, CURVE, TrainConfig, resume_configs, train
+from drn.settings import TrainConfig
+from drn.train import CHECKPOINT, CURVE, resume_configs, train
 from tests.conftest import SMALL, rows
 
 

@@ -18,7 +18,8 @@ from drn import weights
 from drn.image import Array
 from drn.model import DRN, RDB
 from drn.revive import FIRING_SHARE, count_silent, hidden_units, revive
-from drn.train import TrainConfig, train
+from drn.settings import TrainConfig
+from drn.train import train
 from tests.conftest import SMALL, small_model
 
 SILENCED = [[0, 3], [], list(range(16)), [7]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,7 +24,8 @@ from drn.evaluate import Row
 from drn.loss import psnr_loss
 from drn.model import DRN, drn
 from drn.optim import Optimizers
-from drn.train import CHECKPOINT, TrainConfig, init_from, rate_factor, resume_configs, train
+from drn.settings import TrainConfig, rate_factor
+from drn.train import CHECKPOINT, init_from, resume_configs, train
 from tests.conftest import SMALL, rows, small_model
 
 
@@ -46,8 +48,8 @@ def test_the_exported_average_follows_the_weights_slowly(config: TrainConfig) ->
             super().step(factor)
             seen.append({name: parameter.detach().clone() for name, parameter in self.model.named_parameters()})
 
-        def __init__(self, model: DRN, *rates: float) -> None:
-            super().__init__(model, *rates)
+        def __init__(self, model: DRN, *settings: Any) -> None:
+            super().__init__(model, *settings)
             self.model = model
             seen.append({name: parameter.detach().clone() for name, parameter in model.named_parameters()})
 
@@ -85,8 +87,8 @@ def test_a_steep_gradient_is_clipped(config: TrainConfig) -> None:
             norms.append(float(torch.stack([gradient.norm() for gradient in gradients]).norm()))
             super().step(factor)
 
-        def __init__(self, model: DRN, *rates: float) -> None:
-            super().__init__(model, *rates)
+        def __init__(self, model: DRN, *settings: Any) -> None:
+            super().__init__(model, *settings)
             self.model = model
 
     with pytest.MonkeyPatch.context() as patch:
@@ -160,6 +162,10 @@ def test_rates_rise_then_fall_to_zero(config: TrainConfig) -> None:
     timed = replace(config, iterations=0, max_hours=2)
     assert rate_factor(timed, 999, 3600) == pytest.approx(0.5)
     assert rate_factor(timed, 999, 7200) == 0
+    held = replace(config, hold=0.6)
+    assert rate_factor(held, 60, 0) == 1
+    assert rate_factor(held, 80, 0) == pytest.approx(0.5)
+    assert rate_factor(held, 100, 0) == 0
 
 
 def test_time_budget_ends_the_run(config: TrainConfig) -> None:
@@ -194,6 +200,8 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(config: TrainConfig) -> N
         ({"seed": -1}, "must be 0 or more"),
         ({"ema_decay": 1.0}, "less than 1"),
         ({"patch_size": 0}, "at least 1"),
+        ({"hold": 1.0}, "less than 1"),
+        ({"muon_drives": "head"}, "must be body, all, none"),
     ],
 )
 def test_settings_out_of_range_get_one_sentence(config: TrainConfig, setting: dict[str, Any], sentence: str) -> None:
@@ -206,6 +214,20 @@ def test_without_the_training_packages_one_sentence_names_them(monkeypatch: pyte
     monkeypatch.delitem(sys.modules, "drn.train")
     with pytest.raises(InputError, match=r"Training needs accelerate: .*requirements-dev\.txt"):
         train_command(out=tmp_path)
+
+
+def test_compiling_without_a_compiler_is_refused(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(InputError, match=r"--compile needs the C\+\+ compiler no-such-compiler"):
+        replace(config, compile=True)
+
+
+def test_a_compiled_network_trains_as_the_plain_one(config: TrainConfig) -> None:
+    if not shutil.which(os.environ.get("CXX", "g++")):
+        pytest.skip("no C++ compiler")
+    plain = train(SMALL, config)
+    compiled = train(SMALL, replace(config, out=config.out.with_name("compiled"), compile=True))
+    assert compiled.best_psnr == pytest.approx(plain.best_psnr, abs=0.01)
 
 
 def test_misuse_gets_one_sentence(config: TrainConfig) -> None:

@@ -1,0 +1,105 @@
+"""What fixes a training run: its data, budget, batches, rates and their schedule."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from drn.errors import InputError
+from drn.optim import MUON_DRIVES
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What fixes a training run, beside the network.
+
+    Attributes:
+        out: Folder of the run: checkpoint, best weights, curve, TensorBoard files.
+        data: Folders of HR training images.
+        valid: Folder of HR images that choose the best weights.
+        iterations: Length of the schedule; 0 if only ``max_hours`` counts.
+        max_hours: Training time after which the schedule ends; 0 if only ``iterations`` counts.
+        batch_size: Patches in a batch, on each process.
+        patch_size: Patch side in LR pixels.
+        learning_rate: Muon's peak rate.
+        adam_learning_rate: Adam's peak rate.
+        weight_decay: Of Muon's matrices.
+        warmup: Iterations over which the rates rise from 0.
+        hold: Share of the budget during which the rates stay at their peak, before they begin to fall.
+        muon_drives: What Muon drives: ``body``, the convolutions between the first and the last; ``all`` of them;
+            or ``none``. Adam drives the rest.
+        ema_decay: Decay of the weights' moving average, which is what gets validated and exported.
+        max_norm: Gradient norm above which gradients are scaled down.
+        valid_every: Iterations between validations.
+        seed: Of the patches and the initial weights.
+        dtype: ``auto``, ``fp32``, ``bf16``; half precision without bfloat16 units falls back to float32.
+        compile: Compile the network with ``torch.compile``, which needs a C++ compiler.
+    """
+
+    out: Path
+    data: tuple[Path, ...]
+    valid: Path
+    iterations: int = 0
+    max_hours: float = 0.0
+    batch_size: int = 8
+    patch_size: int = 48
+    learning_rate: float = 2.5e-3
+    adam_learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    warmup: int = 100
+    hold: float = 0.0
+    muon_drives: str = "body"
+    ema_decay: float = 0.999
+    max_norm: float = 1.0
+    valid_every: int = 500
+    seed: int = 0
+    dtype: str = "auto"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if self.iterations <= 0 and self.max_hours <= 0:
+            raise InputError("Give the training an end: --iterations, --max-hours, or both.")
+        if min(self.batch_size, self.patch_size, self.valid_every) < 1:
+            raise InputError("Batch size, patch size and validation interval must be at least 1.")
+        amounts = (self.max_hours, self.learning_rate, self.adam_learning_rate, self.weight_decay, self.seed)
+        if not all(math.isfinite(amount) and amount >= 0 for amount in amounts):
+            raise InputError("Hours, learning rates, weight decay and seed must be 0 or more.")
+        if self.seed >= 2**63:
+            raise InputError("The seed must be less than 2^63.")
+        if not 0 <= self.ema_decay < 1:
+            raise InputError("The decay of the moving average must be at least 0 and less than 1.")
+        if not 0 <= self.hold < 1:
+            raise InputError("The share of the budget at the peak rates must be at least 0 and less than 1.")
+        if self.muon_drives not in MUON_DRIVES:
+            raise InputError(f"What Muon drives must be {', '.join(MUON_DRIVES)}, not {self.muon_drives!r}.")
+        compiler = os.environ.get("CXX", "g++")
+        if self.compile and not shutil.which(compiler):
+            raise InputError(f"--compile needs the C++ compiler {compiler}: install it, or leave the option out.")
+
+    def to_dict(self) -> dict[str, Any]:
+        # Whole paths: a run may be resumed from another folder.
+        data, valid = [str(folder.resolve()) for folder in self.data], str(self.valid.resolve())
+        return asdict(self) | {"out": str(self.out), "data": data, "valid": valid}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        paths = {
+            "out": Path(values["out"]),
+            "data": tuple(Path(d) for d in values["data"]),
+            "valid": Path(values["valid"]),
+        }
+        return cls(**(values | paths))
+
+
+def rate_factor(config: TrainConfig, iteration: int, seconds: float) -> float:
+    """Share of the peak learning rate: linear warm-up, ``hold``, then a cosine to 0 at the end of the budget."""
+    done = iteration / config.iterations if config.iterations else 0.0
+    if config.max_hours:
+        done = max(done, seconds / 3600 / config.max_hours)
+    warmup = min(1.0, (iteration + 1) / config.warmup) if config.warmup else 1.0
+    falling = max(0.0, min(1.0, done) - config.hold) / (1 - config.hold)
+    return warmup * 0.5 * (1 + math.cos(math.pi * falling))

@@ -193,8 +193,8 @@ def train_command(
     seed: Annotated[int | None, typer.Option(help="Random seed. [default: 0]")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, fp32 or bf16. [default: auto]")] = None,
     compiled: Annotated[
-        bool | None, typer.Option("--compile", help="Compile the network: faster steps; needs a C++ compiler.")
-    ] = None,
+        bool, typer.Option("--compile", help="Compile the network: a slow first step, then faster ones.")
+    ] = False,
     n_feats: Annotated[int | None, typer.Option(help="Width of the residual branch.")] = None,
     n_distill: Annotated[int | None, typer.Option(help="Distilled channels of a block.")] = None,
     n_blocks: Annotated[int | None, typer.Option(help="Blocks in a group.")] = None,
@@ -223,7 +223,6 @@ def train_command(
         valid_every=valid_every,
         seed=seed,
         dtype=dtype,
-        compile=compiled,
     )
     shape = _given(
         n_feats=n_feats,
@@ -247,7 +246,7 @@ def train_command(
         except ValueError as error:
             raise InputError(str(error)) from error
         config = TrainConfig(out=out, data=tuple(data), valid=valid, **budget, **settings)
-    progress = train(model_config, config, resume=resume, init=init)
+    progress = train(model_config, config, resume=resume, init=init, compiled=compiled)
     if not batch.is_main():
         return
     typer.echo(

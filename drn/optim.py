@@ -45,6 +45,12 @@ class Optimizers:
         weight_decay: Of Muon's matrices, decoupled: each step takes away rate times this. Muon's updates are
             of one size however small the gradient, so without it the weights grow until training diverges.
         muon_drives: Which convolutions Muon drives, one of ``MUON_DRIVES``.
+
+    Attributes:
+        named: ``adam`` and, unless it drives nothing, ``muon``.
+
+    Raises:
+        ValueError: If ``muon_drives`` is something else.
     """
 
     def __init__(
@@ -55,6 +61,8 @@ class Optimizers:
         weight_decay: float,
         muon_drives: str = "body",
     ) -> None:
+        if muon_drives not in MUON_DRIVES:
+            raise ValueError(f"What Muon drives must be {' or '.join(MUON_DRIVES)}, not {muon_drives!r}.")
         outer = (model.head.weight, model.tail.weight) if muon_drives == "body" else ()
         left = {id(weight) for weight in outer}
         weights = [p for p in model.parameters() if p.ndim == 4] if muon_drives != "none" else []

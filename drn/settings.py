@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from drn.errors import InputError
-from drn.optim import MUON_DRIVES
 
 
 @dataclass(frozen=True)
@@ -31,13 +28,12 @@ class TrainConfig:
         warmup: Iterations over which the rates rise from 0.
         hold: Share of the budget during which the rates stay at their peak, before they begin to fall.
         muon_drives: What Muon drives: ``body``, the convolutions between the first and the last; ``all`` of them;
-            or ``none``. Adam drives the rest.
+            or ``none`` (``drn.optim.MUON_DRIVES``). Adam drives the rest.
         ema_decay: Decay of the weights' moving average, which is what gets validated and exported.
         max_norm: Gradient norm above which gradients are scaled down.
         valid_every: Iterations between validations.
         seed: Of the patches and the initial weights.
         dtype: ``auto``, ``fp32``, ``bf16``; half precision without bfloat16 units falls back to float32.
-        compile: Compile the network with ``torch.compile``, which needs a C++ compiler.
     """
 
     out: Path
@@ -58,7 +54,6 @@ class TrainConfig:
     valid_every: int = 500
     seed: int = 0
     dtype: str = "auto"
-    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.iterations <= 0 and self.max_hours <= 0:
@@ -74,11 +69,6 @@ class TrainConfig:
             raise InputError("The decay of the moving average must be at least 0 and less than 1.")
         if not 0 <= self.hold < 1:
             raise InputError("The share of the budget at the peak rates must be at least 0 and less than 1.")
-        if self.muon_drives not in MUON_DRIVES:
-            raise InputError(f"What Muon drives must be {', '.join(MUON_DRIVES)}, not {self.muon_drives!r}.")
-        compiler = os.environ.get("CXX", "g++")
-        if self.compile and not shutil.which(compiler):
-            raise InputError(f"--compile needs the C++ compiler {compiler}: install it, or leave the option out.")
 
     def to_dict(self) -> dict[str, Any]:
         # Whole paths: a run may be resumed from another folder.

@@ -86,20 +86,28 @@ def init_from(model: DRN, path: Path) -> int:
     return len(taken)
 
 
-def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, init: Path | None = None) -> Progress:
+def train(
+    model_config: DRNConfig,
+    config: TrainConfig,
+    resume: bool = False,
+    init: Path | None = None,
+    compiled: bool = False,
+) -> Progress:
     """Train until the budget ends, or until SIGTERM or SIGINT, which save the run and return.
 
     Args:
         resume: Go on from the checkpoint in ``config.out``, exactly.
         init: Weights file to start from.
+        compiled: Compile the network with ``torch.compile``. The first step takes a minute, which counts as training
+            time, and a C++ compiler (CPU) or Triton (CUDA) must be there.
 
     Returns:
         How far the run came.
 
     Raises:
         InputError: If the data or ``init`` cannot be used, the network is too large to be loaded again,
-            ``resume`` finds no checkpoint, a run is already there without ``resume``, a batch does not fit in
-            memory, or the training diverges; the last checkpoint stays then.
+            ``resume`` finds no checkpoint, a run is already there without ``resume``, the network cannot be compiled,
+            a batch does not fit in memory, or the training diverges; the last checkpoint stays then.
     """
     checkpoint, curve = config.out / CHECKPOINT, config.out / CURVE
     if not resume:
@@ -129,7 +137,7 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = copy.deepcopy(model).requires_grad_(False)
     network = accelerator.prepare_model(model)  # which may move the weights: before Muon's views of them
-    if config.compile:
+    if compiled:
         network = torch.compile(network)
     rates = config.learning_rate, config.adam_learning_rate, config.weight_decay
     optimizers = Optimizers(model, *rates, config.muon_drives)
@@ -155,6 +163,7 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
     bar = tqdm(
         total=config.iterations or None, initial=progress.iteration, disable=not main, mininterval=5, unit="iteration"
     )
+    first = progress.iteration
     started = saved = time.monotonic()
     seconds_before = progress.seconds
     stopped = False
@@ -200,6 +209,9 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False, in
             raise InputError(
                 f"A batch does not fit in the memory of {device}: start with a lower --batch-size or --patch-size."
             ) from error
+        if compiled and progress.iteration == first:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"The network cannot be compiled on {device} ({reason}): leave out --compile.") from error
         raise
     finally:
         for signum, handler in previous.items():

@@ -49,13 +49,15 @@ class Variant:
         model: Fields of ``DRNConfig``.
         train: Fields of ``TrainConfig``.
         share: Iterations, as a share of the usual number.
-        threads: Of a timed step, where not all that there are.
+        threads: Of a timed step, where not all that there are; trainings take all.
+        compiled: Time the step of a compiled network.
     """
 
     model: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
     share: float = 1.0
     threads: int | None = None
+    compiled: bool = False
 
     @property
     def network(self) -> DRN:
@@ -98,11 +100,13 @@ def step_times(variants: dict[str, Variant], rounds: int, batch_size: int) -> di
 
 
 def step_of(variant: Variant, batch_size: int) -> Callable[[], None]:
+    """A training step of a variant: its network, what Muon drives of it, and whether it is compiled."""
     lr = torch.rand(batch_size, 48, 48, 3).permute(0, 3, 1, 2)
     hr = torch.rand(batch_size, 48 * SCALE, 48 * SCALE, 3).permute(0, 3, 1, 2)
     network = variant.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizers = Optimizers(network, 1e-4, 1e-4, 0.1, variant.train.get("muon_drives", "body"))
-    forward = torch.compile(network) if variant.train.get("compile") else network
+    driven = {name: value for name, value in variant.train.items() if name == "muon_drives"}
+    optimizers = Optimizers(network, 1e-4, 1e-4, 0.1, **driven)
+    forward = torch.compile(network) if variant.compiled else network
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16):

@@ -62,11 +62,16 @@ def test_what_muon_does_not_drive_adam_does(muon_drives: str, adam_s: set[str] |
     assert moved & weights == (weights if adam_s is None else adam_s)
 
 
-@pytest.mark.parametrize("shape", [(12, 40), (40, 12), (16, 16)])
-def test_the_batched_steps_are_those_of_torch_s_muon(shape: tuple[int, int], rng: np.random.Generator) -> None:
+def test_only_known_shares_of_the_network_are_muon_s() -> None:
+    with pytest.raises(ValueError, match="must be body or all or none, not 'head'"):
+        Optimizers(small_model(2), 0.1, 0.1, 0.0, "head")
+
+
+def test_the_batched_steps_are_those_of_torch_s_muon(rng: np.random.Generator) -> None:
     if not hasattr(torch.optim, "Muon"):
         pytest.skip("torch.optim.Muon came with torch 2.9")
-    start = rng.standard_normal((3, *shape)).astype(np.float32)
+    shapes = [(12, 40), (40, 12), (12, 40), (16, 16), (40, 12), (12, 40)]
+    start = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
     ours, theirs = ([nn.Parameter(torch.tensor(matrix)) for matrix in start] for _ in range(2))
     optimizers = (
         Muon(ours, learning_rate=0.02, weight_decay=0.1),
@@ -74,11 +79,11 @@ def test_the_batched_steps_are_those_of_torch_s_muon(shape: tuple[int, int], rng
     )
     for _ in range(3):
         for matrix, other in zip(ours, theirs, strict=True):
-            matrix.grad = torch.tensor(rng.standard_normal(shape).astype(np.float32))
+            matrix.grad = torch.tensor(rng.standard_normal(matrix.shape).astype(np.float32))
             other.grad = matrix.grad.clone()
         for optimizer in optimizers:
             optimizer.step()
     for matrix, other, first in zip(ours, theirs, start, strict=True):
-        size = 0.02 * 0.2 * max(shape) ** 0.5
+        size = 0.02 * 0.2 * max(matrix.shape) ** 0.5
         assert (matrix - other).detach().norm() < 0.02 * size  # both round to bfloat16 on the way
         assert (matrix - torch.tensor(first)).detach().norm() > size

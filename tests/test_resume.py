@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,11 +16,13 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from drn.checkpoint import read_progress
 from drn.errors import InputError
 from drn.loss import psnr_loss
 from drn.model import drn
 from drn.settings import TrainConfig
 from drn.train import CHECKPOINT, CURVE, resume_configs, train
+from drn.weights import save_tensors
 from tests.conftest import SMALL, rows
 
 
@@ -51,6 +54,16 @@ def test_resume_is_exact(config: TrainConfig, tmp_path: Path) -> None:
         assert torch.equal(again[name], tensor), name
     keys = ("iteration", "learning_rate", "loss", "valid_psnr")
     assert [[row[k] for k in keys] for row in rows(cut.out)] == [[row[k] for k in keys] for row in rows(config.out)]
+
+
+def test_a_checkpoint_from_before_a_setting_existed_goes_on_with_its_default(config: TrainConfig) -> None:
+    train(SMALL, replace(config, iterations=2))
+    checkpoint = config.out / CHECKPOINT
+    stored = read_progress(checkpoint)
+    for setting in ("hold", "muon_drives"):
+        del stored["train"][setting]
+    save_tensors(checkpoint, load_file(checkpoint), {"progress": json.dumps(stored)})
+    assert train(*resume_configs(config.out, iterations=3), resume=True).iteration == 3
 
 
 def test_rows_beyond_the_checkpoint_are_measured_again(config: TrainConfig) -> None:

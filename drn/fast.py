@@ -144,7 +144,8 @@ class FastDRN(nn.Module):
         outputs = [_cut(output, size, now) for output, size in zip(outputs, sizes, strict=True)]
         fused = self.fusion_conv(self.fusion(torch.cat(outputs, 1)))
         after = margins.at_most(need - 1)
-        fused = _cut(fused, now, after) + _cut(features, start, after)
+        # In the dtype of the last convolution, which may be of more precision than those before it.
+        fused = _cut(fused, now, after).to(self.tail.weight.dtype) + _cut(features, start, after)
         # (B,H,W,scale,scale*3): the rows of each pixel's square, RGB interleaved.
         sub_pixels = _cut(self.tail(fused), after, NO_MARGINS).permute(0, 2, 3, 1)
         rows = sub_pixels.view(*sub_pixels.shape[:3], scale, -1).transpose(2, 3)

@@ -124,6 +124,7 @@ class Upscaler:
         self.dtype = choose_dtype(dtype, self.device)
         self.config, self.halo = model.config, model.halo
         placed = FastDRN(model).eval().to(self.device, self.dtype)
+        placed.tail.float()  # a small convolution, and what it rounds is seen
         # Half precision without channels_last (or the other way round) gains nothing on CPUs.
         self.model: nn.Module = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.compiled = compiled

@@ -144,6 +144,7 @@ def test_an_open_page_learns_of_the_switch_and_the_next_one_begins_with_it(
         expect(page.get_by_test_id("weights")).to_contain_text("hub drn/drn@1234567 (x2", timeout=20_000)
         expect(page.get_by_test_id("hub")).to_have_count(0)
         expect(shown).not_to_have_text(before, timeout=20_000)
+        expect(shown).to_contain_text("dB", timeout=20_000)
         after = shown.inner_text()
         page.close()
         monkeypatch.setattr(Upscaler, "upscale", lambda *_, **__: pytest.fail("computed once more"))

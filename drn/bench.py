@@ -56,7 +56,7 @@ def race(runs: dict[str, Run], rounds: int) -> dict[str, tuple[float, float]]:
 
 
 def convolutions(upscaler: Upscaler, size: int) -> Run:
-    """Every convolution of the plain network, alone, in the engine's dtype and layout, for ``size`` squared pixels."""
+    """Every convolution of the plain network, alone, for ``size`` squared pixels, as the engine's body has them."""
     model = DRN(upscaler.config).to(upscaler.device, upscaler.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
     inputs = {

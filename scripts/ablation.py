@@ -40,6 +40,12 @@ ROOT = Path(__file__).resolve().parent.parent
 SCALE = 2
 BATCH_SIZE = 16
 
+DataOption = Annotated[list[Path], typer.Option(help="Folders of HR training images.")]
+ValidOption = Annotated[Path, typer.Option(help="Folder of HR images to measure on.")]
+OutOption = Annotated[Path, typer.Option(help="Folder of the runs.")]
+IterationsOption = Annotated[int, typer.Option(help="Iterations of a variant.")]
+RoundsOption = Annotated[int, typer.Option(help="Timed steps of each variant.")]
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -135,12 +141,12 @@ def curve_of(out: Path) -> list[tuple[int, float]]:
 
 
 def main(
-    data: Annotated[list[Path], typer.Option(help="Folders of HR training images.")],
-    valid: Annotated[Path, typer.Option(help="Folder of HR images to measure on.")],
-    out: Annotated[Path, typer.Option(help="Folder of the runs.")],
-    iterations: Annotated[int, typer.Option(help="Iterations of a variant.")] = 200,
+    data: DataOption,
+    valid: ValidOption,
+    out: OutOption,
+    iterations: IterationsOption = 200,
     pair_epochs: Annotated[int, typer.Option(help="Epochs of the pair with and without distilling blocks.")] = 5,
-    rounds: Annotated[int, typer.Option(help="Timed steps of each network.")] = 7,
+    rounds: RoundsOption = 7,
 ) -> None:
     """Train every variant, write docs/ablation.md and weights/ablation.csv."""
     # As many patches as there are training images make an epoch.

@@ -2,19 +2,28 @@
 
 python -m scripts.training_method --data photos --valid holdout --out runs/method
 
-The table goes into docs/ablation.md. Variants that are complete in ``--out`` are not trained again: take
-a fresh folder after a change of the training.
+The table goes into docs/ablation.md. Variants that are complete in ``--out`` are not trained again: take a fresh folder
+after a change of the training.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from drn.settings import TrainConfig
-from scripts.ablation import ROOT, SCALE, Variant, curve_of, run, step_times
+from scripts.ablation import (
+    ROOT,
+    SCALE,
+    DataOption,
+    IterationsOption,
+    OutOption,
+    RoundsOption,
+    ValidOption,
+    Variant,
+    curve_of,
+    run,
+    step_times,
+)
 from scripts.write_results import fill, markdown, store
 
 BATCH_SIZE = 8
@@ -33,11 +42,11 @@ TIMED = {"torch.compile": Variant(compiled=True), "one thread": Variant(threads=
 
 
 def main(
-    data: Annotated[list[Path], typer.Option(help="Folders of HR training images.")],
-    valid: Annotated[Path, typer.Option(help="Folder of HR images to measure on.")],
-    out: Annotated[Path, typer.Option(help="Folder of the runs.")],
-    iterations: Annotated[int, typer.Option(help="Iterations of a variant.")] = 300,
-    rounds: Annotated[int, typer.Option(help="Timed steps of each variant.")] = 15,
+    data: DataOption,
+    valid: ValidOption,
+    out: OutOption,
+    iterations: IterationsOption = 300,
+    rounds: RoundsOption = 15,
 ) -> None:
     """Train every variant and write docs/ablation.md."""
     base = TrainConfig(out, tuple(data), valid, iterations=iterations, batch_size=BATCH_SIZE, valid_every=iterations)

@@ -1,7 +1,7 @@
 """Take a training run's best weights into weights/: the file, its curve and SHA256SUMS.
 
-python -m scripts.export_run runs/x3                # begun from fresh weights, or from those of another scale
-python -m scripts.export_run runs/x2b --continues   # begun from those here: its curve goes on where theirs ends
+python -m scripts.export_run runs/x3                # the first of its scale: its curve begins anew
+python -m scripts.export_run runs/x2b --continues   # begun from weights here: the curve of its scale goes on
 
 Then `python -m drn evaluate` and `python -m scripts.write_results`, as the README says.
 """
@@ -27,7 +27,8 @@ def export(run: Path, target: Path, continues: bool) -> Path:
     """Copy the weights of ``run`` into ``target`` if they are better on validation than those that are there.
 
     Args:
-        continues: The run began from the weights in ``target``: its hours and iterations come on top of theirs.
+        continues: The run began from weights in ``target``, of its scale or another: its hours and iterations come on
+            top of those of its scale.
 
     Returns:
         The file written.
@@ -63,7 +64,7 @@ def export(run: Path, target: Path, continues: bool) -> Path:
 
 def main(
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
-    continues: Annotated[bool, typer.Option("--continues", help="It began from the weights that are here.")] = False,
+    continues: Annotated[bool, typer.Option("--continues", help="It began from weights that are here.")] = False,
 ) -> None:
     try:
         typer.echo(f"{export(run, weights.BUNDLED, continues)}: evaluate it, then write the results.")

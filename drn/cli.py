@@ -175,6 +175,9 @@ def train_command(
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, best weights, curve.csv, TensorBoard.")],
     data: Annotated[list[Path] | None, typer.Option(help="Folders of HR training images, any depth.")] = None,
     valid: Annotated[Path | None, typer.Option(help="Folder of HR images that choose the best weights.")] = None,
+    shrink: Annotated[
+        list[float] | None, typer.Option(help="Share of their size at which images are drawn from too, as 0.6.")
+    ] = None,
     scale: Annotated[int | None, typer.Option(help="Upscaling factor. [default: 2]")] = None,
     iterations: Annotated[int | None, typer.Option(min=1, help="End of the schedule, in iterations.")] = None,
     max_hours: Annotated[float | None, typer.Option(min=0, help="End of the schedule, in training hours.")] = None,
@@ -213,6 +216,7 @@ def train_command(
 
     budget = _given(iterations=iterations, max_hours=max_hours)
     settings = _given(
+        shrink=tuple(shrink) if shrink else None,
         batch_size=batch_size,
         patch_size=patch_size,
         learning_rate=learning_rate,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from drn.errors import InputError
@@ -22,21 +23,27 @@ class PatchSampler:
         folders: Folders of HR images, searched to any depth.
         scale: Downscaling factor of the LR patches.
         seed: First part of the random seed; use another on each process.
+        shrink: Shares of its size, less than 1, at which each image is drawn from too, as often as at its own.
+            A smaller image is sharper, and shows less of what JPEG left in it.
         progress: Show a bar while reading.
 
     Raises:
         InputError: If a folder is missing or empty, or an image is damaged.
     """
 
-    def __init__(self, folders: list[Path], scale: int, seed: int, progress: bool = False) -> None:
+    def __init__(
+        self, folders: list[Path], scale: int, seed: int, shrink: tuple[float, ...] = (), progress: bool = False
+    ) -> None:
         paths = [path for folder in folders for path in find_images(folder)]
         self.scale = scale
         self.seed = seed
         self.pairs: list[tuple[Array, Array]] = []
         for path in tqdm(paths, desc="reading images", disable=not progress, leave=False):
-            hr = mod_crop(read_image(path).rgb, scale)
-            if min(hr.shape[:2]) >= scale:
-                self.pairs.append((downscale(hr, scale), hr))
+            rgb = read_image(path).rgb
+            for image in (rgb, *(_shrunk(rgb, share) for share in shrink)):
+                hr = mod_crop(image, scale)
+                if min(hr.shape[:2]) >= scale:
+                    self.pairs.append((downscale(hr, scale), hr))
 
     def batch(self, iteration: int, batch_size: int, patch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The patches of one iteration, each flipped and rotated at random.
@@ -75,6 +82,11 @@ def augment(patch: Array, turns: int, flip: bool) -> Array:
     """One of the 8 flips and quarter turns of a square (P, P, 3) patch."""
     turned = np.rot90(patch, turns)
     return turned[:, ::-1] if flip else turned
+
+
+def _shrunk(rgb: Array, share: float) -> Array:
+    size = max(1, round(rgb.shape[1] * share)), max(1, round(rgb.shape[0] * share))
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC))
 
 
 def _to_float(batch: Array) -> torch.Tensor:

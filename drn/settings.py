@@ -18,6 +18,7 @@ class TrainConfig:
         out: Folder of the run: checkpoint, best weights, curve, TensorBoard files.
         data: Folders of HR training images.
         valid: Folder of HR images that choose the best weights.
+        shrink: Shares of their size at which training images are drawn from too (``drn.data.PatchSampler``).
         iterations: Length of the schedule; 0 if only ``max_hours`` counts.
         max_hours: Training time after which the schedule ends; 0 if only ``iterations`` counts.
         batch_size: Patches in a batch, on each process.
@@ -39,6 +40,7 @@ class TrainConfig:
     out: Path
     data: tuple[Path, ...]
     valid: Path
+    shrink: tuple[float, ...] = ()
     iterations: int = 0
     max_hours: float = 0.0
     batch_size: int = 8
@@ -67,6 +69,8 @@ class TrainConfig:
             raise InputError("The seed must be less than 2^63.")
         if not 0 <= self.ema_decay < 1:
             raise InputError("The decay of the moving average must be at least 0 and less than 1.")
+        if not all(0 < share < 1 for share in self.shrink):
+            raise InputError("Training images can be shrunk to shares of their size between 0 and 1.")
         if not 0 <= self.hold < 1:
             raise InputError("The share of the budget at the peak rates must be at least 0 and less than 1.")
 
@@ -77,12 +81,13 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        paths = {
+        read = {
             "out": Path(values["out"]),
             "data": tuple(Path(d) for d in values["data"]),
             "valid": Path(values["valid"]),
+            "shrink": tuple(values.get("shrink", ())),
         }
-        return cls(**(values | paths))
+        return cls(**(values | read))
 
 
 def rate_factor(config: TrainConfig, iteration: int, seconds: float) -> float:

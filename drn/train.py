@@ -128,7 +128,7 @@ def train(
     if init is not None and not resume:
         init_from(model, init)
     seed = config.seed * accelerator.num_processes + accelerator.process_index
-    sampler = PatchSampler(list(config.data), model_config.scale, seed, progress=main)
+    sampler = PatchSampler(list(config.data), model_config.scale, seed, config.shrink, progress=main)
     probe, _ = sampler.batch(0, PROBE_PATCHES, min(PROBE_SIZE, config.patch_size))
     if init is not None and not resume:
         revived = revive(model, probe)

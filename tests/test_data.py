@@ -36,6 +36,22 @@ def test_patches_are_aligned_pairs_of_the_images(folder: Path, photo: Array) -> 
         assert np.abs(shrunk[3:-3, 3:-3] - ours[3:-3, 3:-3]).max() <= 1
 
 
+def test_shrunk_images_are_drawn_from_beside_the_whole_ones(tmp_path: Path, photo: Array) -> None:
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    height, width = photo.shape[:2]
+    pairs = PatchSampler([tmp_path], 2, seed=0, shrink=(0.5, 0.3)).pairs
+    assert [hr.shape[:2] for _, hr in pairs] == [
+        (round(height * share) // 2 * 2, round(width * share) // 2 * 2) for share in (1, 0.5, 0.3)
+    ]
+    for lr, hr in pairs:
+        assert np.array_equal(lr, downscale(hr, 2))
+    # An antialiased half is near the mean of each four pixels; a picked pixel is far from it.
+    _, half = pairs[1]
+    means = photo[: half.shape[0] * 2, : half.shape[1] * 2].reshape(half.shape[0], 2, half.shape[1], 2, 3).mean((1, 3))
+    picked = photo[: half.shape[0] * 2 : 2, : half.shape[1] * 2 : 2]
+    assert np.abs(half - means).mean() < 0.5 * np.abs(half - picked.astype(float)).mean()
+
+
 def test_the_iteration_alone_fixes_the_patches(folder: Path) -> None:
     first, second = PatchSampler([folder], 2, seed=1), PatchSampler([folder], 2, seed=1)
     for i in range(3):

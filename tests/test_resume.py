@@ -27,6 +27,7 @@ from tests.conftest import SMALL, rows
 
 
 def test_resume_is_exact(config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(config, shrink=(0.75,))
     train(SMALL, config)
     straight = load_file(config.out / CHECKPOINT)
 
@@ -60,7 +61,7 @@ def test_a_checkpoint_from_before_a_setting_existed_goes_on_with_its_default(con
     train(SMALL, replace(config, iterations=2))
     checkpoint = config.out / CHECKPOINT
     stored = read_progress(checkpoint)
-    for setting in ("hold", "muon_drives"):
+    for setting in ("hold", "muon_drives", "shrink"):
         del stored["train"][setting]
     save_tensors(checkpoint, load_file(checkpoint), {"progress": json.dumps(stored)})
     assert train(*resume_configs(config.out, iterations=3), resume=True).iteration == 3

@@ -204,6 +204,7 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(config: TrainConfig) -> N
         ({"ema_decay": 1.0}, "less than 1"),
         ({"patch_size": 0}, "at least 1"),
         ({"hold": 1.0}, "less than 1"),
+        ({"shrink": (0.5, 1.0)}, "between 0 and 1"),
     ],
 )
 def test_settings_out_of_range_get_one_sentence(config: TrainConfig, setting: dict[str, Any], sentence: str) -> None:
@@ -246,9 +247,9 @@ def test_the_command_line_passes_on_what_it_is_given(
     seen = Mock(return_value=Progress())
     monkeypatch.setattr("drn.train.train", seen)
     data, valid = list(config.data), config.valid
-    train_command(out=tmp_path / "b", data=data, valid=valid, iterations=3, hold=0.25, compiled=True)
+    train_command(out=tmp_path / "b", data=data, valid=valid, iterations=3, hold=0.25, shrink=[0.7, 0.5], compiled=True)
     (_, passed), how = seen.call_args
-    assert (passed.iterations, passed.hold) == (3, 0.25)
+    assert (passed.iterations, passed.hold, passed.shrink) == (3, 0.25, (0.7, 0.5))
     assert how["compiled"]
 
 

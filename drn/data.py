@@ -11,13 +11,15 @@ from PIL import Image
 from tqdm import tqdm
 
 from drn.errors import InputError
-from drn.image import Array, find_images, mod_crop, read_image
+from drn.image import Array, find_images, read_image
 from drn.metrics import SSIM_WINDOW
-from drn.resize import downscale
+from drn.resize import REACH, downscale
 
 
 class PatchSampler:
     """Random patches of a set of images, reproducible from (seed, iteration) alone.
+
+    A patch begins at any HR pixel, and is shrunk there: an image gives scale² sets of LR pixels.
 
     Args:
         folders: Folders of HR images, searched to any depth.
@@ -37,13 +39,11 @@ class PatchSampler:
         paths = [path for folder in folders for path in find_images(folder)]
         self.scale = scale
         self.seed = seed
-        self.pairs: list[tuple[Array, Array]] = []
+        self.images: list[Array] = []
         for path in tqdm(paths, desc="reading images", disable=not progress, leave=False):
             rgb = read_image(path).rgb
-            for image in (rgb, *(_shrunk(rgb, share) for share in shrink)):
-                hr = mod_crop(image, scale)
-                if min(hr.shape[:2]) >= scale:
-                    self.pairs.append((downscale(hr, scale), hr))
+            self.images += [rgb, *(_shrunk(rgb, share) for share in shrink)]
+        self.sides = np.array([min(image.shape[:2]) for image in self.images])
 
     def batch(self, iteration: int, batch_size: int, patch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The patches of one iteration, each flipped and rotated at random.
@@ -59,23 +59,33 @@ class PatchSampler:
         Raises:
             InputError: If no image holds a patch of this size.
         """
-        pairs = [pair for pair in self.pairs if min(pair[0].shape[:2]) >= patch_size]
-        if not pairs:
-            side = patch_size * self.scale
-            raise InputError(f"No training image is at least {side}x{side}: use a smaller patch size.")
+        hr_size = patch_size * self.scale
+        fitting = np.flatnonzero(self.sides >= hr_size)
+        if not len(fitting):
+            raise InputError(f"No training image is at least {hr_size}x{hr_size}: use a smaller patch size.")
         rng = np.random.default_rng([self.seed, iteration])
         lr_batch = np.empty((batch_size, patch_size, patch_size, 3), np.uint8)
-        hr_size = patch_size * self.scale
         hr_batch = np.empty((batch_size, hr_size, hr_size, 3), np.uint8)
         for i in range(batch_size):
-            lr, hr = pairs[rng.integers(len(pairs))]
-            y = int(rng.integers(lr.shape[0] - patch_size + 1))
-            x = int(rng.integers(lr.shape[1] - patch_size + 1))
+            image = self.images[rng.choice(fitting)]
+            y = int(rng.integers(image.shape[0] - hr_size + 1))
+            x = int(rng.integers(image.shape[1] - hr_size + 1))
             turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-            lr_batch[i] = augment(lr[y : y + patch_size, x : x + patch_size], turns, flip)
-            y, x = y * self.scale, x * self.scale
-            hr_batch[i] = augment(hr[y : y + hr_size, x : x + hr_size], turns, flip)
+            lr, hr = _cut(image, y, x, patch_size, self.scale)
+            lr_batch[i], hr_batch[i] = augment(lr, turns, flip), augment(hr, turns, flip)
         return _to_float(lr_batch), _to_float(hr_batch)
+
+
+def _cut(image: Array, y: int, x: int, patch_size: int, scale: int) -> tuple[Array, Array]:
+    """The LR and HR patch at HR pixel (y, x), shrunk with as much of the image around it as counts."""
+    spans, inner = [], []
+    for start, length in zip((y, x), image.shape[:2], strict=True):
+        before = min(REACH, start // scale)
+        after = min(REACH, (length - start) // scale - patch_size)
+        spans.append(slice(start - before * scale, start + (patch_size + after) * scale))
+        inner.append(slice(before, before + patch_size))
+    lr = downscale(image[spans[0], spans[1]], scale)[inner[0], inner[1]]
+    return lr, image[y : y + patch_size * scale, x : x + patch_size * scale]
 
 
 def augment(patch: Array, turns: int, flip: bool) -> Array:

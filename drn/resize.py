@@ -11,8 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-MARGIN = 4
-"""Mirrored border, in pixels of the smaller image: twice the bicubic kernel's radius."""
+REACH = 2
+"""The bicubic kernel's radius, in pixels of the smaller image."""
+
+MARGIN = 2 * REACH
+"""Mirrored border, in pixels of the smaller image."""
 
 
 STRIP = 256

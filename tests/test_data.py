@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from drn.data import PatchSampler, augment
 from drn.errors import InputError
-from drn.image import Array
+from drn.image import Array, mod_crop
 from drn.resize import downscale
 
 
@@ -22,34 +23,49 @@ def folder(tmp_path: Path, photo: Array) -> Path:
     return tmp_path
 
 
-def test_patches_are_aligned_pairs_of_the_images(folder: Path, photo: Array) -> None:
-    sampler = PatchSampler([folder], scale=3, seed=0)
-    lr, hr = sampler.batch(0, batch_size=12, patch_size=8)
-    assert lr.shape == (12, 3, 8, 8)
-    assert hr.shape == (12, 3, 24, 24)
-    assert lr.dtype == torch.float32
-    assert 0 <= float(hr.min()) < float(hr.max()) <= 1
-    # Away from the borders, shrinking the HR patch gives the LR patch, whichever way it was turned.
-    for i in range(12):
-        shrunk = downscale((hr[i] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy(), 3)
-        ours = (lr[i] * 255).round().permute(1, 2, 0).numpy()
-        assert np.abs(shrunk[3:-3, 3:-3] - ours[3:-3, 3:-3]).max() <= 1
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_patches_are_cut_of_the_image_and_of_that_image_shrunk(
+    tmp_path: Path, rng: np.random.Generator, scale: int
+) -> None:
+    image = rng.integers(0, 256, (10 * scale + 1, 9 * scale + 2, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    # What a patch may be: of the image shrunk whole, from each of its first rows and columns on, turned in 8 ways.
+    allowed: dict[bytes, bytes] = {}
+    size = 8
+    for y, x in np.ndindex(image.shape[0] - size * scale + 1, image.shape[1] - size * scale + 1):
+        whole = downscale(mod_crop(image[y % scale :, x % scale :], scale), scale)
+        lr = whole[y // scale :, x // scale :][:size, :size]
+        hr = image[y : y + size * scale, x : x + size * scale]
+        for turns, flip in itertools.product(range(4), (False, True)):
+            allowed[augment(lr, turns, flip).tobytes()] = augment(hr, turns, flip).tobytes()
+    sampler, seen = PatchSampler([tmp_path], scale, seed=0), set()
+    for i in range(40):
+        for lr, hr in zip(*sampler.batch(i, 16, size), strict=True):
+            assert lr.dtype == torch.float32
+            key = as_bytes(lr)
+            assert allowed[key] == as_bytes(hr)
+            seen.add(key)
+    assert len(seen) > 0.5 * len(allowed)  # at any pixel, not only at multiples of the scale
+
+
+def as_bytes(patch: torch.Tensor) -> bytes:
+    return (patch * 255).round().to(torch.uint8).permute(1, 2, 0).numpy().tobytes()
 
 
 def test_shrunk_images_are_drawn_from_beside_the_whole_ones(tmp_path: Path, photo: Array) -> None:
     Image.fromarray(photo).save(tmp_path / "a.png")
     height, width = photo.shape[:2]
-    pairs = PatchSampler([tmp_path], 2, seed=0, shrink=(0.5, 0.3)).pairs
-    assert [hr.shape[:2] for _, hr in pairs] == [
-        (round(height * share) // 2 * 2, round(width * share) // 2 * 2) for share in (1, 0.5, 0.3)
-    ]
-    for lr, hr in pairs:
-        assert np.array_equal(lr, downscale(hr, 2))
+    whole, half, third = PatchSampler([tmp_path], 2, seed=0, shrink=(0.5, 0.3)).images
+    assert np.array_equal(whole, photo)
+    assert half.shape == (round(height / 2), round(width / 2), 3)
+    assert third.shape == (round(height * 0.3), round(width * 0.3), 3)
     # An antialiased half is near the mean of each four pixels; a picked pixel is far from it.
-    _, half = pairs[1]
-    means = photo[: half.shape[0] * 2, : half.shape[1] * 2].reshape(half.shape[0], 2, half.shape[1], 2, 3).mean((1, 3))
-    picked = photo[: half.shape[0] * 2 : 2, : half.shape[1] * 2 : 2]
-    assert np.abs(half - means).mean() < 0.5 * np.abs(half - picked.astype(float)).mean()
+    means = photo[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3))
+    half = half[: height // 2, : width // 2]
+    assert (
+        np.abs(half - means).mean()
+        < 0.5 * np.abs(half - photo[: height // 2 * 2 : 2, : width // 2 * 2 : 2].astype(float)).mean()
+    )
 
 
 def test_the_iteration_alone_fixes_the_patches(folder: Path) -> None:

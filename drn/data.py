@@ -25,8 +25,9 @@ class PatchSampler:
         folders: Folders of HR images, searched to any depth.
         scale: Downscaling factor of the LR patches.
         seed: First part of the random seed; use another on each process.
-        shrink: Shares of its size, less than 1, at which each image is drawn from too, as often as at its own.
-            A smaller image is sharper, and shows less of what JPEG left in it.
+        shrink: Shares of its size, less than 1, at which each image is drawn from too, where it still holds a patch, as
+            often as at its own. A smaller image is sharper, and shows less of what JPEG left in it. All are held in
+            memory.
         progress: Show a bar while reading.
 
     Raises:
@@ -77,7 +78,7 @@ class PatchSampler:
 
 
 def _cut(image: Array, y: int, x: int, patch_size: int, scale: int) -> tuple[Array, Array]:
-    """The LR and HR patch at HR pixel (y, x), shrunk with as much of the image around it as counts."""
+    """The LR and HR patch at HR pixel (y, x), shrunk with what counts of the image around it, in whole LR pixels."""
     spans, inner = [], []
     for start, length in zip((y, x), image.shape[:2], strict=True):
         before = min(REACH, start // scale)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -30,42 +31,55 @@ def test_patches_are_cut_of_the_image_and_of_that_image_shrunk(
     image = rng.integers(0, 256, (10 * scale + 1, 9 * scale + 2, 3), np.uint8)
     Image.fromarray(image).save(tmp_path / "a.png")
     # What a patch may be: of the image shrunk whole, from each of its first rows and columns on, turned in 8 ways.
-    allowed: dict[bytes, bytes] = {}
+    allowed: dict[bytes, tuple[tuple[int, int], bytes]] = {}
     size = 8
-    for y, x in np.ndindex(image.shape[0] - size * scale + 1, image.shape[1] - size * scale + 1):
+    places = list(np.ndindex(image.shape[0] - size * scale + 1, image.shape[1] - size * scale + 1))
+    for y, x in places:
         whole = downscale(mod_crop(image[y % scale :, x % scale :], scale), scale)
         lr = whole[y // scale :, x // scale :][:size, :size]
         hr = image[y : y + size * scale, x : x + size * scale]
         for turns, flip in itertools.product(range(4), (False, True)):
-            allowed[augment(lr, turns, flip).tobytes()] = augment(hr, turns, flip).tobytes()
+            allowed[augment(lr, turns, flip).tobytes()] = (y, x), augment(hr, turns, flip).tobytes()
     sampler, seen = PatchSampler([tmp_path], scale, seed=0), set()
-    for i in range(40):
+    for i in range(60):
         for lr, hr in zip(*sampler.batch(i, 16, size), strict=True):
             assert lr.dtype == torch.float32
-            key = as_bytes(lr)
-            assert allowed[key] == as_bytes(hr)
-            seen.add(key)
-    assert len(seen) > 0.5 * len(allowed)  # at any pixel, not only at multiples of the scale
+            place, expected = allowed[as_bytes(lr)]
+            assert expected == as_bytes(hr)
+            seen.add(place)
+    assert seen == set(places)
 
 
 def as_bytes(patch: torch.Tensor) -> bytes:
     return (patch * 255).round().to(torch.uint8).permute(1, 2, 0).numpy().tobytes()
 
 
-def test_shrunk_images_are_drawn_from_beside_the_whole_ones(tmp_path: Path, photo: Array) -> None:
+def test_every_image_is_drawn_as_often_whole_and_at_each_share(tmp_path: Path) -> None:
+    for colour in (40, 200):
+        Image.new("RGB", (40, 20), (colour, colour, colour)).save(tmp_path / f"{colour}.png")
+    Image.new("RGB", (1, 1)).save(tmp_path / "tiny.png")
+    sampler = PatchSampler([tmp_path], 2, seed=0, shrink=(0.5, 0.4))
+    drawn: Counter[tuple[int, int]] = Counter()
+    # Each copy is told by a level of its own; patches are 5 LR pixels, which the copies at 0.5 just hold.
+    for number, image in enumerate(sampler.images):
+        image = image.copy()
+        image[...] = number
+        sampler.images[number] = image
+        drawn[number, min(image.shape[:2])] = 0
+    for i in range(100):
+        _, hr = sampler.batch(i, 8, patch_size=5)
+        for level in (hr.flatten(1).mean(1) * 255).round().int().tolist():
+            drawn[level, min(sampler.images[level].shape[:2])] += 1
+    assert {side for _, side in drawn} == {20, 10, 8, 1}
+    for (_, side), count in drawn.items():
+        assert (150 < count < 250) if side >= 10 else count == 0
+
+
+def test_a_shrunk_image_is_antialiased(tmp_path: Path, photo: Array) -> None:
     Image.fromarray(photo).save(tmp_path / "a.png")
-    height, width = photo.shape[:2]
-    whole, half, third = PatchSampler([tmp_path], 2, seed=0, shrink=(0.5, 0.3)).images
-    assert np.array_equal(whole, photo)
-    assert half.shape == (round(height / 2), round(width / 2), 3)
-    assert third.shape == (round(height * 0.3), round(width * 0.3), 3)
-    # An antialiased half is near the mean of each four pixels; a picked pixel is far from it.
-    means = photo[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3))
-    half = half[: height // 2, : width // 2]
-    assert (
-        np.abs(half - means).mean()
-        < 0.5 * np.abs(half - photo[: height // 2 * 2 : 2, : width // 2 * 2 : 2].astype(float)).mean()
-    )
+    _, half = PatchSampler([tmp_path], 2, seed=0, shrink=(0.5,)).images
+    means = photo.reshape(photo.shape[0] // 2, 2, photo.shape[1] // 2, 2, 3).mean((1, 3))
+    assert np.abs(half - means).mean() < 0.5 * np.abs(half - photo[::2, ::2].astype(float)).mean()
 
 
 def test_the_iteration_alone_fixes_the_patches(folder: Path) -> None:

@@ -62,9 +62,7 @@ def test_every_image_is_drawn_as_often_whole_and_at_each_share(tmp_path: Path) -
     drawn: Counter[tuple[int, int]] = Counter()
     # Each copy is told by a level of its own; patches are 5 LR pixels, which the copies at 0.5 just hold.
     for number, image in enumerate(sampler.images):
-        image = image.copy()
-        image[...] = number
-        sampler.images[number] = image
+        sampler.images[number] = np.full_like(image, number)
         drawn[number, min(image.shape[:2])] = 0
     for i in range(100):
         _, hr = sampler.batch(i, 8, patch_size=5)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
 from drn.errors import InputError
 from drn.image import Array, find_images, read_image
 from drn.metrics import SSIM_WINDOW
-from drn.resize import REACH, downscale
+from drn.resize import REACH, bicubic
 
 
 class PatchSampler:
@@ -28,6 +31,7 @@ class PatchSampler:
         shrink: Shares of its size, less than 1, at which each image is drawn from too, where it still holds a patch, as
             often as at its own. A smaller image is sharper, and shows less of what JPEG left in it. All are held in
             memory.
+        device: Where the images are held, and the patches made.
         progress: Show a bar while reading.
 
     Raises:
@@ -35,19 +39,28 @@ class PatchSampler:
     """
 
     def __init__(
-        self, folders: list[Path], scale: int, seed: int, shrink: tuple[float, ...] = (), progress: bool = False
+        self,
+        folders: list[Path],
+        scale: int,
+        seed: int,
+        shrink: tuple[float, ...] = (),
+        device: torch.device | str = "cpu",
+        progress: bool = False,
     ) -> None:
         paths = [path for folder in folders for path in find_images(folder)]
         self.scale = scale
         self.seed = seed
-        self.images: list[Array] = []
-        for path in tqdm(paths, desc="reading images", disable=not progress, leave=False):
-            rgb = read_image(path).rgb
-            self.images += [rgb, *(_shrunk(rgb, share) for share in shrink)]
-        self.sides = np.array([min(image.shape[:2]) for image in self.images])
+        self.margin = REACH * scale
+        read = partial(_read, shrink=shrink, margin=self.margin)
+        with ThreadPoolExecutor() as pool:
+            bar = tqdm(pool.map(read, paths), "reading images", len(paths), leave=False, disable=not progress)
+            padded = [image for sizes in bar for image in sizes]
+        self.sizes = np.array([image.shape[:2] for image in padded]) - 2 * self.margin
+        self.starts = np.cumsum([0] + [image.shape[0] * image.shape[1] for image in padded])[:-1]
+        self.pixels = torch.from_numpy(np.concatenate([image.reshape(-1, 3) for image in padded])).to(device)
 
-    def batch(self, iteration: int, batch_size: int, patch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The patches of one iteration, each flipped and rotated at random.
+    def batch(self, iteration: int, batch_size: int, patch_size: int) -> tuple[Tensor, Tensor]:
+        """The patches of one iteration, each in one of its 8 flips and quarter turns at random.
 
         Args:
             iteration: Number of the iteration: the same number gives the same patches.
@@ -55,44 +68,39 @@ class PatchSampler:
             patch_size: P, in LR pixels; images smaller than that are not used.
 
         Returns:
-            lr (B, 3, P, P) and hr (B, 3, P*scale, P*scale), float32 in [0, 1].
+            lr (B, 3, P, P) and hr (B, 3, P*scale, P*scale), float32 in [0, 1], channels_last, on the device.
 
         Raises:
             InputError: If no image holds a patch of this size.
         """
         hr_size = patch_size * self.scale
-        fitting = np.flatnonzero(self.sides >= hr_size)
+        fitting = np.flatnonzero(self.sizes.min(1) >= hr_size)
         if not len(fitting):
             raise InputError(f"No training image is at least {hr_size}x{hr_size}: use a smaller patch size.")
         rng = np.random.default_rng([self.seed, iteration])
-        lr_batch = np.empty((batch_size, patch_size, patch_size, 3), np.uint8)
-        hr_batch = np.empty((batch_size, hr_size, hr_size, 3), np.uint8)
-        for i in range(batch_size):
-            image = self.images[rng.choice(fitting)]
-            y = int(rng.integers(image.shape[0] - hr_size + 1))
-            x = int(rng.integers(image.shape[1] - hr_size + 1))
-            turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-            lr, hr = _cut(image, y, x, patch_size, self.scale)
-            lr_batch[i], hr_batch[i] = augment(lr, turns, flip), augment(hr, turns, flip)
-        return _to_float(lr_batch), _to_float(hr_batch)
+        images = rng.choice(fitting, batch_size)
+        y, x = rng.integers(self.sizes[images] - hr_size + 1).T
+        transposed, upside_down, mirrored = rng.integers(2, size=(3, batch_size), dtype=np.bool_)
+        # A patch is read with the margin that its LR pixels need, from any corner, by rows or by columns.
+        side = hr_size + 2 * self.margin
+        row, column = self.sizes[images, 1] + 2 * self.margin, np.ones(batch_size, np.int64)
+        corner = self.starts[images] + y * row + x + (side - 1) * (upside_down * row + mirrored)
+        row, column = np.where(upside_down, -row, row), np.where(mirrored, -column, column)
+        row, column = np.where(transposed, column, row), np.where(transposed, row, column)
+        steps = torch.from_numpy(np.stack([corner, row, column])).to(self.pixels.device, non_blocking=True)
+        steps = steps[..., None, None]
+        line = torch.arange(side, device=self.pixels.device)
+        places = steps[0] + line[:, None] * steps[1] + line * steps[2]
+        around = self.pixels.index_select(0, places.flatten()).view(*places.shape, 3).permute(0, 3, 1, 2).float()
+        lr = bicubic(around, (patch_size + 2 * REACH, patch_size + 2 * REACH))
+        return _inside(lr, REACH).div_(255), _inside(around, self.margin).div_(255)
 
 
-def _cut(image: Array, y: int, x: int, patch_size: int, scale: int) -> tuple[Array, Array]:
-    """The LR and HR patch at HR pixel (y, x), shrunk with what counts of the image around it, in whole LR pixels."""
-    spans, inner = [], []
-    for start, length in zip((y, x), image.shape[:2], strict=True):
-        before = min(REACH, start // scale)
-        after = min(REACH, (length - start) // scale - patch_size)
-        spans.append(slice(start - before * scale, start + (patch_size + after) * scale))
-        inner.append(slice(before, before + patch_size))
-    lr = downscale(image[spans[0], spans[1]], scale)[inner[0], inner[1]]
-    return lr, image[y : y + patch_size * scale, x : x + patch_size * scale]
-
-
-def augment(patch: Array, turns: int, flip: bool) -> Array:
-    """One of the 8 flips and quarter turns of a square (P, P, 3) patch."""
-    turned = np.rot90(patch, turns)
-    return turned[:, ::-1] if flip else turned
+def _read(path: Path, shrink: tuple[float, ...], margin: int) -> list[Array]:
+    """An image at its own and smaller sizes, each with a mirrored border."""
+    rgb = read_image(path).rgb
+    around = (margin, margin), (margin, margin), (0, 0)
+    return [np.pad(image, around, mode="symmetric") for image in (rgb, *(_shrunk(rgb, share) for share in shrink))]
 
 
 def _shrunk(rgb: Array, share: float) -> Array:
@@ -100,9 +108,9 @@ def _shrunk(rgb: Array, share: float) -> Array:
     return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC))
 
 
-def _to_float(batch: Array) -> torch.Tensor:
-    # The permuted view is channels_last already, which is what the network runs in.
-    return torch.from_numpy(batch).permute(0, 3, 1, 2).float().div_(255)
+def _inside(x: Tensor, border: int) -> Tensor:
+    """(B, C, H, W) without its border, in channels_last, which is what the network runs in."""
+    return x[..., border:-border, border:-border].contiguous(memory_format=torch.channels_last)
 
 
 def read_truth(path: Path, scale: int) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,11 @@ def psnr_loss(sr: Tensor, hr: Tensor) -> Tensor:
         A scalar, mostly negative. Luma counts in [0, 1] too: the weights of R, G and B sum to 1.
     """
     error = sr - hr
-    weights = torch.tensor(LUMA, dtype=error.dtype, device=error.device).view(1, 3, 1, 1) / sum(LUMA)
-    y_squared = (error * weights).sum(1).square().mean((1, 2))
+    y_squared = (error * _luma(error.device)).sum(1).square().mean((1, 2))
     return PSNR_SHARE * (y_squared + FLOOR).log().mean() + RGB_SHARE * error.abs().mean()
+
+
+@functools.cache
+def _luma(device: torch.device) -> Tensor:
+    """The weights of R, G and B in Y, (3, 1, 1). Kept, since bringing them to a GPU waits for it."""
+    return torch.tensor(LUMA, device=device).view(3, 1, 1) / sum(LUMA)

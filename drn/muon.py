@@ -58,16 +58,18 @@ class Muon(torch.optim.Optimizer):
     def step(self) -> None:  # type: ignore[override]  # nobody here has a closure
         """One step of every matrix; each must have a gradient."""
         for group in self.param_groups:
-            momentum = group["momentum"]
+            momentum, matrices = group["momentum"], group["params"]
+            gradients = [matrix.grad for matrix in matrices]
+            for matrix in matrices:
+                if not self.state[matrix]:
+                    self.state[matrix]["momentum_buffer"] = torch.zeros_like(matrix)
+            averages = [self.state[matrix]["momentum_buffer"] for matrix in matrices]
+            torch._foreach_lerp_(averages, gradients, 1 - momentum)
             alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
-            for matrix in group["params"]:
-                state = self.state[matrix]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(matrix.grad)
-                average = state["momentum_buffer"].lerp_(matrix.grad, 1 - momentum)
-                alike[matrix.shape].append((matrix, matrix.grad.lerp(average, momentum)))
+            for matrix, update in zip(matrices, torch._foreach_lerp(gradients, averages, momentum), strict=True):
+                alike[matrix.shape].append((matrix, update))
+            torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
             for shape, pairs in alike.items():
-                matrices, updates = zip(*pairs, strict=True)
+                same, updates = zip(*pairs, strict=True)
                 size = 0.2 * math.sqrt(max(shape)) * group["lr"]
-                for matrix, update in zip(matrices, orthogonalise(torch.stack(updates)), strict=True):
-                    matrix.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-size)
+                torch._foreach_add_(same, orthogonalise(torch.stack(updates)).float().unbind(), alpha=-size)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 REACH = 2
@@ -22,6 +23,15 @@ STRIP = 256
 """Rows of the smaller image worked on at a time, which bounds the memory for floats."""
 
 
+def bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (B, C, H, W) of 8-bit levels, float, to ``size``; right where the kernel does not reach over the border.
+
+    Returns:
+        Whole levels, float, (B, C, *size).
+    """
+    return F.interpolate(x, size=size, mode="bicubic", antialias=True, align_corners=False).clamp_(0, 255).round_()
+
+
 def _resize(image: NDArray[np.uint8], shrink: int, grow: int) -> NDArray[np.uint8]:
     """Resize by ``grow / shrink``, one of which is 1, in strips that overlap by the kernel's reach."""
     planes = image if image.ndim == 3 else image[:, :, None]
@@ -33,8 +43,7 @@ def _resize(image: NDArray[np.uint8], shrink: int, grow: int) -> NDArray[np.uint
         rows = min(STRIP * shrink, planes.shape[0] - top) * grow // shrink
         x = torch.from_numpy(padded[top : top + STRIP * shrink + 2 * pad]).permute(2, 0, 1)[None].float()
         size = (rows + 2 * crop, width + 2 * crop)
-        y = F.interpolate(x, size=size, mode="bicubic", antialias=True, align_corners=False)
-        y = y[0, :, crop : crop + rows, crop : crop + width].clamp_(0, 255).round_()
+        y = bicubic(x, size)[0, :, crop : crop + rows, crop : crop + width]
         start = top * grow // shrink
         resized[start : start + rows] = y.to(torch.uint8).permute(1, 2, 0).numpy()
     return resized if image.ndim == 3 else resized[:, :, 0]

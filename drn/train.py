@@ -37,6 +37,8 @@ from drn.settings import TrainConfig, rate_factor
 CHECKPOINT = "checkpoint.safetensors"
 CURVE = "curve.csv"
 SAVE_SECONDS = 180
+LOOK_EVERY = 20
+"""Iterations on a GPU between two looks at the loss, the clock and the signals: each look waits for the GPU."""
 PROBE_PATCHES, PROBE_SIZE = 32, 48
 """What tells which hidden units are silent: so many patches of at most so many LR pixels a side."""
 
@@ -128,17 +130,18 @@ def train(
     if init is not None and not resume:
         init_from(model, init)
     seed = config.seed * accelerator.num_processes + accelerator.process_index
-    sampler = PatchSampler(list(config.data), model_config.scale, seed, config.shrink, progress=main)
+    sampler = PatchSampler(list(config.data), model_config.scale, seed, config.shrink, device, progress=main)
     probe, _ = sampler.batch(0, PROBE_PATCHES, min(PROBE_SIZE, config.patch_size))
     if init is not None and not resume:
-        revived = revive(model, probe)
+        revived = revive(model, probe.cpu())
         if main and revived:
             tqdm.write(f"{revived} hidden units of {init.name} never fire: they start anew")
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = copy.deepcopy(model).requires_grad_(False)
     network = accelerator.prepare_model(model)  # which may move the weights: before Muon's views of them
     if compiled:
-        network = torch.compile(network)
+        # Without CUDA graphs, a GPU would wait for Python to launch its many small kernels.
+        network = torch.compile(network, mode="reduce-overhead" if device.type == "cuda" else "default")
     rates = config.learning_rate, config.adam_learning_rate, config.weight_decay
     optimizers = Optimizers(model, *rates, config.muon_drives)
     progress = Progress()
@@ -167,36 +170,43 @@ def train(
     started = saved = time.monotonic()
     seconds_before = progress.seconds
     stopped = False
+    look_every = 1 if device.type == "cpu" else LOOK_EVERY
+    loss_sum = torch.tensor(progress.loss_sum, device=device)
     try:
         while not stopped and not _is_over(config, progress):
             factor = rate_factor(config, progress.iteration, progress.seconds)
             lr, hr = sampler.batch(progress.iteration, config.batch_size, config.patch_size)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                sr = network(lr.to(device))
-            loss = psnr_loss(sr.float(), hr.to(device))
+                sr = network(lr)
+            loss = psnr_loss(sr.float(), hr)
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(model.parameters(), config.max_norm)
+            optimizers.step(factor)
+            loss_sum += loss.detach()
+            progress.loss_count += 1
+            progress.iteration += 1
+            _update_ema(ema, model, min(config.ema_decay, progress.iteration / (progress.iteration + 10)))
+            bar.update()
+            validates = progress.iteration % config.valid_every == 0
+            if progress.iteration % look_every and not validates and progress.iteration != config.iterations:
+                continue
+
             if not math.isfinite(float(norm)):
                 raise InputError(
-                    f"The training diverged at iteration {progress.iteration + 1}, its gradient is not finite: "
+                    f"The training diverged at iteration {progress.iteration}, its gradient is not finite: "
                     "start anew with a lower --learning-rate."
                 )
-            optimizers.step(factor)
-            progress.iteration += 1
+            progress.loss_sum = float(loss_sum)
             elapsed = torch.tensor(seconds_before + time.monotonic() - started)
             progress.seconds = float(broadcast(elapsed.to(device)))
-            _update_ema(ema, model, min(config.ema_decay, progress.iteration / (progress.iteration + 10)))
-
-            progress.loss_sum += loss.item()
-            progress.loss_count += 1
-            bar.update()
             stopped = accelerator.check_trigger()
-            if progress.iteration % config.valid_every == 0 or _is_over(config, progress):
+            if validates or _is_over(config, progress):
                 if main and writer is not None:
-                    silent = count_silent(hidden_units(ema, probe.to(device)))
+                    silent = count_silent(hidden_units(ema, probe))
                     writer.add_scalar("silent_units", silent, progress.iteration)
                     rate = config.learning_rate * factor
                     _validate(config, ema, dtype, valid_images, progress, rate, curve, writer)
+                loss_sum.zero_()
                 progress.loss_sum, progress.loss_count = 0.0, 0
                 save()
                 saved = time.monotonic()
@@ -232,8 +242,7 @@ def _is_over(config: TrainConfig, progress: Progress) -> bool:
 
 @torch.no_grad()
 def _update_ema(ema: DRN, model: DRN, decay: float) -> None:
-    for average, parameter in zip(ema.parameters(), model.parameters(), strict=True):
-        average.lerp_(parameter, 1 - decay)
+    torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
 
 
 def _validate(

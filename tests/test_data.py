@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from drn.data import PatchSampler, augment
+from drn.data import PatchSampler, _shrunk
 from drn.errors import InputError
-from drn.image import Array, mod_crop
+from drn.image import Array
 from drn.resize import downscale
 
 
@@ -30,24 +30,32 @@ def test_patches_are_cut_of_the_image_and_of_that_image_shrunk(
 ) -> None:
     image = rng.integers(0, 256, (10 * scale + 1, 9 * scale + 2, 3), np.uint8)
     Image.fromarray(image).save(tmp_path / "a.png")
-    # What a patch may be: of the image shrunk whole, from each of its first rows and columns on, turned in 8 ways.
+    # What a patch may be: of the image, mirrored at its border, shrunk from each row and column on, turned in 8 ways.
     allowed: dict[bytes, tuple[tuple[int, int], bytes]] = {}
-    size = 8
+    size, border = 8, 4 * scale
+    mirrored = np.pad(image, ((border, border), (border, border), (0, 0)), mode="symmetric")
     places = list(np.ndindex(image.shape[0] - size * scale + 1, image.shape[1] - size * scale + 1))
     for y, x in places:
-        whole = downscale(mod_crop(image[y % scale :, x % scale :], scale), scale)
-        lr = whole[y // scale :, x // scale :][:size, :size]
+        lr = downscale(mirrored[y:, x:][: (size + 8) * scale, : (size + 8) * scale], scale)[4:-4, 4:-4]
         hr = image[y : y + size * scale, x : x + size * scale]
         for turns, flip in itertools.product(range(4), (False, True)):
-            allowed[augment(lr, turns, flip).tobytes()] = (y, x), augment(hr, turns, flip).tobytes()
+            allowed[turned(lr, turns, flip).tobytes()] = (y, x), turned(hr, turns, flip).tobytes()
+    assert len(allowed) == 8 * len(places)
     sampler, seen = PatchSampler([tmp_path], scale, seed=0), set()
+    drawn_turns = Counter[bytes]()
     for i in range(60):
         for lr, hr in zip(*sampler.batch(i, 16, size), strict=True):
             assert lr.dtype == torch.float32
             place, expected = allowed[as_bytes(lr)]
             assert expected == as_bytes(hr)
             seen.add(place)
+            drawn_turns[as_bytes(lr)] += 1
     assert seen == set(places)
+    assert len(drawn_turns) > 5 * len(places)
+
+
+def turned(patch: Array, turns: int, flip: bool) -> Array:
+    return np.rot90(patch, turns)[:, ::-1] if flip else np.rot90(patch, turns)
 
 
 def as_bytes(patch: torch.Tensor) -> bytes:
@@ -61,21 +69,21 @@ def test_every_image_is_drawn_as_often_whole_and_at_each_share(tmp_path: Path) -
     sampler = PatchSampler([tmp_path], 2, seed=0, shrink=(0.5, 0.4))
     drawn: Counter[tuple[int, int]] = Counter()
     # Each copy is told by a level of its own; patches are 5 LR pixels, which the copies at 0.5 just hold.
-    for number, image in enumerate(sampler.images):
-        sampler.images[number] = np.full_like(image, number)
-        drawn[number, min(image.shape[:2])] = 0
+    sides = sampler.sizes.min(1).tolist()
+    for number, start in enumerate(sampler.starts):
+        sampler.pixels[start:] = number
+        drawn[number, sides[number]] = 0
     for i in range(100):
         _, hr = sampler.batch(i, 8, patch_size=5)
         for level in (hr.flatten(1).mean(1) * 255).round().int().tolist():
-            drawn[level, min(sampler.images[level].shape[:2])] += 1
+            drawn[level, sides[level]] += 1
     assert {side for _, side in drawn} == {20, 10, 8, 1}
     for (_, side), count in drawn.items():
         assert (150 < count < 250) if side >= 10 else count == 0
 
 
-def test_a_shrunk_image_is_antialiased(tmp_path: Path, photo: Array) -> None:
-    Image.fromarray(photo).save(tmp_path / "a.png")
-    _, half = PatchSampler([tmp_path], 2, seed=0, shrink=(0.5,)).images
+def test_a_shrunk_image_is_antialiased(photo: Array) -> None:
+    half = _shrunk(photo, 0.5)
     means = photo.reshape(photo.shape[0] // 2, 2, photo.shape[1] // 2, 2, 3).mean((1, 3))
     assert np.abs(half - means).mean() < 0.5 * np.abs(half - photo[::2, ::2].astype(float)).mean()
 
@@ -89,10 +97,15 @@ def test_the_iteration_alone_fixes_the_patches(folder: Path) -> None:
     assert not torch.equal(first.batch(7, 4, 8)[0], PatchSampler([folder], 2, seed=2).batch(7, 4, 8)[0])
 
 
-def test_augment_has_eight_different_results() -> None:
-    patch = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-    results = {augment(patch, turns, flip).tobytes() for turns in range(4) for flip in (False, True)}
-    assert len(results) == 8
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+def test_cuda_makes_the_same_patches(folder: Path) -> None:
+    on_cpu = PatchSampler([folder], 2, seed=0, shrink=(0.6,)).batch(3, 64, 8)
+    on_cuda = PatchSampler([folder], 2, seed=0, shrink=(0.6,), device="cuda").batch(3, 64, 8)
+    for cpu, cuda in zip(on_cpu, on_cuda, strict=True):
+        difference = (cpu - cuda.cpu()).abs() * 255
+        assert difference.max() < 1.01  # a level that lies between two may be rounded to either
+        assert (difference > 0.5).float().mean() < 0.001
 
 
 def test_all_places_and_turns_are_drawn(folder: Path) -> None:

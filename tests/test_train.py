@@ -14,6 +14,7 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from drn import weights
@@ -230,6 +231,23 @@ def test_a_compiled_network_trains_as_the_plain_one(config: TrainConfig, monkeyp
     plain, compiled = (load_file(run.out / CHECKPOINT) for run in (config, other))
     for name, tensor in plain.items():
         torch.testing.assert_close(compiled[name], tensor, rtol=0, atol=5e-4)  # Muon rounds to bfloat16
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_cuda_trains_as_the_cpu_does(config: TrainConfig, monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
+    config = replace(config, iterations=45, valid_every=30, dtype="fp32")
+    train(SMALL, replace(config, out=config.out / "cuda"), compiled=compiled)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setattr("drn.train.choose_device", lambda _: torch.device("cpu"))
+    train(SMALL, replace(config, out=config.out / "cpu"))
+    AcceleratorState._reset_state(reset_partial_state=True)
+    cuda, cpu = rows(config.out / "cuda"), rows(config.out / "cpu")
+    assert [row["iteration"] for row in cuda] == [row["iteration"] for row in cpu] == ["30", "45"]
+    for on_cuda, on_cpu in zip(cuda, cpu, strict=True):
+        assert float(on_cuda["loss"]) == pytest.approx(float(on_cpu["loss"]), abs=0.002)
+        assert float(on_cuda["valid_psnr"]) == pytest.approx(float(on_cpu["valid_psnr"]), abs=0.1)
 
 
 def test_a_network_that_cannot_be_compiled_gets_one_sentence(

@@ -1,0 +1,71 @@
+"""Training crops: where they are cut, and what is left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drn.image import Array
+from scripts.training_crops import main
+
+
+def checks(height: int, width: int) -> Array:
+    """Soft-edged squares of 16 pixels: detail, and no noise."""
+    y, x = np.mgrid[0:height, 0:width]
+    wave = np.clip(4 * np.sin(x * np.pi / 16) * np.sin(y * np.pi / 16), -1, 1)
+    return np.repeat((128 + 90 * wave).astype(np.uint8)[..., None], 3, 2)
+
+
+def cut(tmp_path: Path, picture: Array, **options: float) -> list[Array]:
+    (tmp_path / "in").mkdir(exist_ok=True)
+    Image.fromarray(picture).save(tmp_path / "in" / "a.png")
+    main(tmp_path / "in", tmp_path / "out", **({"most": 4, "factor": 0, "detail": 3.0, "noise": 3.0} | options))  # type: ignore[arg-type]
+    crops = []
+    for path in sorted((tmp_path / "out").iterdir()):
+        with Image.open(path) as image:
+            assert (image.format, image.layer[0][1:3]) == ("JPEG", (1, 1))  # type: ignore[attr-defined]
+            crops.append(np.asarray(image))
+    return crops
+
+
+def test_the_crops_lie_where_the_detail_is_and_apart(tmp_path: Path) -> None:
+    picture = np.full((480, 1500, 3), 90, np.uint8)
+    picture[:, 528:1008] = checks(480, 480)
+    picture[:, 1008:] = checks(480, 492) // 2  # less of it, so the second crop
+    first, second = cut(tmp_path, picture)
+    assert np.abs(first.astype(int) - picture[:, 528:1008]).mean() < 2
+    assert np.abs(second.astype(int) - picture[:, 1008:1488]).mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("picture", "options"),
+    [
+        (np.full((500, 500, 3), 90, np.uint8), {}),
+        (checks(190, 500), {}),
+        (checks(500, 500), {"factor": 3}),
+        (np.random.default_rng(0).normal(128, 20, (500, 500, 3)).clip(0, 255).astype(np.uint8), {}),
+    ],
+    ids=["flat", "small", "small once reduced", "noise"],
+)
+def test_nothing_is_cut_of_what_teaches_nothing(tmp_path: Path, picture: Array, options: dict[str, float]) -> None:
+    assert cut(tmp_path, picture, **options) == []
+
+
+def test_what_is_clear_is_trimmed_off_or_filled_with_one_soft_colour(tmp_path: Path) -> None:
+    cutout = np.zeros((900, 900, 4), np.uint8)
+    cutout[300:600, 300:600] = np.dstack([checks(300, 300), np.full((300, 300), 255, np.uint8)])
+    (crop,) = cut(tmp_path, cutout)
+    assert crop.shape == (324, 324, 3)  # with a margin of 12
+    assert crop[:8].std((0, 1)).max() < 2
+    assert 40 < crop[:8].mean() < 240
+    assert np.abs(crop[12:-12, 12:-12].astype(int) - checks(300, 300)).mean() < 2
+
+
+def test_a_large_picture_is_reduced(tmp_path: Path) -> None:
+    (crop,) = cut(tmp_path, np.tile(checks(1200, 1200), (2, 2, 1)), most=1)
+    grey = crop[..., 0].astype(int)
+    # Squares of 8 pixels now: what lies 16 apart is alike, 8 apart is opposite.
+    assert np.abs(grey[:, 16:] - grey[:, :-16]).mean() < 5 < np.abs(grey[:, 8:] - grey[:, :-8]).mean()

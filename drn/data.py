@@ -29,9 +29,8 @@ class PatchSampler:
         scale: Downscaling factor of the LR patches.
         seed: First part of the random seed; use another on each process.
         shrink: Shares of its size, less than 1, at which each image is drawn from too, where it still holds a patch, as
-            often as at its own. A smaller image is sharper, and shows less of what JPEG left in it. All are held in
-            memory.
-        device: Where the images are held, and the patches made.
+            often as at its own. A smaller image is sharper, and shows less of what JPEG left in it.
+        device: Where the images are held, all of them at each of their sizes, and where the patches are made.
         progress: Show a bar while reading.
 
     Raises:
@@ -56,8 +55,12 @@ class PatchSampler:
             bar = tqdm(pool.map(read, paths), "reading images", len(paths), leave=False, disable=not progress)
             padded = [image for sizes in bar for image in sizes]
         self.sizes = np.array([image.shape[:2] for image in padded]) - 2 * self.margin
-        self.starts = np.cumsum([0] + [image.shape[0] * image.shape[1] for image in padded])[:-1]
-        self.pixels = torch.from_numpy(np.concatenate([image.reshape(-1, 3) for image in padded])).to(device)
+        ends = np.cumsum([image.shape[0] * image.shape[1] for image in padded])
+        self.starts = np.concatenate([[0], ends[:-1]])
+        pixels = np.empty((ends[-1], 3), np.uint8)
+        for start, end in zip(self.starts[::-1], ends[::-1], strict=True):
+            pixels[start:end] = padded.pop().reshape(-1, 3)  # so that no image is held twice
+        self.pixels = torch.from_numpy(pixels).to(device)
 
     def batch(self, iteration: int, batch_size: int, patch_size: int) -> tuple[Tensor, Tensor]:
         """The patches of one iteration, each in one of its 8 flips and quarter turns at random.
@@ -87,9 +90,10 @@ class PatchSampler:
         corner = self.starts[images] + y * row + x + (side - 1) * (upside_down * row + mirrored)
         row, column = np.where(upside_down, -row, row), np.where(mirrored, -column, column)
         row, column = np.where(transposed, column, row), np.where(transposed, row, column)
-        steps = torch.from_numpy(np.stack([corner, row, column])).to(self.pixels.device, non_blocking=True)
-        steps = steps[..., None, None]
-        line = torch.arange(side, device=self.pixels.device)
+        device = self.pixels.device
+        steps = torch.from_numpy(np.stack([corner, row, column]))[..., None, None]
+        steps = steps.to(device, non_blocking=device.type == "cuda")  # which copies the numbers before it returns
+        line = torch.arange(side, device=device)
         places = steps[0] + line[:, None] * steps[1] + line * steps[2]
         around = self.pixels.index_select(0, places.flatten()).view(*places.shape, 3).permute(0, 3, 1, 2).float()
         lr = bicubic(around, (patch_size + 2 * REACH, patch_size + 2 * REACH))

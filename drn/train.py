@@ -37,8 +37,6 @@ from drn.settings import TrainConfig, rate_factor
 CHECKPOINT = "checkpoint.safetensors"
 CURVE = "curve.csv"
 SAVE_SECONDS = 180
-LOOK_EVERY = 20
-"""Iterations on a GPU between two looks at the loss, the clock and the signals: each look waits for the GPU."""
 PROBE_PATCHES, PROBE_SIZE = 32, 48
 """What tells which hidden units are silent: so many patches of at most so many LR pixels a side."""
 
@@ -109,7 +107,7 @@ def train(
     Raises:
         InputError: If the data or ``init`` cannot be used, the network is too large to be loaded again,
             ``resume`` finds no checkpoint, a run is already there without ``resume``, the network cannot be compiled,
-            a batch does not fit in memory, or the training diverges; the last checkpoint stays then.
+            the images or a batch do not fit in memory, or the training diverges; the last checkpoint stays then.
     """
     checkpoint, curve = config.out / CHECKPOINT, config.out / CURVE
     if not resume:
@@ -130,7 +128,14 @@ def train(
     if init is not None and not resume:
         init_from(model, init)
     seed = config.seed * accelerator.num_processes + accelerator.process_index
-    sampler = PatchSampler(list(config.data), model_config.scale, seed, config.shrink, device, progress=main)
+    try:
+        sampler = PatchSampler(list(config.data), model_config.scale, seed, config.shrink, device, progress=main)
+    except (MemoryError, RuntimeError) as error:
+        if lacks_memory(error):
+            raise InputError(
+                f"The training images do not fit in the memory of {device}: give fewer, or leave out --shrink."
+            ) from error
+        raise
     probe, _ = sampler.batch(0, PROBE_PATCHES, min(PROBE_SIZE, config.patch_size))
     if init is not None and not resume:
         revived = revive(model, probe.cpu())
@@ -141,7 +146,8 @@ def train(
     network = accelerator.prepare_model(model)  # which may move the weights: before Muon's views of them
     if compiled:
         # Without CUDA graphs, a GPU would wait for Python to launch its many small kernels.
-        network = torch.compile(network, mode="reduce-overhead" if device.type == "cuda" else "default")
+        graphs = device.type == "cuda" and accelerator.num_processes == 1
+        network = torch.compile(network, mode="reduce-overhead" if graphs else "default")
     rates = config.learning_rate, config.adam_learning_rate, config.weight_decay
     optimizers = Optimizers(model, *rates, config.muon_drives)
     progress = Progress()
@@ -170,7 +176,7 @@ def train(
     started = saved = time.monotonic()
     seconds_before = progress.seconds
     stopped = False
-    look_every = 1 if device.type == "cpu" else LOOK_EVERY
+    look_every = _look_every(device)
     loss_sum = torch.tensor(progress.loss_sum, device=device)
     try:
         while not stopped and not _is_over(config, progress):
@@ -193,7 +199,7 @@ def train(
 
             if not math.isfinite(float(norm)):
                 raise InputError(
-                    f"The training diverged at iteration {progress.iteration}, its gradient is not finite: "
+                    f"The training diverged by iteration {progress.iteration}, its gradient is not finite: "
                     "start anew with a lower --learning-rate."
                 )
             progress.loss_sum = float(loss_sum)
@@ -219,7 +225,7 @@ def train(
             raise InputError(
                 f"A batch does not fit in the memory of {device}: start with a lower --batch-size or --patch-size."
             ) from error
-        if compiled and progress.iteration == first:
+        if compiled and progress.iteration < first + look_every:
             reason = str(error).partition("\n")[0]
             raise InputError(f"The network cannot be compiled on {device} ({reason}): leave out --compile.") from error
         raise
@@ -233,6 +239,11 @@ def train(
 
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def _look_every(device: torch.device) -> int:
+    """Iterations between two looks at the loss, the clock and the signals: each look waits for the device."""
+    return 1 if device.type == "cpu" else 20
 
 
 def _is_over(config: TrainConfig, progress: Progress) -> bool:

@@ -114,6 +114,13 @@ def test_all_places_and_turns_are_drawn(folder: Path) -> None:
     assert len(seen) > 150
 
 
+def test_the_patches_of_a_batch_are_of_many_images(tmp_path: Path) -> None:
+    for level in range(0, 250, 10):
+        Image.new("RGB", (16, 16), (level, level, level)).save(tmp_path / f"{level}.png")
+    _, hr = PatchSampler([tmp_path], 2, seed=0).batch(0, 25, 8)
+    assert len(set(hr[:, 0, 0, 0].tolist())) > 10
+
+
 def test_too_large_patches_get_one_sentence(folder: Path) -> None:
     with pytest.raises(InputError, match="No training image is at least 200x200"):
         PatchSampler([folder], 2, seed=0).batch(0, 1, 100)

@@ -26,8 +26,12 @@ from drn.weights import save_tensors
 from tests.conftest import SMALL, rows
 
 
-def test_resume_is_exact(config: TrainConfig, tmp_path: Path) -> None:
-    config = replace(config, shrink=(0.75,))
+@pytest.mark.parametrize(("look_every", "noticed"), [(1, 3), (5, 5)])
+def test_resume_is_exact(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look_every: int, noticed: int
+) -> None:
+    monkeypatch.setattr("drn.train._look_every", lambda device: look_every)
+    config = replace(config, shrink=(0.75,), valid_every=7)
     train(SMALL, config)
     straight = load_file(config.out / CHECKPOINT)
 
@@ -44,7 +48,7 @@ def test_resume_is_exact(config: TrainConfig, tmp_path: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("drn.train.psnr_loss", interrupting)
-        assert train(SMALL, cut).iteration == 3
+        assert train(SMALL, cut).iteration == noticed
     model_config, resumed = resume_configs(cut.out)
     assert (model_config, resumed) == (SMALL, cut)
     assert train(model_config, resumed, resume=True).iteration == 8

@@ -189,7 +189,7 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(config: TrainConfig) -> N
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("drn.train.psnr_loss", diverging)
-        with pytest.raises(InputError, match=r"diverged at iteration 6, .* lower --learning-rate"):
+        with pytest.raises(InputError, match=r"diverged by iteration 6, .* lower --learning-rate"):
             train(SMALL, config)
     assert all(tensor.isfinite().all() for tensor in load_file(config.out / CHECKPOINT).values())
     assert train(*resume_configs(config.out), resume=True).iteration == 8
@@ -233,16 +233,43 @@ def test_a_compiled_network_trains_as_the_plain_one(config: TrainConfig, monkeyp
         torch.testing.assert_close(compiled[name], tensor, rtol=0, atol=5e-4)  # Muon rounds to bfloat16
 
 
+@pytest.mark.parametrize("look_every", [1, 20])
+def test_each_row_of_the_curve_holds_the_mean_loss_since_the_last(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, look_every: int
+) -> None:
+    losses: list[float] = []
+
+    def noted(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
+        loss = psnr_loss(sr, hr)
+        losses.append(loss.item())
+        return loss
+
+    monkeypatch.setattr("drn.train.psnr_loss", noted)
+    monkeypatch.setattr("drn.train._look_every", lambda device: look_every)
+    train(SMALL, replace(config, iterations=9, valid_every=3))
+    means = [sum(losses[i : i + 3]) / 3 for i in (0, 3, 6)]
+    assert [float(row["loss"]) for row in rows(config.out)] == pytest.approx(means, abs=1e-6)
+    assert len({round(mean, 4) for mean in means}) == 3
+
+
+def test_images_too_many_for_the_memory(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drn.train.PatchSampler", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
+    with pytest.raises(InputError, match="The training images do not fit in the memory of cpu: give fewer"):
+        train(SMALL, config)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
 @pytest.mark.parametrize("compiled", [False, True])
 def test_cuda_trains_as_the_cpu_does(config: TrainConfig, monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
     config = replace(config, iterations=45, valid_every=30, dtype="fp32")
-    train(SMALL, replace(config, out=config.out / "cuda"), compiled=compiled)
-    AcceleratorState._reset_state(reset_partial_state=True)
-    monkeypatch.setattr("drn.train.choose_device", lambda _: torch.device("cpu"))
-    train(SMALL, replace(config, out=config.out / "cpu"))
-    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        train(SMALL, replace(config, out=config.out / "cuda"), compiled=compiled)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        monkeypatch.setattr("drn.train.choose_device", lambda _: torch.device("cpu"))
+        train(SMALL, replace(config, out=config.out / "cpu"))
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
     cuda, cpu = rows(config.out / "cuda"), rows(config.out / "cpu")
     assert [row["iteration"] for row in cuda] == [row["iteration"] for row in cpu] == ["30", "45"]
     for on_cuda, on_cpu in zip(cuda, cpu, strict=True):

@@ -19,10 +19,10 @@ def checks(height: int, width: int) -> Array:
     return np.repeat((128 + 90 * wave).astype(np.uint8)[..., None], 3, 2)
 
 
-def cut(tmp_path: Path, picture: Array, **options: float) -> list[Array]:
+def cut(tmp_path: Path, picture: Array, most: int = 4, factor: int = 0) -> list[Array]:
     (tmp_path / "in").mkdir(exist_ok=True)
     Image.fromarray(picture).save(tmp_path / "in" / "a.png")
-    main(tmp_path / "in", tmp_path / "out", **({"most": 4, "factor": 0, "detail": 3.0, "noise": 3.0} | options))  # type: ignore[arg-type]
+    main(tmp_path / "in", tmp_path / "out", most, factor, detail=3.0, noise=3.0)
     crops = []
     for path in sorted((tmp_path / "out").iterdir()):
         with Image.open(path) as image:
@@ -32,12 +32,12 @@ def cut(tmp_path: Path, picture: Array, **options: float) -> list[Array]:
 
 
 def test_the_crops_lie_where_the_detail_is_and_apart(tmp_path: Path) -> None:
-    picture = np.full((480, 1500, 3), 90, np.uint8)
-    picture[:, 528:1008] = checks(480, 480)
-    picture[:, 1008:] = checks(480, 492) // 2  # less of it, so the second crop
+    picture = np.full((1000, 1500, 3), 90, np.uint8)
+    picture[480:960, 528:1008] = checks(480, 480)
+    picture[480:960, 1008:] = checks(480, 492) // 2  # less of it, so the second crop
     first, second = cut(tmp_path, picture)
-    assert np.abs(first.astype(int) - picture[:, 528:1008]).mean() < 2
-    assert np.abs(second.astype(int) - picture[:, 1008:1488]).mean() < 2
+    assert np.abs(first.astype(int) - picture[480:960, 528:1008]).mean() < 2
+    assert np.abs(second.astype(int) - picture[480:960, 1008:1488]).mean() < 2
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,14 @@ def test_the_crops_lie_where_the_detail_is_and_apart(tmp_path: Path) -> None:
     [
         (np.full((500, 500, 3), 90, np.uint8), {}),
         (checks(190, 500), {}),
+        (checks(2, 5001), {}),
+        (np.zeros((500, 500, 4), np.uint8), {}),
         (checks(500, 500), {"factor": 3}),
         (np.random.default_rng(0).normal(128, 20, (500, 500, 3)).clip(0, 255).astype(np.uint8), {}),
     ],
-    ids=["flat", "small", "small once reduced", "noise"],
+    ids=["flat", "small", "thin", "clear", "small once reduced", "noise"],
 )
-def test_nothing_is_cut_of_what_teaches_nothing(tmp_path: Path, picture: Array, options: dict[str, float]) -> None:
+def test_nothing_is_cut_of_what_teaches_nothing(tmp_path: Path, picture: Array, options: dict[str, int]) -> None:
     assert cut(tmp_path, picture, **options) == []
 
 
@@ -69,3 +71,23 @@ def test_a_large_picture_is_reduced(tmp_path: Path) -> None:
     grey = crop[..., 0].astype(int)
     # Squares of 8 pixels now: what lies 16 apart is alike, 8 apart is opposite.
     assert np.abs(grey[:, 16:] - grey[:, :-16]).mean() < 5 < np.abs(grey[:, 8:] - grey[:, :-8]).mean()
+
+
+def test_each_picture_has_crops_of_its_own_and_one_that_is_broken_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in" / "b").mkdir(parents=True)
+    for name in ("a.png", "a.bmp", "b_a.png", "b/a.png"):
+        Image.fromarray(checks(240, 240)).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
+    main(tmp_path / "in", tmp_path / "out", 4, 0, 3.0, 3.0)
+    said = capsys.readouterr()
+    assert said.out == "4 crops of 4 of 5 pictures\n"
+    assert said.err.startswith("left out: broken.png")
+    written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.jpg")}
+    assert written == {"a.png_0.jpg", "a.bmp_0.jpg", "b_a.png_0.jpg", "b/a.png_0.jpg"}
+
+
+def test_a_missing_folder_gets_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^error: .*missing"):
+        main(tmp_path / "missing", tmp_path / "out", 4, 0, 3.0, 3.0)

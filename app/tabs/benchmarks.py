@@ -94,12 +94,12 @@ def times_html(results: dict[str, Any]) -> str:
 
 
 def curves_html(folder: Path) -> str:
-    """Validation PSNR against training hours, from ``curve_x*.csv`` in ``folder``, and the ablation's from its CSV."""
+    """Validation PSNR against iterations, from ``curve_x*.csv`` in ``folder``, and the ablation's from its CSV."""
     charts, note = [], ""
     for path in sorted(folder.glob("curve_x*.csv")):
-        points = [(row["hours"], row["valid_psnr"]) for row in read_curve(path)]
+        points = [(row["iteration"] / 1000, row["valid_psnr"]) for row in read_curve(path)]
         name = path.stem.removeprefix("curve_")
-        charts.append(chart(f"Training of {name}", "hours on two CPU cores", "validation PSNR (dB)", {name: points}))
+        charts.append(chart(f"Training of {name}", "thousand iterations", "validation PSNR (dB)", {name: points}))
     ablation = folder / "ablation.csv"
     if ablation.is_file():
         series: dict[str, list[tuple[float, float]]] = {}

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from drn.errors import InputError
 from drn.image import Array, find_images, read_image
 from drn.metrics import SSIM_WINDOW
-from drn.resize import REACH, bicubic
+from drn.resize import REACH, resample
 
 
 class PatchSampler:
@@ -96,7 +96,7 @@ class PatchSampler:
         line = torch.arange(side, device=device)
         places = steps[0] + line[:, None] * steps[1] + line * steps[2]
         around = self.pixels.index_select(0, places.flatten()).view(*places.shape, 3).permute(0, 3, 1, 2).float()
-        lr = bicubic(around, (patch_size + 2 * REACH, patch_size + 2 * REACH))
+        lr = resample(around, (patch_size + 2 * REACH, patch_size + 2 * REACH))
         return _inside(lr, REACH).div_(255), _inside(around, self.margin).div_(255)
 
 

@@ -23,8 +23,8 @@ STRIP = 256
 """Rows of the smaller image worked on at a time, which bounds the memory for floats."""
 
 
-def bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize (B, C, H, W) of 8-bit levels, float, to ``size``; right where the kernel does not reach over the border.
+def resample(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bicubic (B, C, H, W) of 8-bit levels, float, at ``size``; right where the kernel does not reach over the border.
 
     Returns:
         Whole levels, float, (B, C, *size).
@@ -43,7 +43,7 @@ def _resize(image: NDArray[np.uint8], shrink: int, grow: int) -> NDArray[np.uint
         rows = min(STRIP * shrink, planes.shape[0] - top) * grow // shrink
         x = torch.from_numpy(padded[top : top + STRIP * shrink + 2 * pad]).permute(2, 0, 1)[None].float()
         size = (rows + 2 * crop, width + 2 * crop)
-        y = bicubic(x, size)[0, :, crop : crop + rows, crop : crop + width]
+        y = resample(x, size)[0, :, crop : crop + rows, crop : crop + width]
         start = top * grow // shrink
         resized[start : start + rows] = y.to(torch.uint8).permute(1, 2, 0).numpy()
     return resized if image.ndim == 3 else resized[:, :, 0]

@@ -154,7 +154,8 @@ class RDG(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B,C,H,W) to (B,C,H,W)."""
-        residual, distilled = x, list[Tensor]()
+        residual = x
+        distilled: list[Tensor] = []
         for block in self.blocks:
             residual, distilled = block(residual, distilled)
         fused: Tensor = self.fusion(torch.cat([residual, *distilled], 1) if distilled else residual)

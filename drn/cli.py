@@ -191,6 +191,9 @@ def train_command(
     adam_learning_rate: Annotated[float | None, typer.Option(help="Adam's peak rate. [default: 0.001]")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Of the weights that Muon drives. [default: 0.1]")] = None,
     ema_decay: Annotated[float | None, typer.Option(help="Decay of the average weights. [default: 0.999]")] = None,
+    self_distillation: Annotated[
+        float | None, typer.Option(help="Share of the target that the average weights give. [default: 0]")
+    ] = None,
     hold: Annotated[float | None, typer.Option(help="Share of the budget at peak rates. [default: 0]")] = None,
     valid_every: Annotated[int | None, typer.Option(min=1, help="Iterations between validations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed. [default: 0]")] = None,
@@ -223,6 +226,7 @@ def train_command(
         adam_learning_rate=adam_learning_rate,
         weight_decay=weight_decay,
         ema_decay=ema_decay,
+        self_distillation=self_distillation,
         hold=hold,
         valid_every=valid_every,
         seed=seed,

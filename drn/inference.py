@@ -21,15 +21,13 @@ from drn.fast import NO_MARGINS, FastDRN, Margins
 from drn.image import Array, Picture, fill_clear, quantize, to_tensor
 from drn.model import DRN
 from drn.resize import upscale as bicubic
+from drn.views import VIEWS
 
 TILE_BUDGET = 384 * 2**20
 """Bytes of activations that one tile may take when the tile size is chosen for you."""
 
 MIN_TILE = 16
 """Smallest tile edge, in LR pixels, that is tried when the memory runs out."""
-
-DIHEDRAL = [(turns, flip) for turns in range(4) for flip in (False, True)]
-"""The 8 quarter turns and flips of a square; the first is the identity."""
 
 Progress = Callable[[int, int], None]
 """Called after each tile with (tiles done, tiles in all); a lack of memory makes tiles more and smaller."""
@@ -241,14 +239,11 @@ class Upscaler:
         sr: torch.Tensor = self.model(lr, margins)
         if not self_ensemble:
             return sr
-        for turns, flip in DIHEDRAL[1:]:
+        for view in VIEWS[1:]:
             if cancelled is not None and cancelled():
                 raise Cancelled
-            view = torch.rot90(lr.flip(3) if flip else lr, turns, (2, 3))
-            output = self.model(view.contiguous(memory_format=torch.channels_last), margins.turned(turns, flip))
-            output = torch.rot90(output, -turns, (2, 3))
-            sr += output.flip(3) if flip else output
-        return sr.div_(len(DIHEDRAL))
+            sr += view.undo(self.model(view.of(lr), margins.turned(*view)))
+        return sr.div_(len(VIEWS))
 
     def _upscale_tile(
         self, lr: Array, tile: Region, self_ensemble: bool, cancelled: Callable[[], bool] | None

@@ -31,6 +31,7 @@ class TrainConfig:
         muon_drives: What Muon drives: ``body``, the convolutions between the first and the last; ``all`` of them;
             or ``none`` (``drn.optim.MUON_DRIVES``). Adam drives the rest.
         ema_decay: Decay of the weights' moving average, which is what gets validated and exported.
+        self_distillation: Share of the target that this average gives itself (``drn.distil``).
         max_norm: Gradient norm above which gradients are scaled down.
         valid_every: Iterations between validations.
         seed: Of the patches and the initial weights.
@@ -52,6 +53,7 @@ class TrainConfig:
     hold: float = 0.0
     muon_drives: str = "body"
     ema_decay: float = 0.999
+    self_distillation: float = 0.0
     max_norm: float = 1.0
     valid_every: int = 500
     seed: int = 0
@@ -69,6 +71,8 @@ class TrainConfig:
             raise InputError("The seed must be less than 2^63.")
         if not 0 <= self.ema_decay < 1:
             raise InputError("The decay of the moving average must be at least 0 and less than 1.")
+        if not 0 <= self.self_distillation < 1:
+            raise InputError("The share of self-distillation must be at least 0 and less than 1.")
         if not all(0 < share < 1 for share in self.shrink):
             raise InputError("Training images can be shrunk to shares of their size between 0 and 1.")
         if not 0 <= self.hold < 1:

@@ -24,6 +24,7 @@ from drn import weights
 from drn.checkpoint import other_version, read_progress, restore_checkpoint, save_checkpoint
 from drn.curve import COLUMNS, read_curve, write_curve
 from drn.data import PatchSampler, validation_set
+from drn.distil import soften
 from drn.errors import InputError
 from drn.evaluate import measure
 from drn.image import Array
@@ -143,11 +144,13 @@ def train(
             tqdm.write(f"{revived} hidden units of {init.name} never fire: they start anew")
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = copy.deepcopy(model).requires_grad_(False)
-    network = accelerator.prepare_model(model)  # which may move the weights: before Muon's views of them
+    network, average = accelerator.prepare_model(model), ema  # may move the weights: before Muon's views of them
     if compiled:
         # Without CUDA graphs, a GPU would wait for Python to launch its many small kernels.
         graphs = device.type == "cuda" and accelerator.num_processes == 1
-        network = torch.compile(network, mode="reduce-overhead" if graphs else "default")
+        network, average = (
+            torch.compile(part, mode="reduce-overhead" if graphs else "default") for part in (network, ema)
+        )
     rates = config.learning_rate, config.adam_learning_rate, config.weight_decay
     optimizers = Optimizers(model, *rates, config.muon_drives)
     progress = Progress()
@@ -183,6 +186,8 @@ def train(
             factor = rate_factor(config, progress.iteration, progress.seconds)
             lr, hr = sampler.batch(progress.iteration, config.batch_size, config.patch_size)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                if config.self_distillation:
+                    hr = soften(hr, lr, average, config.self_distillation, seed, progress.iteration)
                 sr = network(lr)
             loss = psnr_loss(sr.float(), hr)
             accelerator.backward(loss)

@@ -31,7 +31,7 @@ def test_resume_is_exact(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look_every: int, noticed: int
 ) -> None:
     monkeypatch.setattr("drn.train._look_every", lambda device: look_every)
-    config = replace(config, shrink=(0.75,), valid_every=7)
+    config = replace(config, shrink=(0.75,), self_distillation=0.5, valid_every=7)
     train(SMALL, config)
     straight = load_file(config.out / CHECKPOINT)
 
@@ -65,7 +65,7 @@ def test_a_checkpoint_from_before_a_setting_existed_goes_on_with_its_default(con
     train(SMALL, replace(config, iterations=2))
     checkpoint = config.out / CHECKPOINT
     stored = read_progress(checkpoint)
-    for setting in ("hold", "muon_drives", "shrink"):
+    for setting in ("hold", "muon_drives", "self_distillation", "shrink"):
         del stored["train"][setting]
     save_tensors(checkpoint, load_file(checkpoint), {"progress": json.dumps(stored)})
     assert train(*resume_configs(config.out, iterations=3), resume=True).iteration == 3

@@ -185,15 +185,19 @@ def train_command(
         bool, typer.Option("--resume", help="Go on with the run in OUT, exactly; a budget given replaces its own.")
     ] = False,
     init: Annotated[Path | None, typer.Option(help="Warm-start from a weights file, of any scale.")] = None,
+    revives: Annotated[
+        bool, typer.Option("--revive/--no-revive", help="Start hidden units of INIT that never fire anew.")
+    ] = True,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Patches in a batch. [default: 8]")] = None,
     patch_size: Annotated[int | None, typer.Option(min=1, help="Patch side in LR pixels. [default: 48]")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Muon's peak rate. [default: 0.0025]")] = None,
     adam_learning_rate: Annotated[float | None, typer.Option(help="Adam's peak rate. [default: 0.001]")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Of the weights that Muon drives. [default: 0.1]")] = None,
     ema_decay: Annotated[float | None, typer.Option(help="Decay of the average weights. [default: 0.999]")] = None,
-    self_distillation: Annotated[
-        float | None, typer.Option(help="Share of the target that the average weights give. [default: 0]")
+    teacher: Annotated[
+        Path | None, typer.Option(help="Weights file of this scale, as those of --init, to learn from too.")
     ] = None,
+    teacher_share: Annotated[float | None, typer.Option(help="Its share of the target. [default: 0.7]")] = None,
     hold: Annotated[float | None, typer.Option(help="Share of the budget at peak rates. [default: 0]")] = None,
     valid_every: Annotated[int | None, typer.Option(min=1, help="Iterations between validations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed. [default: 0]")] = None,
@@ -226,7 +230,8 @@ def train_command(
         adam_learning_rate=adam_learning_rate,
         weight_decay=weight_decay,
         ema_decay=ema_decay,
-        self_distillation=self_distillation,
+        teacher=teacher,
+        teacher_share=teacher_share,
         hold=hold,
         valid_every=valid_every,
         seed=seed,
@@ -254,7 +259,7 @@ def train_command(
         except ValueError as error:
             raise InputError(str(error)) from error
         config = TrainConfig(out=out, data=tuple(data), valid=valid, **budget, **settings)
-    progress = train(model_config, config, resume=resume, init=init, compiled=compiled)
+    progress = train(model_config, config, resume=resume, init=init, compiled=compiled, revives=revives)
     if not batch.is_main():
         return
     typer.echo(

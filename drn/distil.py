@@ -1,8 +1,8 @@
-"""Self-distillation: a part of the target is the averaged network's own output.
+"""Learning from a teacher: part of the target is what given weights make of the patch.
 
-What no network can know of the truth is noise to the gradient, and more of it the larger the scale. The average of the
-weights sees each patch in one of its 8 views at random, so that what it adds is, in the mean, DRN+ (``self_ensemble``):
-better than the network, and with hardly any of the noise.
+What no network can know of the truth is noise to the gradient; a network's output has none of it. The teacher sees each
+patch in one of its 8 views at random, so that what it teaches is, in the mean, its self-ensemble: weights that learn
+from themselves learn from their own DRN+.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from drn.views import VIEWS
 
 
 def soften(
-    hr: Tensor, lr: Tensor, average: Callable[[Tensor], Tensor], share: float, seed: int, iteration: int
+    hr: Tensor, lr: Tensor, teacher: Callable[[Tensor], Tensor], share: float, seed: int, iteration: int
 ) -> Tensor:
-    """The truth, moved by ``share`` towards what the averaged network makes of a batch.
+    """The truth, moved by ``share`` towards what the teacher makes of a batch.
 
     Args:
         hr: float32, (B, 3, H*scale, W*scale).
         lr: float32, (B, 3, H, W), RGB in [0, 1].
-        average: The network with the averaged weights.
+        teacher: A network of the same scale.
         share: Of the target, 0 to 1.
         seed: First part of the random seed of the view.
         iteration: The second: the same number gives the same view.
@@ -34,4 +34,4 @@ def soften(
     """
     view = VIEWS[np.random.default_rng([seed, iteration, len(VIEWS)]).integers(len(VIEWS))]
     with torch.no_grad():
-        return torch.lerp(hr, view.undo(average(view.of(lr)).float()), share)
+        return torch.lerp(hr, view.undo(teacher(view.of(lr)).float()), share)

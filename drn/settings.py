@@ -31,7 +31,8 @@ class TrainConfig:
         muon_drives: What Muon drives: ``body``, the convolutions between the first and the last; ``all`` of them;
             or ``none`` (``drn.optim.MUON_DRIVES``). Adam drives the rest.
         ema_decay: Decay of the weights' moving average, which is what gets validated and exported.
-        self_distillation: Share of the target that this average gives itself (``drn.distil``).
+        teacher: Weights file of the same scale whose output is part of the target (``drn.distil``).
+        teacher_share: How much of the target.
         max_norm: Gradient norm above which gradients are scaled down.
         valid_every: Iterations between validations.
         seed: Of the patches and the initial weights.
@@ -53,7 +54,8 @@ class TrainConfig:
     hold: float = 0.0
     muon_drives: str = "body"
     ema_decay: float = 0.999
-    self_distillation: float = 0.0
+    teacher: Path | None = None
+    teacher_share: float = 0.7
     max_norm: float = 1.0
     valid_every: int = 500
     seed: int = 0
@@ -71,8 +73,8 @@ class TrainConfig:
             raise InputError("The seed must be less than 2^63.")
         if not 0 <= self.ema_decay < 1:
             raise InputError("The decay of the moving average must be at least 0 and less than 1.")
-        if not 0 <= self.self_distillation < 1:
-            raise InputError("The share of self-distillation must be at least 0 and less than 1.")
+        if not 0 < self.teacher_share <= 1:
+            raise InputError("The teacher's share of the target must be more than 0 and at most 1.")
         if not all(0 < share < 1 for share in self.shrink):
             raise InputError("Training images can be shrunk to shares of their size between 0 and 1.")
         if not 0 <= self.hold < 1:
@@ -81,7 +83,8 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         # Whole paths: a run may be resumed from another folder.
         data, valid = [str(folder.resolve()) for folder in self.data], str(self.valid.resolve())
-        return asdict(self) | {"out": str(self.out), "data": data, "valid": valid}
+        teacher = self.teacher and str(self.teacher.resolve())
+        return asdict(self) | {"out": str(self.out), "data": data, "valid": valid, "teacher": teacher}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
@@ -90,6 +93,7 @@ class TrainConfig:
             "data": tuple(Path(d) for d in values["data"]),
             "valid": Path(values["valid"]),
             "shrink": tuple(values.get("shrink", ())),
+            "teacher": Path(values["teacher"]) if values.get("teacher") else None,
         }
         return cls(**(values | read))
 

@@ -93,12 +93,14 @@ def train(
     resume: bool = False,
     init: Path | None = None,
     compiled: bool = False,
+    revives: bool = True,
 ) -> Progress:
     """Train until the budget ends, or until SIGTERM or SIGINT, which save the run and return.
 
     Args:
         resume: Go on from the checkpoint in ``config.out``, exactly.
         init: Weights file to start from.
+        revives: Whether its hidden units that never fire start anew.
         compiled: Compile the network with ``torch.compile``. The first step takes a minute, which counts as training
             time, and a C++ compiler (CPU) or Triton (CUDA) must be there.
 
@@ -106,7 +108,7 @@ def train(
         How far the run came.
 
     Raises:
-        InputError: If the data or ``init`` cannot be used, the network is too large to be loaded again,
+        InputError: If the data, ``init`` or the teacher cannot be used, the network is too large to be loaded again,
             ``resume`` finds no checkpoint, a run is already there without ``resume``, the network cannot be compiled,
             the images or a batch do not fit in memory, or the training diverges; the last checkpoint stays then.
     """
@@ -128,6 +130,7 @@ def train(
         raise InputError(f"A network may have {weights.MAX_PARAMETERS:,} parameters: use a lower width or depth.")
     if init is not None and not resume:
         init_from(model, init)
+    teacher = weights.load(config.teacher, model.scale).model if config.teacher else None
     seed = config.seed * accelerator.num_processes + accelerator.process_index
     try:
         sampler = PatchSampler(list(config.data), model_config.scale, seed, config.shrink, device, progress=main)
@@ -138,19 +141,22 @@ def train(
             ) from error
         raise
     probe, _ = sampler.batch(0, PROBE_PATCHES, min(PROBE_SIZE, config.patch_size))
-    if init is not None and not resume:
+    if init is not None and revives and not resume:
         revived = revive(model, probe.cpu())
         if main and revived:
             tqdm.write(f"{revived} hidden units of {init.name} never fire: they start anew")
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = copy.deepcopy(model).requires_grad_(False)
-    network, average = accelerator.prepare_model(model), ema  # may move the weights: before Muon's views of them
+    if teacher is not None:
+        teacher = teacher.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = accelerator.prepare_model(model)  # which may move the weights: before Muon's views of them
     if compiled:
         # Without CUDA graphs, a GPU would wait for Python to launch its many small kernels.
         graphs = device.type == "cuda" and accelerator.num_processes == 1
-        network, average = (
-            torch.compile(part, mode="reduce-overhead" if graphs else "default") for part in (network, ema)
-        )
+        mode = "reduce-overhead" if graphs else "default"
+        network = torch.compile(network, mode=mode)
+        if teacher is not None:
+            teacher.compile(mode=mode)
     rates = config.learning_rate, config.adam_learning_rate, config.weight_decay
     optimizers = Optimizers(model, *rates, config.muon_drives)
     progress = Progress()
@@ -186,8 +192,8 @@ def train(
             factor = rate_factor(config, progress.iteration, progress.seconds)
             lr, hr = sampler.batch(progress.iteration, config.batch_size, config.patch_size)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                if config.self_distillation:
-                    hr = soften(hr, lr, average, config.self_distillation, seed, progress.iteration)
+                if teacher is not None:
+                    hr = soften(hr, lr, teacher, config.teacher_share, seed, progress.iteration)
                 sr = network(lr)
             loss = psnr_loss(sr.float(), hr)
             accelerator.backward(loss)

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from drn import weights
 from drn.checkpoint import read_progress
 from drn.errors import InputError
 from drn.loss import psnr_loss
@@ -23,7 +24,7 @@ from drn.model import drn
 from drn.settings import TrainConfig
 from drn.train import CHECKPOINT, CURVE, resume_configs, train
 from drn.weights import save_tensors
-from tests.conftest import SMALL, rows
+from tests.conftest import SMALL, rows, small_model
 
 
 @pytest.mark.parametrize(("look_every", "noticed"), [(1, 3), (5, 5)])
@@ -31,7 +32,8 @@ def test_resume_is_exact(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look_every: int, noticed: int
 ) -> None:
     monkeypatch.setattr("drn.train._look_every", lambda device: look_every)
-    config = replace(config, shrink=(0.75,), self_distillation=0.5, valid_every=7)
+    config = replace(config, shrink=(0.75,), teacher=tmp_path / "drn_x2.safetensors", valid_every=7)
+    weights.save(tmp_path / "drn_x2.safetensors", small_model(), {})
     train(SMALL, config)
     straight = load_file(config.out / CHECKPOINT)
 
@@ -65,7 +67,7 @@ def test_a_checkpoint_from_before_a_setting_existed_goes_on_with_its_default(con
     train(SMALL, replace(config, iterations=2))
     checkpoint = config.out / CHECKPOINT
     stored = read_progress(checkpoint)
-    for setting in ("hold", "muon_drives", "self_distillation", "shrink"):
+    for setting in ("hold", "muon_drives", "shrink", "teacher", "teacher_share"):
         del stored["train"][setting]
     save_tensors(checkpoint, load_file(checkpoint), {"progress": json.dumps(stored)})
     assert train(*resume_configs(config.out, iterations=3), resume=True).iteration == 3

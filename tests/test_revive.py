@@ -84,6 +84,10 @@ def test_training_from_weights_revives_them(config: TrainConfig, tmp_path: Path)
     events.Reload()
     assert all(event.value < 5 for event in events.Scalars("silent_units"))
 
+    train(replace(SMALL, activation="relu"), replace(config, out=tmp_path / "kept"), init=path, revives=False)
+    kept = weights.load(tmp_path / "kept" / weights.filename(2)).model
+    assert count_silent(hidden_units(kept, lr)) == count_silent(hidden_units(silenced(), lr)) > 5
+
 
 def test_the_script_counts_each_block(tmp_path: Path, photo: Array) -> None:
     weights.save(tmp_path / weights.filename(2), silenced(), {})

@@ -203,7 +203,7 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(config: TrainConfig) -> N
         ({"max_hours": float("nan")}, "must be 0 or more"),
         ({"seed": -1}, "must be 0 or more"),
         ({"ema_decay": 1.0}, "less than 1"),
-        ({"self_distillation": 1.0}, "less than 1"),
+        ({"teacher_share": 0.0}, "more than 0"),
         ({"patch_size": 0}, "at least 1"),
         ({"hold": 1.0}, "less than 1"),
         ({"shrink": (0.5, 1.0)}, "between 0 and 1"),
@@ -222,14 +222,15 @@ def test_without_the_training_packages_one_sentence_names_them(monkeypatch: pyte
 
 
 def test_a_compiled_network_trains_as_the_plain_one(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(config, self_distillation=0.5)
+    config = replace(config, teacher=config.out.with_name("drn_x2.safetensors"))
+    weights.save(config.out.with_name("drn_x2.safetensors"), small_model(), {})
     train(SMALL, config)
     # Traced and run as it is: this backend needs no compiler.
     compiling = Mock(wraps=functools.partial(torch.compile, backend="aot_eager"))
     monkeypatch.setattr(torch, "compile", compiling)
     other = replace(config, out=config.out.with_name("compiled"))
     train(SMALL, other, compiled=True)
-    assert compiling.call_count == 2  # the network and its average
+    assert compiling.call_count == 2  # the network and its teacher
     plain, compiled = (load_file(run.out / CHECKPOINT) for run in (config, other))
     for name, tensor in plain.items():
         torch.testing.assert_close(compiled[name], tensor, rtol=0, atol=5e-4)  # Muon rounds to bfloat16
@@ -301,12 +302,15 @@ def test_the_command_line_passes_on_what_it_is_given(
         iterations=3,
         hold=0.25,
         shrink=[0.7, 0.5],
-        self_distillation=0.6,
+        teacher=tmp_path / "drn_x2.safetensors",
+        teacher_share=0.6,
         compiled=True,
+        revives=False,
     )
     (_, passed), how = seen.call_args
-    assert (passed.iterations, passed.hold, passed.shrink, passed.self_distillation) == (3, 0.25, (0.7, 0.5), 0.6)
-    assert how["compiled"]
+    assert (passed.iterations, passed.hold, passed.shrink) == (3, 0.25, (0.7, 0.5))
+    assert (passed.teacher, passed.teacher_share) == (tmp_path / "drn_x2.safetensors", 0.6)
+    assert how["compiled"] and not how["revives"]
 
 
 def test_misuse_gets_one_sentence(config: TrainConfig) -> None:

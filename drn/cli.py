@@ -186,8 +186,9 @@ def train_command(
     ] = False,
     init: Annotated[Path | None, typer.Option(help="Warm-start from a weights file, of any scale.")] = None,
     revives: Annotated[
-        bool, typer.Option("--revive/--no-revive", help="Start hidden units of INIT that never fire anew.")
-    ] = True,
+        bool | None,
+        typer.Option("--revive/--no-revive", help="Start anew the hidden units of INIT that never fire. [default: do]"),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Patches in a batch. [default: 8]")] = None,
     patch_size: Annotated[int | None, typer.Option(min=1, help="Patch side in LR pixels. [default: 48]")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Muon's peak rate. [default: 0.0025]")] = None,
@@ -195,7 +196,7 @@ def train_command(
     weight_decay: Annotated[float | None, typer.Option(help="Of the weights that Muon drives. [default: 0.1]")] = None,
     ema_decay: Annotated[float | None, typer.Option(help="Decay of the average weights. [default: 0.999]")] = None,
     teacher: Annotated[
-        Path | None, typer.Option(help="Weights file of this scale, as those of --init, to learn from too.")
+        Path | None, typer.Option(help="Weights of the scale, those of --init or others, to learn from too.")
     ] = None,
     teacher_share: Annotated[float | None, typer.Option(help="Its share of the target. [default: 0.7]")] = None,
     hold: Annotated[float | None, typer.Option(help="Share of the budget at peak rates. [default: 0]")] = None,
@@ -248,18 +249,22 @@ def train_command(
         activation=activation,
     )
     if resume:
-        if settings or shape or data or valid or init or scale:
+        if settings or shape or data or valid or init or scale or revives is not None:
             raise InputError("A resumed run keeps its own settings: with --resume give only --out and the budget.")
         model_config, config = resume_configs(out, **budget)
     else:
         if not data or valid is None:
             raise InputError("Training needs --data and --valid: folders of HR images.")
+        if revives is not None and init is None:
+            raise InputError("--revive and --no-revive are about the weights of --init: give those too.")
+        if teacher_share is not None and teacher is None:
+            raise InputError("--teacher-share is about the weights of --teacher: give those too.")
         try:
             model_config = replace(drn(2 if scale is None else scale).config, **shape)
         except ValueError as error:
             raise InputError(str(error)) from error
         config = TrainConfig(out=out, data=tuple(data), valid=valid, **budget, **settings)
-    progress = train(model_config, config, resume=resume, init=init, compiled=compiled, revives=revives)
+    progress = train(model_config, config, resume=resume, init=init, compiled=compiled, revives=revives is not False)
     if not batch.is_main():
         return
     typer.echo(

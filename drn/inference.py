@@ -242,7 +242,7 @@ class Upscaler:
         for view in VIEWS[1:]:
             if cancelled is not None and cancelled():
                 raise Cancelled
-            sr += view.undo(self.model(view.of(lr), margins.turned(*view)))
+            sr += view.undo(self.model(view.of(lr), margins.turned(view.turns, view.flip)))
         return sr.div_(len(VIEWS))
 
     def _upscale_tile(

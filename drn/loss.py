@@ -24,7 +24,7 @@ def psnr_loss(sr: Tensor, hr: Tensor) -> Tensor:
 
     Args:
         sr: float, (B, 3, H, W), RGB in [0, 1].
-        hr: The ground truth, of the same shape.
+        hr: The target, of the same shape.
 
     Returns:
         A scalar, mostly negative. Luma counts in [0, 1] too: the weights of R, G and B sum to 1.

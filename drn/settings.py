@@ -31,8 +31,8 @@ class TrainConfig:
         muon_drives: What Muon drives: ``body``, the convolutions between the first and the last; ``all`` of them;
             or ``none`` (``drn.optim.MUON_DRIVES``). Adam drives the rest.
         ema_decay: Decay of the weights' moving average, which is what gets validated and exported.
-        teacher: Weights file of the same scale whose output is part of the target (``drn.distil``).
-        teacher_share: How much of the target.
+        teacher: Weights file, or folder of them, whose output is part of the target (``drn.distil``).
+        teacher_share: How much of the target, more than 0, at most 1.
         max_norm: Gradient norm above which gradients are scaled down.
         valid_every: Iterations between validations.
         seed: Of the patches and the initial weights.

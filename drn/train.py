@@ -24,7 +24,7 @@ from drn import weights
 from drn.checkpoint import other_version, read_progress, restore_checkpoint, save_checkpoint
 from drn.curve import COLUMNS, read_curve, write_curve
 from drn.data import PatchSampler, validation_set
-from drn.distil import soften
+from drn.distil import TEACHER, Teacher
 from drn.errors import InputError
 from drn.evaluate import measure
 from drn.image import Array
@@ -100,9 +100,9 @@ def train(
     Args:
         resume: Go on from the checkpoint in ``config.out``, exactly.
         init: Weights file to start from.
-        revives: Whether its hidden units that never fire start anew.
         compiled: Compile the network with ``torch.compile``. The first step takes a minute, which counts as training
             time, and a C++ compiler (CPU) or Triton (CUDA) must be there.
+        revives: Whether the hidden units of ``init`` that never fire start anew.
 
     Returns:
         How far the run came.
@@ -130,8 +130,11 @@ def train(
         raise InputError(f"A network may have {weights.MAX_PARAMETERS:,} parameters: use a lower width or depth.")
     if init is not None and not resume:
         init_from(model, init)
-    teacher = weights.load(config.teacher, model.scale).model if config.teacher else None
     seed = config.seed * accelerator.num_processes + accelerator.process_index
+    teacher = None
+    if config.teacher is not None:
+        source = config.out / TEACHER if resume else config.teacher
+        teacher = Teacher(source, model.scale, config.teacher_share, seed, device)
     try:
         sampler = PatchSampler(list(config.data), model_config.scale, seed, config.shrink, device, progress=main)
     except (MemoryError, RuntimeError) as error:
@@ -147,8 +150,6 @@ def train(
             tqdm.write(f"{revived} hidden units of {init.name} never fire: they start anew")
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = copy.deepcopy(model).requires_grad_(False)
-    if teacher is not None:
-        teacher = teacher.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network = accelerator.prepare_model(model)  # which may move the weights: before Muon's views of them
     if compiled:
         # Without CUDA graphs, a GPU would wait for Python to launch its many small kernels.
@@ -156,7 +157,7 @@ def train(
         mode = "reduce-overhead" if graphs else "default"
         network = torch.compile(network, mode=mode)
         if teacher is not None:
-            teacher.compile(mode=mode)
+            teacher.network.compile(mode=mode)
     rates = config.learning_rate, config.adam_learning_rate, config.weight_decay
     optimizers = Optimizers(model, *rates, config.muon_drives)
     progress = Progress()
@@ -168,6 +169,8 @@ def train(
     writer = None
     if main:
         config.out.mkdir(parents=True, exist_ok=True)
+        if teacher is not None and not resume:
+            teacher.keep(config.out)
         # Rows beyond the checkpoint will be measured again.
         write_curve(curve, [row for row in read_curve(curve) if row["iteration"] <= progress.iteration])
         writer = SummaryWriter(str(config.out / "tensorboard"), purge_step=progress.iteration + 1)
@@ -193,7 +196,7 @@ def train(
             lr, hr = sampler.batch(progress.iteration, config.batch_size, config.patch_size)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 if teacher is not None:
-                    hr = soften(hr, lr, teacher, config.teacher_share, seed, progress.iteration)
+                    hr = teacher.target(lr, hr, progress.iteration)
                 sr = network(lr)
             loss = psnr_loss(sr.float(), hr)
             accelerator.backward(loss)

@@ -1,4 +1,4 @@
-"""The 8 views of an image: its quarter turns, mirrored or not."""
+"""The 8 views of an image: mirrored or not, in each of its quarter turns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class View(NamedTuple):
-    """Mirrored or not, then turned by so many quarters, anticlockwise."""
+    """Mirrored left to right (``flip``), then turned anticlockwise by so many quarters (``turns``)."""
 
     turns: int
     flip: bool
@@ -25,5 +25,5 @@ class View(NamedTuple):
         return turned.flip(3) if self.flip else turned
 
 
-VIEWS = [View(turns, flip) for turns in range(4) for flip in (False, True)]
+VIEWS = tuple(View(turns, flip) for turns in range(4) for flip in (False, True))
 """The first is the image itself."""

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,13 @@ def rewritten(path: Path, **changes: object) -> None:
 
 
 SMALL = small_model(2).config
+
+
+def taught_by(model: DRN, config: TrainConfig) -> TrainConfig:
+    """The training ``config`` with ``model`` as its teacher, beside the run."""
+    path = config.out.with_name(f"drn_x{model.scale}.safetensors")
+    weights.save(path, model, {})
+    return replace(config, teacher=path)
 
 
 @pytest.fixture

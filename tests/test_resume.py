@@ -16,7 +16,6 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from drn import weights
 from drn.checkpoint import read_progress
 from drn.errors import InputError
 from drn.loss import psnr_loss
@@ -24,7 +23,7 @@ from drn.model import drn
 from drn.settings import TrainConfig
 from drn.train import CHECKPOINT, CURVE, resume_configs, train
 from drn.weights import save_tensors
-from tests.conftest import SMALL, rows, small_model
+from tests.conftest import SMALL, rows, small_model, taught_by
 
 
 @pytest.mark.parametrize(("look_every", "noticed"), [(1, 3), (5, 5)])
@@ -32,8 +31,8 @@ def test_resume_is_exact(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look_every: int, noticed: int
 ) -> None:
     monkeypatch.setattr("drn.train._look_every", lambda device: look_every)
-    config = replace(config, shrink=(0.75,), teacher=tmp_path / "drn_x2.safetensors", valid_every=7)
-    weights.save(tmp_path / "drn_x2.safetensors", small_model(), {})
+    config = replace(config, shrink=(0.75,), valid_every=7)
+    config = taught_by(small_model(), config)
     train(SMALL, config)
     straight = load_file(config.out / CHECKPOINT)
 

@@ -27,7 +27,7 @@ from drn.model import DRN, drn
 from drn.optim import Optimizers
 from drn.settings import TrainConfig, rate_factor
 from drn.train import CHECKPOINT, Progress, init_from, resume_configs, train
-from tests.conftest import SMALL, rows, small_model
+from tests.conftest import SMALL, rows, small_model, taught_by
 
 
 def test_it_learns_and_exports_the_best(config: TrainConfig) -> None:
@@ -221,16 +221,18 @@ def test_without_the_training_packages_one_sentence_names_them(monkeypatch: pyte
         train_command(out=tmp_path)
 
 
-def test_a_compiled_network_trains_as_the_plain_one(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(config, teacher=config.out.with_name("drn_x2.safetensors"))
-    weights.save(config.out.with_name("drn_x2.safetensors"), small_model(), {})
+@pytest.mark.parametrize("taught", [False, True])
+def test_a_compiled_network_trains_as_the_plain_one(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, taught: bool
+) -> None:
+    config = taught_by(small_model(), config) if taught else config
     train(SMALL, config)
     # Traced and run as it is: this backend needs no compiler.
     compiling = Mock(wraps=functools.partial(torch.compile, backend="aot_eager"))
     monkeypatch.setattr(torch, "compile", compiling)
     other = replace(config, out=config.out.with_name("compiled"))
     train(SMALL, other, compiled=True)
-    assert compiling.call_count == 2  # the network and its teacher
+    assert compiling.call_count == 1 + taught
     plain, compiled = (load_file(run.out / CHECKPOINT) for run in (config, other))
     for name, tensor in plain.items():
         torch.testing.assert_close(compiled[name], tensor, rtol=0, atol=5e-4)  # Muon rounds to bfloat16
@@ -265,7 +267,7 @@ def test_images_too_many_for_the_memory(config: TrainConfig, monkeypatch: pytest
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
 @pytest.mark.parametrize("compiled", [False, True])
 def test_cuda_trains_as_the_cpu_does(config: TrainConfig, monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
-    config = replace(config, iterations=45, valid_every=30, dtype="fp32")
+    config = taught_by(small_model(), replace(config, iterations=45, valid_every=30, dtype="fp32"))
     try:
         train(SMALL, replace(config, out=config.out / "cuda"), compiled=compiled)
         AcceleratorState._reset_state(reset_partial_state=True)
@@ -302,6 +304,7 @@ def test_the_command_line_passes_on_what_it_is_given(
         iterations=3,
         hold=0.25,
         shrink=[0.7, 0.5],
+        init=tmp_path / "drn_x3.safetensors",
         teacher=tmp_path / "drn_x2.safetensors",
         teacher_share=0.6,
         compiled=True,
@@ -311,6 +314,21 @@ def test_the_command_line_passes_on_what_it_is_given(
     assert (passed.iterations, passed.hold, passed.shrink) == (3, 0.25, (0.7, 0.5))
     assert (passed.teacher, passed.teacher_share) == (tmp_path / "drn_x2.safetensors", 0.6)
     assert how["compiled"] and not how["revives"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"teacher_share": 0.5}, "--teacher-share is about the weights of --teacher"),
+        ({"revives": True}, "--no-revive are about the weights of --init"),
+        ({"resume": True, "revives": False}, "with --resume give only --out and the budget"),
+        ({"resume": True, "teacher": Path("x")}, "with --resume give only --out and the budget"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(config: TrainConfig, given: dict[str, Any], sentence: str) -> None:
+    folders: dict[str, Any] = {} if "resume" in given else {"data": list(config.data), "valid": config.valid}
+    with pytest.raises(InputError, match=sentence):
+        train_command(out=config.out, iterations=2, **folders, **given)
 
 
 def test_misuse_gets_one_sentence(config: TrainConfig) -> None:

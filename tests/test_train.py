@@ -18,7 +18,6 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from drn import weights
-from drn.cli import train_command
 from drn.data import PatchSampler
 from drn.errors import InputError
 from drn.evaluate import Row
@@ -26,7 +25,7 @@ from drn.loss import psnr_loss
 from drn.model import DRN, drn
 from drn.optim import Optimizers
 from drn.settings import TrainConfig, rate_factor
-from drn.train import CHECKPOINT, Progress, init_from, resume_configs, train
+from drn.train import CHECKPOINT, init_from, resume_configs, train
 from tests.conftest import SMALL, rows, small_model, taught_by
 
 
@@ -214,13 +213,6 @@ def test_settings_out_of_range_get_one_sentence(config: TrainConfig, setting: di
         replace(config, **setting)
 
 
-def test_without_the_training_packages_one_sentence_names_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "accelerate", None)
-    monkeypatch.delitem(sys.modules, "drn.train")
-    with pytest.raises(InputError, match=r"Training needs accelerate: .*requirements-dev\.txt"):
-        train_command(out=tmp_path)
-
-
 @pytest.mark.parametrize("taught", [False, True])
 def test_a_compiled_network_trains_as_the_plain_one(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, taught: bool
@@ -289,46 +281,6 @@ def test_a_network_that_cannot_be_compiled_gets_one_sentence(
     monkeypatch.setattr(torch, "compile", Mock(return_value=failing))
     with pytest.raises(InputError, match=r"cannot be compiled on cpu \(no compiler\): leave out --compile"):
         train(SMALL, config, compiled=True)
-
-
-def test_the_command_line_passes_on_what_it_is_given(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    seen = Mock(return_value=Progress())
-    monkeypatch.setattr("drn.train.train", seen)
-    data, valid = list(config.data), config.valid
-    train_command(
-        out=tmp_path / "b",
-        data=data,
-        valid=valid,
-        iterations=3,
-        hold=0.25,
-        shrink=[0.7, 0.5],
-        init=tmp_path / "drn_x3.safetensors",
-        teacher=tmp_path / "drn_x2.safetensors",
-        teacher_share=0.6,
-        compiled=True,
-        revives=False,
-    )
-    (_, passed), how = seen.call_args
-    assert (passed.iterations, passed.hold, passed.shrink) == (3, 0.25, (0.7, 0.5))
-    assert (passed.teacher, passed.teacher_share) == (tmp_path / "drn_x2.safetensors", 0.6)
-    assert how["compiled"] and not how["revives"]
-
-
-@pytest.mark.parametrize(
-    ("given", "sentence"),
-    [
-        ({"teacher_share": 0.5}, "--teacher-share is about the weights of --teacher"),
-        ({"revives": True}, "--no-revive are about the weights of --init"),
-        ({"resume": True, "revives": False}, "with --resume give only --out and the budget"),
-        ({"resume": True, "teacher": Path("x")}, "with --resume give only --out and the budget"),
-    ],
-)
-def test_options_that_would_do_nothing_are_refused(config: TrainConfig, given: dict[str, Any], sentence: str) -> None:
-    folders: dict[str, Any] = {} if "resume" in given else {"data": list(config.data), "valid": config.valid}
-    with pytest.raises(InputError, match=sentence):
-        train_command(out=config.out, iterations=2, **folders, **given)
 
 
 def test_misuse_gets_one_sentence(config: TrainConfig) -> None:

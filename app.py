@@ -11,7 +11,7 @@ import warnings
 
 from app.cache import remove_own_folder
 from app.jobs import stop_jobs
-from app.ui import build, launch
+from app.page import build, launch
 from drn.errors import InputError
 
 M_ARENA_MAX = -8

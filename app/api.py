@@ -15,9 +15,9 @@ from app.jobs import Job, told_to_visitor
 from app.session import Session, compute, open_session
 from app.tabs.compare import HEAVY, draw_figure
 from app.tabs.upscale import enlarge
-from drn.compare import Score, notes_on, parse_region, score, whole_of
 from drn.errors import InputError
-from drn.inference import Region
+from drn.evaluation.comparison import Score, notes_on, parse_region, score, whole_of
+from drn.geometry import Rect
 
 OPTIONS: dict[str, Any] = {**HEAVY, "api_visibility": "public"}
 
@@ -61,7 +61,7 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
     call.click(compare, [image, scale, self_ensemble, crop], [numbers, drawn], api_name="compare", **OPTIONS)
 
 
-def answer(session: Session, region: Region) -> dict[str, Any]:
+def answer(session: Session, region: Rect) -> dict[str, Any]:
     """What ``/compare`` measured, as JSON holds it: no number where there is none to give, equal images included."""
     (pair,) = session.pairs
 

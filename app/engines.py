@@ -13,8 +13,8 @@ from app.zerogpu import IS_ZERO_GPU, ZeroGpuUpscaler
 from drn import hub, weights
 from drn.errors import InputError
 from drn.hub import HubRepo
-from drn.inference import Upscaler
 from drn.model import SCALES
+from drn.upscaler import Upscaler
 from drn.weights import Weights
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from gradio.utils import get_upload_folder
 
 from app.cache import make_room
 from drn.errors import InputError
-from drn.inference import Cancelled, Progress
+from drn.upscaler import Cancelled, OnTile
 
 Result = TypeVar("Result")
 
@@ -76,7 +76,7 @@ def new_file(name: str) -> Path:
 
 
 def in_steps(
-    work: Callable[[Progress, Callable[[], bool]], Result], ends: float | None = None
+    work: Callable[[OnTile, Callable[[], bool]], Result], ends: float | None = None
 ) -> Generator[tuple[int, int], None, Result]:
     """Run ``work(progress, cancelled)`` and yield the (done, total) that it reported last, again and again.
 

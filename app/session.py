@@ -17,11 +17,11 @@ from PIL import Image
 
 from app.engines import Engine
 from app.jobs import Job, deadline, in_steps
-from app.viewer import LAYOUTS, Layer, Line, Scene, View, first_view, numbers_for
-from drn.compare import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
+from app.viewer.component import LAYOUTS, Layer, Line, Scene, Viewpoint, first_view, numbers_for
 from drn.errors import InputError
+from drn.evaluation.comparison import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
+from drn.geometry import Rect
 from drn.image import Array, Picture, find_images, read_image
-from drn.inference import Region
 
 EXAMPLES = Path(__file__).parent / "examples"
 FIRST_EXAMPLE = "astronaut"
@@ -61,7 +61,7 @@ class Session:
     pairs: tuple[Pair, ...]
     results: dict[tuple[int, str], Result] = field(default_factory=dict)
     name: str = ""
-    view: View | None = None
+    view: Viewpoint | None = None
     plus: bool = False
     failed: bool = False
     token: str = field(default_factory=new_token)
@@ -138,7 +138,7 @@ def read_photograph(path: Path) -> Picture:
     return picture
 
 
-def open_session(path: Path, scale: int, name: str = "", view: View | None = None) -> Session:
+def open_session(path: Path, scale: int, name: str = "", view: Viewpoint | None = None) -> Session:
     """Read a photograph to compare at one scale.
 
     Args:
@@ -174,7 +174,7 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
     if scale not in scales or layout not in LAYOUTS or not all(map(math.isfinite, (x, y))) or not 0 <= zoom <= MAX_ZOOM:
         raise lost
     shown = tuple(filter(None, params.get("shown", "").split(",")))
-    view = View(x, y, zoom, layout, front=params.get("front", ""), left=params.get("left", ""), shown=shown)
+    view = Viewpoint(x, y, zoom, layout, front=params.get("front", ""), left=params.get("left", ""), shown=shown)
     return replace(open_session(path, scale, path.stem, view), plus=params.get("plus") == "1")
 
 
@@ -254,7 +254,7 @@ def _maps(session: Session) -> Iterator[Layer]:
         yield Layer("added", "what DRN adds", "over bicubic", pixels, legend=legend, shown=False)
 
 
-def numbers(session: Session, region: Region) -> dict[str, Any]:
+def numbers(session: Session, region: Rect) -> dict[str, Any]:
     """The viewer's numbers for a region, in HR pixels; the best that are shown of each scale are marked."""
     groups = []
     for pair in session.pairs:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from gradio.context import LocalContext
 
+from drn.geometry import Rect
 from drn.image import Array
-from drn.inference import Cancelled, Progress, Region, Upscaler
 from drn.model import DRN
+from drn.upscaler import Cancelled, OnTile, Upscaler
 
 try:
     import spaces
@@ -20,7 +21,7 @@ except ImportError:
 IS_ZERO_GPU = spaces is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
-def seconds(lr: Array, region: Region | None, self_ensemble: bool) -> int:
+def seconds(lr: Array, region: Rect | None, self_ensemble: bool) -> int:
     """How long to ask for the GPU: an upper bound, as short requests are served first."""
     pixels = region.width * region.height if region else lr.shape[0] * lr.shape[1]
     return min(60, math.ceil(5 + pixels / 250_000 * (8 if self_ensemble else 1)))
@@ -37,7 +38,7 @@ class ZeroGpuUpscaler(Upscaler):
         super().__init__(model)
         self._on_cpu = Upscaler(model, "cpu")
 
-        def run(lr: Array, region: Region | None, self_ensemble: bool) -> Array:
+        def run(lr: Array, region: Rect | None, self_ensemble: bool) -> Array:
             return super(ZeroGpuUpscaler, self).upscale(lr, region=region, self_ensemble=self_ensemble)
 
         self._on_gpu = spaces.GPU(duration=seconds)(run)
@@ -46,9 +47,9 @@ class ZeroGpuUpscaler(Upscaler):
         self,
         lr: Array,
         *,
-        region: Region | None = None,
+        region: Rect | None = None,
         self_ensemble: bool = False,
-        progress: Progress | None = None,
+        progress: OnTile | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Array:
         """See ``Upscaler.upscale``; the call runs in another process, so it is one step for both callbacks."""

@@ -1,3 +1,3 @@
-from drn.cli import main
+from drn.commands.main import main
 
 main()

@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 )
 
 from drn.errors import InputError
-from drn.image import replace_file
+from drn.files import replace_file
 
 DEADLINE = 8.0
 """Seconds that the Hub is waited for; ``DRN_HUB_DEADLINE`` changes it."""

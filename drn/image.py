@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from drn.errors import InputError
+from drn.files import replace_file
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -231,20 +230,6 @@ def read_image(source: Path | IO[bytes], max_bytes: int | None = None, max_pixel
     finally:
         if isinstance(source, Path):
             file.close()
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it: whole or not at all."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
-    # Readable as any new file is: tempfile, and some writers, would keep it from everyone but its owner.
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    mode = temporary.stat().st_mode
-    try:
-        write(temporary)
-        temporary.chmod(mode)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_png(path: Path, picture: Picture) -> None:

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from drn import hub
 from drn.errors import InputError
+from drn.files import replace_file
 from drn.hub import HubRepo
-from drn.image import replace_file
 from drn.model import DRN, SCALES, DRNConfig
 
 BUNDLED = Path(__file__).resolve().parent.parent / "weights"

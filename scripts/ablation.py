@@ -22,17 +22,17 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from drn.checkpoint import read_progress
-from drn.curve import read_curve
-from drn.data import validation_set
-from drn.evaluate import measure
-from drn.image import find_images, replace_file
-from drn.inference import Upscaler
-from drn.loss import psnr_loss
+from drn.evaluation.benchmark import measure, validation_set
+from drn.files import replace_file
+from drn.image import find_images
 from drn.model import DRN, count_parameters, drn
-from drn.optim import Optimizers
-from drn.settings import TrainConfig
-from drn.train import CHECKPOINT, CURVE, train
+from drn.training.checkpoint import read_progress
+from drn.training.config import TrainConfig
+from drn.training.curve import read_curve
+from drn.training.loop import CHECKPOINT, CURVE, train
+from drn.training.loss import psnr_loss
+from drn.training.optim import Optimizers
+from drn.upscaler import Upscaler
 from drn.weights import filename, load
 from scripts.write_results import fill, markdown, store
 

@@ -16,11 +16,11 @@ from typing import Annotated
 import typer
 
 from drn import weights
-from drn.curve import read_curve, write_curve
 from drn.errors import InputError
-from drn.image import replace_file
+from drn.files import replace_file
 from drn.model import SCALES
-from drn.train import CURVE
+from drn.training.curve import read_curve, write_curve
+from drn.training.loop import CURVE
 
 
 def export(run: Path, target: Path, continues: bool) -> Path:

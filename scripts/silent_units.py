@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 
 from drn import weights
-from drn.data import PatchSampler
 from drn.errors import InputError
-from drn.revive import hidden_units
-from drn.train import PROBE_PATCHES, PROBE_SIZE
+from drn.training.loop import PROBE_PATCHES, PROBE_SIZE
+from drn.training.patches import PatchSampler
+from drn.training.revive import hidden_units
 from scripts.write_results import markdown
 
 

@@ -16,7 +16,8 @@ import typer
 from PIL import Image
 
 from drn.errors import InputError
-from drn.image import Array, Picture, find_images, read_image, replace_file, to_grey
+from drn.files import replace_file
+from drn.image import Array, Picture, find_images, read_image, to_grey
 
 SIDE, LEAST_SIDE, STEP, BLOCK, MARGIN = 480, 200, 48, 16, 12
 NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typer
 
-from drn.settings import TrainConfig
+from drn.training.config import TrainConfig
 from scripts.ablation import (
     ROOT,
     SCALE,

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from app.tabs.benchmarks import PUBLISHED
-from drn.curve import read_curve
-from drn.evaluate import beside_published, pivot
-from drn.image import replace_file
-from drn.publish import complete_card, read_rows
+from drn.card import complete_card, read_rows
+from drn.evaluation.tables import beside_published, pivot
+from drn.files import replace_file
+from drn.training.curve import read_curve
 from drn.weights import BUNDLED
 
 ROOT = Path(__file__).resolve().parent.parent

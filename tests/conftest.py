@@ -1,36 +1,22 @@
-"""Fixtures shared by the tests."""
+"""Fixtures shared by the tests. gradio and playwright are imported only by the fixtures that need them."""
 
 from __future__ import annotations
 
-import csv
-import json
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
-from gradio_client import Client
 from PIL import Image
-from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
-from safetensors.torch import load_file, save_file
 
-from app.session import examples
-from drn import weights
 from drn.image import Array, mod_crop, read_image
-from drn.model import DRN, DRNConfig
-from drn.settings import TrainConfig
-from drn.train import CURVE
+from drn.training.config import TrainConfig
 
-TEST_SETS = Path(
-    os.environ.get("DRN_TEST_SETS", Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "test")
-)
-FIXTURES = Path(__file__).parent / "fixtures"
+if TYPE_CHECKING:
+    from gradio_client import Client
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture
@@ -46,38 +32,29 @@ def photo(rng: np.random.Generator) -> Array:
     return np.clip(np.stack(planes, 2) + rng.normal(0, 4, (60, 84, 3)), 0, 255).astype(np.uint8)
 
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    from app.ui import build, launch
+    from app.page import build, launch
 
     demo = build()
     yield launch(demo, block=False)
     demo.close()
 
 
-@contextmanager
-def chromium(kind: BrowserType, **options: Any) -> Iterator[Browser]:
-    """A headless Chromium, started with ``options``: the machine's own, else playwright's."""
-    arguments = ["--disable-gpu", "--disable-background-networking"]
-    if os.geteuid() == 0:
-        arguments.append("--no-sandbox")  # Chromium's sandbox does not start for root
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    browser = kind.launch(executable_path=found, args=arguments, **options)
-    yield browser
-    browser.close()
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    from tests.helpers.browsing import chromium
+
     with sync_playwright() as playwright, chromium(playwright.chromium) as browser:
         yield browser
 
 
 @pytest.fixture(scope="module")
 def client(url: str) -> Client:
+    from gradio_client import Client
+
     return Client(url, verbose=False, analytics_enabled=False)
 
 
@@ -92,38 +69,9 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def truth() -> Array:
+    from app.session import examples
+
     return mod_crop(read_image(examples()[0]).rgb, 4)
-
-
-def small_model(scale: int = 2, **changes: bool | int | str) -> DRN:
-    torch.manual_seed(scale)
-    values: dict[str, bool | int | str] = {"n_feats": 16, "n_distill": 4, "n_blocks": 2, "n_groups": 2, **changes}
-    return DRN(DRNConfig.from_dict({"scale": scale, **values})).eval()
-
-
-def benchmark_folder(name: str) -> Path:
-    """Folder of a benchmark's HR images; skips the test where it is absent, as it is not ours to ship."""
-    folder = TEST_SETS / name
-    if not folder.is_dir():
-        pytest.skip(f"{name} is not here ({folder}): DRN_TEST_SETS names another place")
-    return folder
-
-
-def rewritten(path: Path, **changes: object) -> None:
-    """Write weights whose config was changed after the fact, so that it no longer fits them."""
-    weights.save(path, small_model(2))
-    config = small_model(2).config.to_dict() | changes
-    save_file(load_file(path), path, metadata={"config": json.dumps(config)})
-
-
-SMALL = small_model(2).config
-
-
-def taught_by(model: DRN, config: TrainConfig) -> TrainConfig:
-    """The training ``config`` with ``model`` as its teacher, beside the run."""
-    path = config.out.with_name(f"drn_x{model.scale}.safetensors")
-    weights.save(path, model, {})
-    return replace(config, teacher=path)
 
 
 @pytest.fixture
@@ -151,9 +99,3 @@ def config(tmp_path: Path, photo: Array, one_thread: None) -> TrainConfig:
         valid_every=4,
         dtype="fp32",
     )
-
-
-def rows(run: Path) -> list[dict[str, str]]:
-    """The curve of a run."""
-    with (run / CURVE).open(newline="") as file:
-        return list(csv.DictReader(file))

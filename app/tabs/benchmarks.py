@@ -12,8 +12,8 @@ from typing import Any
 import gradio as gr
 
 from app.charts import Points, chart
-from drn.curve import read_curve
-from drn.evaluate import beside_published, pivot
+from drn.evaluation.tables import beside_published, pivot
+from drn.training.curve import read_curve
 from drn.weights import BUNDLED
 
 PUBLISHED = Path(__file__).parent.parent / "published.json"

@@ -16,12 +16,12 @@ from app.engines import Engine
 from app.jobs import new_file, told_to_visitor
 from app.session import Session, compute, examples, new_token, numbers, open_link, open_session, scene, thumbnail
 from app.shelf import Shelf
-from app.viewer import busy_js, numbers_for, scene_value, viewer
-from drn.compare import clip, make_pair, notes_on
+from app.viewer.component import busy_js, numbers_for, scene_value, viewer
 from drn.errors import InputError
-from drn.figure import figure
-from drn.image import replace_file
-from drn.inference import Region
+from drn.evaluation.comparison import clip, make_pair, notes_on
+from drn.evaluation.figure import figure
+from drn.files import replace_file
+from drn.geometry import Rect
 
 PROTOCOL = (
     "PSNR and SSIM as [in the literature](https://arxiv.org/abs/1907.02843): Y channel of BT.601 YCbCr, `crop_border` "
@@ -123,12 +123,12 @@ def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State) -> None:
     panels.viewport(measure, [state], [panels], concurrency_limit=2, **EACH)
 
 
-def region_of(seen: Mapping[str, Any]) -> Region:
+def region_of(seen: Mapping[str, Any]) -> Rect:
     """The region that a viewer says it shows."""
-    return Region(*(int(seen[name]) for name in ("x", "y", "width", "height")))
+    return Rect(*(int(seen[name]) for name in ("x", "y", "width", "height")))
 
 
-def draw_figure(session: Session, region: Region) -> str:
+def draw_figure(session: Session, region: Rect) -> str:
     """Store the figure of a region; returns the file's path."""
     pair = session.pairs[0]
     results = {method: result for (_, method), result in session.results.items() if method in session.shown}

@@ -16,8 +16,8 @@ from app.jobs import told_to_visitor
 from app.session import METHODS, Session, compute, scene
 from app.shelf import Shelf
 from app.tabs.compare import HEAVY, PROTOCOL, QUIET, measure_view
-from app.viewer import busy_js, scene_value, viewer
-from drn.compare import make_pair
+from app.viewer.component import busy_js, scene_value, viewer
+from drn.evaluation.comparison import make_pair
 from drn.image import mod_crop
 
 COMPARED, SHOWN = (f"document.querySelector('#{elem_id} .viewer')" for elem_id in ("viewer", "scales-viewer"))

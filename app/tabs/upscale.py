@@ -16,11 +16,11 @@ from app.engines import Engine
 from app.jobs import Job, in_steps, new_file, told_to_visitor
 from app.session import METHODS, new_token, read_upload
 from app.tabs.compare import HEAVY, QUIET
-from app.viewer import Layer, Scene, first_view, scene_value, viewer
+from app.viewer.component import Layer, Scene, first_view, scene_value, viewer
 from drn.errors import InputError
 from drn.image import Picture, fill_clear, on_checkers, write_png
-from drn.inference import Progress, Upscaler
 from drn.resize import upscale
+from drn.upscaler import OnTile, Upscaler
 
 MAX_OUTPUT_PIXELS = 16_000_000
 CHECKER = 4
@@ -133,7 +133,7 @@ def enlarge(path: Path, upscaler: Upscaler, plus: bool) -> Generator[tuple[int, 
 
 
 def _upscale_picture(
-    upscaler: Upscaler, lr: Picture, plus: bool, progress: Progress, cancelled: Callable[[], bool]
+    upscaler: Upscaler, lr: Picture, plus: bool, progress: OnTile, cancelled: Callable[[], bool]
 ) -> Picture:
     return upscaler.upscale_picture(lr, self_ensemble=plus, progress=progress, cancelled=cancelled)
 

@@ -1,0 +1,255 @@
+"""The command line: ``python -m drn upscale | compare | evaluate | train | bench | publish | info``.
+
+Exit codes: 0 done, 1 bad input (one sentence on stderr), 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from huggingface_hub.utils.tqdm import disable_progress_bars
+from tqdm import tqdm
+from typer.core import TyperCommand
+
+from drn import weights
+from drn.commands import batch
+from drn.commands.train import train_command
+from drn.device import choose_device, choose_dtype
+from drn.errors import InputError
+from drn.evaluation.benchmark import Row, evaluate
+from drn.evaluation.comparison import format_psnr, format_ssim, make_pair, notes_on, parse_region, run, score
+from drn.evaluation.figure import figure
+from drn.evaluation.tables import format_table, report
+from drn.files import replace_file
+from drn.image import read_image
+from drn.model import SCALES, count_parameters
+from drn.upscaler import Upscaler
+from drn.weights import Weights
+
+app = typer.Typer(
+    name="drn",
+    help="Super-resolution with DRN, Distilling with Residual Network (arXiv 1907.02843).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="PLACE",
+        help="A weights file, a folder with one for each scale, or a Hub repo: owner/name[@revision]. "
+        "[default: the repo that DRN_HUB_REPO names, else bundled]",
+    ),
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+DtypeOption = Annotated[str, typer.Option(help="auto, fp32, bf16, fp16. auto is half precision where it is faster.")]
+TileOption = Annotated[int, typer.Option(min=0, help="Largest tile edge in LR pixels; 0 chooses by memory.")]
+EnsembleOption = Annotated[
+    bool, typer.Option("--self-ensemble", help="DRN+: average over 8 flips and rotations, 8 times the work.")
+]
+
+
+class ListOptions(TyperCommand):
+    """Lets ``--scale 2 3 4`` stand for ``--scale 2 --scale 3 --scale 4`` where an option may be repeated."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        repeatable = {name for param in self.params if getattr(param, "multiple", False) for name in param.opts}
+        expanded: list[str] = []
+        option = ""
+        for arg in args:
+            if arg.startswith("-"):
+                option = arg if arg in repeatable else ""
+                expanded.append(arg)
+            elif option and expanded[-1] != option:
+                expanded += [option, arg]
+            else:
+                expanded.append(arg)
+        return super().parse_args(ctx, expanded)
+
+
+@app.command()
+def upscale(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or folders of them, to enlarge.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; made if missing.")],
+    scale: Annotated[int, typer.Option(help="Upscaling factor: 2, 3 or 4.")] = 4,
+    self_ensemble: EnsembleOption = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results anew that are there already.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="torch.compile the network: for many files.")] = False,
+    weights_at: WeightsOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    tile: TileOption = 0,
+) -> None:
+    """Enlarge images; each result is OUTPUT/<stem>_DRN_x<scale>.png, in the tree of its folder.
+
+    Under ``accelerate launch`` the files are shared out over the processes, one device each.
+    """
+    targets = batch.plan(images, output, scale)
+    model = _load(weights_at, [scale])[0].model
+    with batch.terminated_like_interrupted(), batch.shared_work(targets, device) as (share, own_device):
+        upscaler = Upscaler(model, own_device, dtype, tile, compiled)
+        done = batch.upscale_files(share, upscaler, self_ensemble=self_ensemble, overwrite=overwrite, say=typer.echo)
+    done = batch.gather(done)
+    if not batch.is_main():
+        raise typer.Exit(bool(done.failures))
+    if done.skipped:
+        typer.echo(f"{done.skipped} of {len(targets)} results were there already: --overwrite makes them anew.")
+    for sentence in done.failures:
+        typer.echo(f"error: {sentence}", err=True)
+    if done.failures:
+        raise InputError(f"{len(done.failures)} of {len(targets)} images could not be upscaled.")
+
+
+@app.command()
+def compare(
+    image: Annotated[Path, typer.Argument(help="The ground truth.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The figure to write, a PNG.")],
+    crop: Annotated[str, typer.Option(metavar="X,Y,W,H", help="The region to show, in pixels of the image.")],
+    scale: Annotated[int, typer.Option(help="Upscaling factor: 2, 3 or 4.")] = 4,
+    self_ensemble: EnsembleOption = False,
+    weights_at: WeightsOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    tile: TileOption = 0,
+) -> None:
+    """Shrink an image, enlarge it again by each method, and draw a paper-style figure of one region."""
+    if output.is_dir() or not output.parent.is_dir():
+        raise InputError(f"{output} cannot be written: give the name of a PNG in a folder that exists.")
+    upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
+    picture = read_image(image)
+    for note in notes_on(picture):
+        typer.echo(f"note: {note}", err=True)
+    pair = make_pair(picture, scale)
+    region = parse_region(crop, pair)
+    methods = ["bicubic", "DRN", *(["DRN+"] if self_ensemble else [])]
+    results = {method: run(pair, upscaler, method) for method in methods}
+    drawn = figure(pair, results, region)
+    replace_file(output, lambda temporary: drawn.save(temporary, format="PNG"))
+    for method, result in results.items():
+        inside = score(pair, result.sr, region)
+        typer.echo(
+            f"{method:<8} region {format_psnr(inside)} / {format_ssim(inside)}, "
+            f"image {format_psnr(result.whole)} / {format_ssim(result.whole)}"
+        )
+
+
+@app.command("evaluate", cls=ListOptions)
+def evaluate_command(
+    data: Annotated[list[Path], typer.Option(help="Folders of HR images, one test set each.")],
+    scale: Annotated[list[int] | None, typer.Option(help="Upscaling factors. [default: 2 3 4]")] = None,
+    self_ensemble: Annotated[bool, typer.Option(help="Measure DRN+ too.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the weights' sha256.")] = False,
+    weights_at: WeightsOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    tile: TileOption = 0,
+) -> None:
+    """Measure bicubic, DRN and DRN+: PSNR and SSIM (Y channel, crop_border = scale), seconds per image."""
+    rows: list[Row] = []
+    used = []
+    scales = list(dict.fromkeys(scale or SCALES))
+    names = [folder.resolve().name for folder in data]
+    if len(set(names)) < len(names):
+        raise InputError("Two of the test sets have the same name, by which their rows go: rename one of the folders.")
+    with tqdm(total=len(scales) * len(data) * (2 + self_ensemble), unit="row", leave=False, disable=None) as bar:
+        for loaded in _load(weights_at, scales):
+            used.append(loaded)
+            upscaler = Upscaler(loaded.model, device, dtype, tile)
+            for folder in data:
+                rows += evaluate(folder, upscaler, self_ensemble, lambda row: bar.update())
+    if as_json:
+        chosen = {"--weights": weights_at, "--device": device, "--dtype": dtype, "--tile": str(tile)}
+        options = [word for name, value in chosen.items() if value not in (None, "auto", "0") for word in (name, value)]
+        options += [] if self_ensemble else ["--no-self-ensemble"]
+        typer.echo(json.dumps(report(rows, used, upscaler, options), indent=2, allow_nan=False))
+    else:
+        typer.echo(format_table(rows))
+
+
+app.command("train", cls=ListOptions)(train_command)
+
+
+@app.command()
+def bench(
+    scale: Annotated[int, typer.Option(help="Upscaling factor.")] = 4,
+    size: Annotated[int, typer.Option(min=3, help="Edge of the LR image.")] = 256,
+    rounds: Annotated[int, typer.Option(min=1, help="Measured runs of each.")] = 5,
+    sizes: Annotated[bool, typer.Option("--sizes", help="Memory and time over output sizes instead.")] = False,
+    size_of: Annotated[float | None, typer.Option(hidden=True)] = None,
+    weights_at: WeightsOption = None,
+    dtype: DtypeOption = "auto",
+    tile: TileOption = 0,
+) -> None:
+    """Time the engine on this CPU beside the plain network, its convolutions and exported runtimes."""
+    from drn.evaluation.speed import engine_report, measure_size, sizes_report
+
+    if sizes:
+        options = ["--scale", str(scale), "--dtype", dtype, "--tile", str(tile)]
+        typer.echo(sizes_report([*options, "--weights", str(weights_at)] if weights_at else options))
+        return
+    model = _load(weights_at, [scale])[0].model
+    upscaler = Upscaler(model, "cpu", dtype, tile)
+    if size_of is None:
+        typer.echo(engine_report(model, upscaler, size, rounds))
+    else:
+        typer.echo(json.dumps(measure_size(upscaler, size_of)))
+
+
+@app.command()
+def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype: DtypeOption = "auto") -> None:
+    """Show the weights in use, the network's size, and the device and dtype that would be chosen."""
+    chosen = choose_device(device)
+    typer.echo(f"device {chosen}, {str(choose_dtype(dtype, chosen)).removeprefix('torch.')}")
+    for loaded in _load(weights_at):
+        config = loaded.model.config
+        notes = ", ".join(f"{key} {value}" for key, value in loaded.notes.items())
+        typer.echo(
+            f"x{config.scale}: {loaded.path.name} ({loaded.source}), sha256 {loaded.sha256[:12]}, "
+            f"{count_parameters(loaded.model):,} parameters\n"
+            f"    {json.dumps(config.to_dict())}\n    {notes}"
+        )
+
+
+@app.command("publish")
+def publish_command(
+    model: Annotated[str, typer.Option(help="Model repo to make or update: owner/name.")],
+    space: Annotated[str | None, typer.Option(help="Space to make or update: owner/name.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="New repos are private.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List every file and its size; upload nothing.")] = False,
+) -> None:
+    """Upload the bundled weights to the Hub and, with --space, the app that uses them."""
+    from drn.publish import listing, publish
+
+    if dry_run:
+        typer.echo("\n".join(listing(model, space)))
+    else:
+        publish(model, space, private, typer.echo)
+
+
+def _load(weights_at: str | None, scales: list[int] | None = None) -> list[Weights]:
+    return weights.load_scales(weights_at, scales, lambda sentence: typer.echo(f"note: {sentence}", err=True))
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one sentence and exit code 1."""
+    # The client's own warnings and bars would stand beside our one sentence.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="huggingface_hub")
+    warnings.filterwarnings("ignore", module="PIL")  # what an image lacks is said, or refused, in our words
+    disable_progress_bars()
+    try:
+        app()
+    except (InputError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except MemoryError:
+        typer.echo("error: This does not fit in the memory of this machine: ask for less at once.", err=True)
+        sys.exit(1)

@@ -1,0 +1,136 @@
+"""The network arranged for inference: the function of ``drn.model.DRN`` with less arithmetic and fewer copies.
+
+Three exact rearrangements:
+
+- the first convolution reads whole levels around mid-grey, -127.5 to 127.5, which bfloat16 holds without rounding;
+- the last block of a group feeds only the group's 1x1 fusion, so its second convolution and the fusion
+  become one 3x3 convolution;
+- a crop's halo is used up one pixel a convolution, so what no later pixel needs is cut off on the way.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from drn.geometry import NO_MARGINS, Margins
+from drn.model import ACTIVATIONS, DRN, RDG, DRNConfig
+
+LEVELS = 255
+"""From black to white, of 8 bits."""
+
+
+def _cut(x: Tensor, before: Margins, after: Margins) -> Tensor:
+    """View ``x`` (B,C,H,W), which has margins ``before``, with the smaller margins ``after``."""
+    height, width = x.shape[2:]
+    top, left = before.top - after.top, before.left - after.left
+    bottom, right = height - before.bottom + after.bottom, width - before.right + after.right
+    return x[:, :, top:bottom, left:right]
+
+
+def _conv(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    n_out, n_in, size = weight.shape[:3]
+    with torch.device("meta"):
+        conv = nn.Conv2d(n_in, n_out, size, padding=size // 2)
+    conv.weight, conv.bias = (nn.Parameter(tensor.clone(), requires_grad=False) for tensor in (weight, bias))
+    return conv
+
+
+class FusedRDG(nn.Module):
+    """A group whose last block and fusion are merged."""
+
+    def __init__(self, group: RDG, config: DRNConfig) -> None:
+        super().__init__()
+        self.feed_distilled = config.feed_distilled
+        self.activation = ACTIVATIONS[config.activation]
+        state = group.state_dict()
+
+        def conv(name: str) -> nn.Conv2d:
+            return _conv(state[f"{name}.weight"], state[f"{name}.bias"])
+
+        last = len(group.blocks) - 1
+        self.conv1 = nn.ModuleList(conv(f"blocks.{index}.conv1") for index in range(last + 1))
+        self.conv2 = nn.ModuleList(conv(f"blocks.{index}.conv2") for index in range(last))
+        fusion = state["fusion.weight"]
+        weight, bias = state[f"blocks.{last}.conv2.weight"], state[f"blocks.{last}.conv2.bias"]
+        self.n_feats = len(fusion)
+        n_before = fusion.shape[1] - (len(weight) - self.n_feats)
+        self.fusion = _conv(fusion[:, :n_before], state["fusion.bias"])
+        merge = torch.cat([fusion[:, : self.n_feats], fusion[:, n_before:]], 1)[:, :, 0, 0]
+        self.last = _conv(torch.einsum("om,mikl->oikl", merge, weight), merge @ bias)
+
+    def forward(self, x: Tensor, margins: Margins, need: int) -> Tensor:
+        """Map (B,C,H,W), of whose context ``need`` pixels are still of use, to the group's output, cut."""
+        now = margins.at_most(need)
+        residual, distilled = x, list[Tensor]()
+        for conv1, conv2 in zip(self.conv1, self.conv2, strict=False):
+            u = conv2(self._hidden(conv1, residual, distilled))
+            need -= 2
+            before, now = now, margins.at_most(need)
+            u = _cut(u, before, now)
+            residual = _cut(residual, before, now) + u[:, : self.n_feats]
+            distilled = [*(_cut(old, before, now) for old in distilled), u[:, self.n_feats :]]
+        last = self.last(self._hidden(self.conv1[-1], residual, distilled))
+        after = margins.at_most(need - 2)
+        kept = [_cut(features, now, after) for features in (residual, *distilled)]
+        fused: Tensor = self.fusion(torch.cat(kept, 1) if distilled else kept[0])
+        return fused.add_(_cut(last, now, after)).add_(_cut(x, margins.at_most(need + 2 * len(self.conv2)), after))
+
+    def _hidden(self, conv: nn.Module, residual: Tensor, distilled: list[Tensor]) -> Tensor:
+        fed = self.feed_distilled and distilled
+        return self.activation(conv(torch.cat([residual, *distilled], 1) if fed else residual))
+
+
+class FusedDRN(nn.Module):
+    """A network with the weights of ``model``; what training changes there later does not reach it."""
+
+    def __init__(self, model: DRN) -> None:
+        super().__init__()
+        self.config = model.config
+        self.halo = model.halo
+        self.groups = nn.ModuleList(FusedRDG(group, model.config) for group in model.groups if isinstance(group, RDG))
+        state = model.state_dict()
+        self.head, self.fusion, self.fusion_conv = (
+            _conv(state[f"{name}.weight"], state[f"{name}.bias"]) for name in ("head", "fusion", "fusion_conv")
+        )
+        self.head.weight.div_(LEVELS)
+        # (3, scale, scale) -> (scale, scale, 3): the order of pixels in memory.
+        order = torch.arange(len(state["tail.bias"])).view(3, -1).T.flatten()
+        self.tail = _conv(state["tail.weight"][order], state["tail.bias"][order])
+
+    def forward(self, lr: Tensor, margins: Margins = NO_MARGINS) -> Tensor:
+        """Upscale a batch of crops.
+
+        Args:
+            lr: (B, 3, H, W) float32, RGB in [0, 1].
+            margins: How much of each side is context only: the halo, or less up to the image's edge.
+
+        Returns:
+            (B, 3, h*scale, w*scale) float32, h and w without the margins, stored channels last.
+        """
+        scale, need = self.config.scale, self.halo - 1
+        features = self.head(((lr - 0.5) * LEVELS).to(self.head.weight.dtype))
+        start = margins.at_most(need)
+        features = _cut(features, margins, start)
+        x, outputs, sizes = features, [], []
+        for group in self.groups:
+            x = group(x, margins, need)
+            need -= 2 * self.config.n_blocks
+            outputs.append(x)
+            sizes.append(margins.at_most(need))
+        now = sizes[-1]
+        outputs = [_cut(output, size, now) for output, size in zip(outputs, sizes, strict=True)]
+        fused = self.fusion_conv(self.fusion(torch.cat(outputs, 1)))
+        after = margins.at_most(need - 1)
+        # In the dtype of the last convolution, which may be of more precision than those before it.
+        fused = _cut(fused, now, after).to(self.tail.weight.dtype) + _cut(features, start, after)
+        # (B,H,W,scale,scale*3): the rows of each pixel's square, RGB interleaved.
+        sub_pixels = _cut(self.tail(fused), after, NO_MARGINS).permute(0, 2, 3, 1)
+        rows = sub_pixels.view(*sub_pixels.shape[:3], scale, -1).transpose(2, 3)
+        if self.config.image_skip:
+            inner = _cut(lr, margins, NO_MARGINS).permute(0, 2, 3, 1).repeat(1, 1, 1, scale)[:, :, None]
+            sr = torch.add(rows, inner, out=lr.new_empty(rows.shape))
+        else:
+            sr = rows.float().contiguous()
+        batch, height, _, width, _ = sr.shape
+        return sr.view(batch, height * scale, width * scale, 3).permute(0, 3, 1, 2)

@@ -1,0 +1,228 @@
+"""Running the network: device, dtype, tiles, self-ensemble (DRN+), progress and cancelling.
+
+The app, the command line, training and evaluation all come through ``Upscaler``.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from drn.device import choose_device, choose_dtype, lacks_memory
+from drn.errors import InputError
+from drn.fused import FusedDRN
+from drn.geometry import NO_MARGINS, ORIENTATIONS, Margins, Rect, split
+from drn.image import Array, Picture, fill_clear, quantize, to_tensor
+from drn.model import DRN
+from drn.resize import upscale as bicubic
+
+TILE_BUDGET = 384 * 2**20
+"""Bytes of activations that one tile may take when the tile size is chosen for you."""
+
+MIN_TILE = 16
+"""Smallest tile edge, in LR pixels, that is tried when the memory runs out."""
+
+OnTile = Callable[[int, int], None]
+"""Called after each tile with (tiles done, tiles in all); a lack of memory makes tiles more and smaller."""
+
+logger = logging.getLogger(__name__)
+
+
+class Cancelled(Exception):
+    """The caller asked to stop; nothing was produced."""
+
+
+class Upscaler:
+    """A network ready to run. Calls keep no state: any number of threads may share one.
+
+    Args:
+        model: The network; it is copied, so the caller's stays as it is.
+        device: ``auto``, or a torch device name.
+        dtype: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        tile: Largest tile edge in LR pixels, halo not counted; 0 chooses by memory.
+        compiled: Let ``torch.compile`` fuse what it can. The first tiles take minutes, and a C++
+            compiler (CPU) or Triton (CUDA) must be there.
+
+    Raises:
+        InputError: If the device, dtype or tile size cannot be used.
+    """
+
+    def __init__(
+        self, model: DRN, device: str = "auto", dtype: str = "auto", tile: int = 0, compiled: bool = False
+    ) -> None:
+        if tile < 0:
+            raise InputError(f"The tile size must be 0 (chosen for you) or more, not {tile}.")
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(dtype, self.device)
+        self.config, self.halo = model.config, model.halo
+        placed = FusedDRN(model).eval().to(self.device, self.dtype)
+        placed.tail.float()  # a small convolution, and what it rounds is seen
+        # Half precision without channels_last (or the other way round) gains nothing on CPUs.
+        self.model: nn.Module = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.compiled = compiled
+        if compiled:
+            self.model.compile(dynamic=True)
+        self.tile = tile or self._choose_tile()
+
+    @property
+    def scale(self) -> int:
+        return self.config.scale
+
+    def upscale(
+        self,
+        lr: Array,
+        *,
+        region: Rect | None = None,
+        self_ensemble: bool = False,
+        progress: OnTile | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Array:
+        """Upscale an image, or the part of it that ``region`` names.
+
+        Args:
+            lr: uint8, (H, W, 3) RGB, any H, W >= 1.
+            region: The part to compute; only it and its halo are worked on.
+            self_ensemble: DRN+: average over the 8 flips and rotations, about 8 times the work.
+            progress: Called after each tile.
+            cancelled: Asked before each tile, and between the passes of DRN+; True stops.
+
+        Returns:
+            uint8, (H*scale, W*scale, 3), or the region's part of it, equal to the untiled result.
+
+        Raises:
+            ValueError: If ``lr`` is not uint8 RGB, or the region lies outside it.
+            InputError: If a tile fails: nothing is returned rather than a picture with a hole. When the
+                device's memory runs out, smaller tiles are tried first, and the log says so.
+            Cancelled: If ``cancelled`` returned True.
+        """
+        if lr.dtype != "uint8" or lr.ndim != 3 or lr.shape[2] != 3 or 0 in lr.shape:
+            raise ValueError(f"Expected a uint8 (H, W, 3) image, not {lr.dtype} {lr.shape}.")
+        height, width = lr.shape[:2]
+        area = region or Rect(0, 0, width, height)
+        if not (0 <= area.x < area.x + area.width <= width and 0 <= area.y < area.y + area.height <= height):
+            raise ValueError(f"The region {area} lies outside the {width}x{height} image.")
+        scale = self.scale
+        try:
+            sr = np.empty((area.height * scale, area.width * scale, 3), np.uint8)
+        except MemoryError as error:
+            raise InputError(
+                f"The result of {area.width * scale}x{area.height * scale} does not fit in the memory of this machine: "
+                "use a lower scale or a smaller image."
+            ) from error
+        waiting, done = deque(split(area, self.tile)), 0
+        while waiting:
+            if cancelled is not None and cancelled():
+                raise Cancelled
+            tile = waiting.popleft()
+            pixels = self._upscale_tile(lr, tile, self_ensemble, cancelled)
+            if pixels is None:
+                waiting = deque(part for region in (tile, *waiting) for part in split(region, self._halved(tile)))
+                continue
+            y, x = (tile.y - area.y) * scale, (tile.x - area.x) * scale
+            sr[y : y + tile.height * scale, x : x + tile.width * scale] = pixels
+            done += 1
+            if progress is not None:
+                progress(done, done + len(waiting))
+        return sr
+
+    def upscale_picture(
+        self,
+        picture: Picture,
+        *,
+        self_ensemble: bool = False,
+        progress: OnTile | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Picture:
+        """Upscale a decoded file: colours by the network, alpha by bicubic; grey stays grey.
+
+        Where nothing is to be seen the colours are those of the nearest pixel that is: what a file has there would
+        show as a fringe around it.
+
+        Raises:
+            InputError: If a tile fails.
+            Cancelled: If ``cancelled`` returned True.
+        """
+        lr = fill_clear(picture)
+        rgb = self.upscale(lr, self_ensemble=self_ensemble, progress=progress, cancelled=cancelled)
+        alpha = None if picture.alpha is None else bicubic(picture.alpha, self.scale)
+        return replace(picture, rgb=rgb, alpha=alpha)
+
+    @torch.inference_mode()
+    def upscale_tensor(
+        self,
+        lr: torch.Tensor,
+        self_ensemble: bool = False,
+        margins: Margins = NO_MARGINS,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> torch.Tensor:
+        """Upscale a batch in one piece.
+
+        Args:
+            lr: float32, (B, 3, H, W) in [0, 1].
+            self_ensemble: Average over the 8 flips and rotations.
+            margins: How much of each side is context only (see ``FusedDRN``).
+            cancelled: Asked between the passes of DRN+; True stops.
+
+        Returns:
+            float32, (B, 3, h*scale, w*scale), h and w without the margins; not clamped.
+
+        Raises:
+            Cancelled: If ``cancelled`` returned True.
+        """
+        lr = lr.to(self.device).contiguous(memory_format=torch.channels_last)
+        sr: torch.Tensor = self.model(lr, margins)
+        if not self_ensemble:
+            return sr
+        for view in ORIENTATIONS[1:]:
+            if cancelled is not None and cancelled():
+                raise Cancelled
+            sr += view.undo(self.model(view.of(lr), margins.turned(view.turns, view.flip)))
+        return sr.div_(len(ORIENTATIONS))
+
+    def _upscale_tile(
+        self, lr: Array, tile: Rect, self_ensemble: bool, cancelled: Callable[[], bool] | None
+    ) -> Array | None:
+        """The pixels of one tile, or None if the device's memory is too small for it."""
+        height, width = lr.shape[:2]
+        right, bottom = tile.x + tile.width, tile.y + tile.height
+        sides = (tile.x, tile.y, width - right, height - bottom)
+        margins = Margins(*sides).at_most(self.halo)
+        source = lr[tile.y - margins.top : bottom + margins.bottom, tile.x - margins.left : right + margins.right]
+        try:
+            output = self.upscale_tensor(to_tensor(source, self.device), self_ensemble, margins, cancelled)
+            if not output.sum().isfinite():
+                advice = "its weights cannot be used" if self.dtype == torch.float32 else "use --dtype fp32"
+                raise InputError(f"The network's output is no picture, as its numbers grew too large: {advice}.")
+            return quantize(output)
+        except RuntimeError as error:
+            if lacks_memory(error):
+                return None
+            reason = str(error).partition("\n")[0]
+            advice = "leave out --compile" if self.compiled else "try --device cpu, or --dtype fp32"
+            raise InputError(
+                f"The {tile.width}x{tile.height} tile at {tile.x}, {tile.y} failed on {self.device} ({reason}): "
+                f"{advice}."
+            ) from error
+
+    def _halved(self, tile: Rect) -> int:
+        """Edge of the tiles to go on with after ``tile`` did not fit in memory."""
+        edge = max(tile.width, tile.height) // 2
+        if edge < MIN_TILE:
+            raise InputError(f"Not even a tile of {2 * edge} pixels fits in the memory of {self.device}: free some.")
+        logger.warning("%s ran out of memory: going on with tiles of %d pixels.", self.device, edge)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return edge
+
+    def _choose_tile(self) -> int:
+        config = self.config
+        channels = config.n_feats * (config.n_groups + 5) + config.n_distill * config.n_blocks
+        per_pixel = channels * self.dtype.itemsize + 3 * config.scale**2 * 16
+        return max(64, int(math.sqrt(TILE_BUDGET / per_pixel)) - 2 * self.halo)

@@ -1,0 +1,323 @@
+"""One choice after another: the last one is what is shown, and the work of the others ends."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+from playwright.sync_api import Page, Route, expect
+
+from app import session
+from app.shelf import Shelf
+from app.tabs.compare import Latest, giving_way
+from drn.errors import InputError
+from drn.image import Array, Picture, mod_crop, read_image
+from drn.metrics import psnr
+from drn.resize import downscale, upscale
+from drn.upscaler import Upscaler
+from tests.helpers.browsing import drag, in_view, numbers, thumbnails, work_until_cancelled
+
+
+def test_the_last_of_two_quick_choices_is_opened(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    upscale_now = Upscaler.upscale
+
+    def slow(self: Upscaler, lr: Array, **options: Any) -> Array:
+        time.sleep(1)
+        return upscale_now(self, lr, **options)
+
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(Upscaler, "upscale", slow)
+    examples = thumbnails(page)
+    examples.nth(3).click()
+    page.wait_for_timeout(300)
+    examples.nth(2).click()
+    examples.nth(5).click()
+    chosen = read_image(session.examples()[5]).rgb
+    hr = mod_crop(chosen, 4)
+    expected = psnr(upscale(downscale(hr, 4), 4), hr, 4)
+    shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
+    expect(shown).to_have_text(f"{expected:.2f} dB", timeout=30_000)
+    page.locator("#scale").get_by_label("x3").check()  # of what is open now
+    expect(shown).not_to_have_text(f"{expected:.2f} dB")
+    hr = mod_crop(chosen, 3)
+    expect(shown).to_have_text(f"{psnr(upscale(downscale(hr, 3), 3), hr, 3):.2f} dB")
+
+
+def test_a_newer_choice_stops_the_work_of_the_older(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upscale_now = Upscaler.upscale
+    started, stopped = threading.Event(), threading.Event()
+
+    def first_never_ends(
+        self: Upscaler, lr: Array, *, cancelled: Callable[[], bool], self_ensemble: bool, **others: Any
+    ) -> Array:
+        if not self_ensemble or started.is_set():
+            return upscale_now(self, lr, cancelled=cancelled, self_ensemble=False, **others)
+        work_until_cancelled(cancelled, started, stopped)
+
+    def assert_stopped() -> None:
+        assert stopped.wait(10), "the older work went on"
+        assert numbers(page, "drn+", "whole") == numbers(page, "drn", "whole")  # one pass instead of eight, here
+        started.clear()
+        stopped.clear()
+
+    before = numbers(page, "drn", "whole")
+    monkeypatch.setattr(Upscaler, "upscale", first_never_ends)
+    plus = page.get_by_label("DRN+ too")
+    plus.check()
+    assert started.wait(20)
+    thumbnails(page).nth(3).click()
+    assert_stopped()
+    assert numbers(page, "drn", "whole") != before
+
+    thumbnails(page).nth(2).click()
+    assert started.wait(20)
+    thumbnails(page).nth(0).click()  # the same event as what it stops
+    assert_stopped()
+    assert numbers(page, "drn", "whole") == before
+
+    page.locator("#scale").get_by_label("x3").check()
+    assert started.wait(20)
+    (tmp_path / "broken.png").write_text("no image")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "broken.png")
+    expect(page.get_by_text("broken.png is not an image that can be read")).to_be_visible()
+    assert_stopped()  # and what it stopped went on, as there is nothing newer
+    expect(page.locator("#viewer").get_by_test_id("viewer")).to_have_attribute("aria-busy", "false")
+
+    page.locator("#scale").get_by_label("x2").check()
+    assert started.wait(20)
+    plus.uncheck()
+    assert stopped.wait(10)
+    expect(page.locator("#viewer [data-panel]")).to_have_count(4)
+
+
+@pytest.fixture
+def free(client: Client, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Another visitor's job holds the queue until this is called."""
+    begun, release = threading.Event(), threading.Event()
+
+    def waiting(self: Upscaler, picture: Picture, **_: object) -> Picture:
+        begun.set()
+        release.wait(20)
+        return picture
+
+    monkeypatch.setattr(Upscaler, "upscale_picture", waiting)
+    Image.fromarray(photo).save(tmp_path / "other.png")
+    other = client.submit(handle_file(str(tmp_path / "other.png")), "2", api_name="/upscale")
+    assert begun.wait(20)
+
+    def free() -> None:
+        release.set()
+        other.result()
+
+    yield free
+    release.set()
+
+
+def test_on_a_busy_server_the_last_choice_of_several_kinds_is_opened(
+    page: Page, free: Callable[[], None], photo: Array, tmp_path: Path
+) -> None:
+    numbers(page, "drn", "whole")
+    for name in ("one.png", "two.png"):
+        Image.fromarray(photo).save(tmp_path / name)
+    uploads = page.locator("input[type=file]").first
+    for name in ("one.png", "two.png"):
+        with page.expect_response("**/queue/join*"):
+            uploads.set_input_files(tmp_path / name)
+    with page.expect_response("**/queue/join*"):
+        thumbnails(page).nth(2).click()
+    free()
+    hr = mod_crop(read_image(session.examples()[2]).rgb, 4)
+    expected = f"{psnr(upscale(downscale(hr, 4), 4), hr, 4):.2f} dB"
+    shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
+    expect(shown).to_have_text(expected)
+    page.wait_for_timeout(1500)  # nothing comes after it
+    expect(shown).to_have_text(expected)
+
+
+def test_what_was_chosen_while_older_work_came_is_what_is_computed(page: Page, free: Callable[[], None]) -> None:
+    numbers(page, "drn", "whole")
+    with page.expect_response("**/queue/join*"):
+        page.locator("#scale").get_by_label("x3").check()
+    held: list[Route] = []
+    page.route("**/run/predict*", lambda route: held.append(route))
+    plus = page.get_by_label("DRN+ too")
+    plus.check()
+    free()
+    expect(plus).not_to_be_checked()  # what is shown now was asked for before
+    for route in held:
+        route.continue_()
+    page.unroute("**/run/predict*")
+    expect(page.locator("#viewer [data-panel]")).to_have_count(5)
+    expect(plus).to_be_checked()
+    expect(page.locator("#scale").get_by_label("x3")).to_be_checked()
+
+
+def test_the_same_photograph_again_keeps_the_place_and_the_results(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = numbers(page, "drn", "whole")
+    whole = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
+    thumbnails(page).nth(2).click()
+    expect(whole).not_to_have_text(f"{before[0]:.2f} dB")
+    expect(whole).to_contain_text("dB")
+    drag(page, "drn", 80, 40)
+    numbers(page, "drn", "region")
+    place = in_view(page)
+    monkeypatch.setattr(Upscaler, "upscale", None)  # nothing is left to compute
+    thumbnails(page).nth(2).click()
+    viewer = page.locator("#viewer").get_by_test_id("viewer")
+    expect(viewer).to_have_attribute("aria-busy", "true")
+    expect(viewer).to_have_attribute("aria-busy", "false")
+    numbers(page, "drn", "region")
+    assert in_view(page) == place
+
+
+def test_a_choice_that_the_queue_refuses_ends_the_wait(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, stopped = threading.Event(), threading.Event()
+
+    def endless(self: Upscaler, lr: Array, *, cancelled: Callable[[], bool], **_: object) -> Array:
+        work_until_cancelled(cancelled, started, stopped)
+
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(Upscaler, "upscale", endless)
+    page.locator("#scale").get_by_label("x3").check()
+    assert started.wait(20)
+    page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full!"}))
+    examples = thumbnails(page)
+    examples.nth(2).click()
+    expect(page.locator("#viewer")).to_contain_text("no DRN: it could not be computed")
+    expect(examples.nth(0)).to_have_class(re.compile("selected"))
+    expect(page.locator("#viewer").get_by_test_id("viewer")).to_have_attribute("aria-busy", "false")
+
+
+def test_the_controls_say_what_is_shown_after_a_choice_was_refused(page: Page) -> None:
+    before = numbers(page, "drn", "whole")
+    thumbnails(page).nth(2).click()
+    whole = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
+    expect(whole).not_to_have_text(f"{before[0]:.2f} dB")
+    expect(whole).to_contain_text("dB")
+    viewer = page.locator("#viewer").get_by_test_id("viewer")
+    shown = numbers(page, "drn", "whole")
+    page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full!"}))
+    page.locator("#scale").get_by_label("x3").click()
+    expect(page.locator("#scale").get_by_label("x4")).to_be_checked()
+    page.get_by_label("DRN+ too").click()
+    expect(page.get_by_label("DRN+ too")).not_to_be_checked()
+    expect(viewer).to_have_attribute("aria-busy", "false")
+    page.unroute("**/queue/join*")
+    page.wait_for_timeout(500)
+    assert numbers(page, "drn", "whole") == shown
+    expect(thumbnails(page).nth(2)).to_have_class(re.compile("selected"))
+
+
+def test_a_comparison_that_was_put_away_ends_the_questions(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = numbers(page, "drn", "whole")
+    page.locator("#scale").get_by_label("x3").check()  # what the page began with is never put away
+    shown = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
+    expect(shown).not_to_have_text(f"{before[0]:.2f} dB")
+    expect(shown).to_contain_text("dB")
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(Shelf, "find", lambda *_: None)
+    drag(page, "drn", 40, 0)
+    expect(page.locator('#viewer [data-fresh="true"]')).to_have_count(1)
+    expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"]')).to_be_hidden()
+
+
+def test_the_controls_follow_what_is_shown_unless_something_newer_was_chosen() -> None:
+    def work() -> Iterator[tuple[Any, Any]]:
+        yield from (("key", "as it is"), ({}, "nothing new"), ("key", "with results"))
+
+    handler = giving_way(work, controls=lambda key: (key,))
+    assert [controls for _, _, controls in handler(5.0, Latest("4", chosen=4.0))] == ["key", None, None]
+    assert [controls for _, _, controls in handler(5.0, Latest("4", chosen=6.0))] == [None]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (InputError("The tile failed."), "The tile failed."),
+        (OSError(28, "No space left on device"), "The server cannot store files just now"),
+    ],
+)
+def test_work_that_fails_is_not_begun_again(
+    page: Page, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    begun: list[int] = []
+
+    def fail(self: Upscaler, lr: Array, **_: object) -> Array:
+        begun.append(self.scale)
+        raise error
+
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(Upscaler, "upscale", fail)
+    page.locator("#scale").get_by_label("x3").check()
+    expect(page.locator("#viewer")).to_contain_text("no DRN: it could not be computed")
+    expect(page.get_by_text(sentence)).to_be_visible()
+    page.wait_for_timeout(1000)
+    assert begun == [3]
+
+
+def test_leaving_the_scales_stops_their_work_and_coming_back_goes_on(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, stopped = threading.Event(), threading.Event()
+    done: list[Any] = []
+    upscale_now = Upscaler.upscale
+
+    def slow(self: Upscaler, lr: Array, *, cancelled: Callable[[], bool], self_ensemble: bool, **others: Any) -> Array:
+        if not self_ensemble:
+            done.append(self.scale)
+            return upscale_now(self, lr, cancelled=cancelled, self_ensemble=False, **others)
+        work_until_cancelled(cancelled, started, stopped)
+
+    numbers(page, "drn", "whole")
+    with monkeypatch.context() as slowed:
+        slowed.setattr(Upscaler, "upscale", slow)
+        page.get_by_role("tab", name="Scales").click()
+        assert started.wait(20)
+        with page.expect_response("**/gradio_api/reset") as reset:
+            page.get_by_role("tab", name="Benchmarks").click()
+        assert reset.value.ok
+        assert stopped.wait(10), "the work went on with nobody looking"
+        assert sorted(done) == [2, 3, 4]
+    done.clear()
+
+    def again(self: Upscaler, lr: Array, *, self_ensemble: bool, **others: Any) -> Array:
+        done.append((self.scale, self_ensemble))
+        return upscale_now(self, lr, self_ensemble=False, **others)  # one pass instead of eight: it is sooner there
+
+    monkeypatch.setattr(Upscaler, "upscale", again)
+    page.get_by_role("tab", name="Scales").click()
+    expect(page.locator("#scales-chart .series")).to_have_count(3, timeout=60_000)
+    assert done == [(2, True), (3, True), (4, True)], "what was known is not computed again"
+
+
+def test_cancelling_what_another_request_cancels_is_no_error(
+    page: Page, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, stopped = threading.Event(), threading.Event()
+
+    def endless(self: Upscaler, lr: Array, *, cancelled: Callable[[], bool], **_: object) -> Array:
+        work_until_cancelled(cancelled, started, stopped)
+
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(Upscaler, "upscale", endless)
+    page.get_by_role("tab", name="Scales").click()
+    assert started.wait(20)
+    page.route("**/gradio_api/cancel", lambda route: route.abort())
+    with page.expect_request("**/gradio_api/cancel") as asked:
+        page.get_by_role("tab", name="Benchmarks").click()
+    body = asked.value.post_data_json
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: httpx.post(f"{url}gradio_api/cancel", json=body, timeout=20), range(4)))
+    assert [(answer.status_code, answer.json()) for answer in answers] == [(200, {"success": True})] * 4
+    assert stopped.wait(10)

@@ -1,0 +1,349 @@
+"""The synced viewer in a real browser: mouse, wheel, keys, touch, and what its canvases show."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from drn.image import Array
+from drn.metrics import psnr, ssim
+from drn.resize import downscale, upscale
+from drn.upscaler import Upscaler
+from tests.helpers.browsing import after_a_frame, assert_shows, drag, drawn, in_view, names, numbers, thumbnails
+
+
+def test_an_example_is_compared_without_a_click(page: Page) -> None:
+    expect(page.locator("#viewer [data-panel]")).to_have_count(4)
+    assert names(page) == ["LR", "bicubic", "DRN", "ground truth"]
+    for which in ("region", "whole"):
+        bicubic, drn = numbers(page, "bicubic", which), numbers(page, "drn", which)
+        assert 10 < bicubic[0] < drn[0] < 60
+        assert 0 < bicubic[1] < drn[1] < 1
+        for name in ("psnr", "ssim"):
+            row = page.locator(f'[data-of="drn"] [data-testid="{which}"] .{name}')
+            expect(row).to_have_class(re.compile("best"))
+    expect(page.get_by_test_id("weights")).to_contain_text(re.compile(r"bundled \(x2 [0-9a-f]{7}, x3"))
+
+
+def test_the_panels_show_the_pixels_of_one_region(page: Page, truth: Array) -> None:
+    numbers(page, "drn", "region")
+    region = in_view(page)
+    assert_shows(drawn(page, "truth"), truth, region, 4)
+    assert_shows(drawn(page, "bicubic"), upscale(downscale(truth, 4), 4), region, 4)
+    page.locator("#viewer").get_by_role("button", name="200").click()
+    numbers(page, "drn", "region")
+    assert in_view(page).width > 1.9 * region.width
+    assert_shows(drawn(page, "truth"), truth, in_view(page), 2)
+    assert_shows(drawn(page, "lr"), downscale(truth, 4).repeat(4, 0).repeat(4, 1), in_view(page), 2)
+
+
+def test_numbers_are_those_of_the_region_in_view(page: Page, truth: Array) -> None:
+    numbers(page, "bicubic", "region")
+    drag(page, "bicubic", 200, 160)
+    shown, region = numbers(page, "bicubic", "region"), in_view(page)
+    rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
+    sr = upscale(downscale(truth, 4), 4)
+    assert shown[0] == pytest.approx(psnr(sr[rows, columns], truth[rows, columns], 0), abs=0.0051)
+    assert shown[1] == pytest.approx(ssim(sr[rows, columns], truth[rows, columns], 0), abs=0.000051)
+
+
+def test_changing_the_scale_changes_the_numbers_and_keeps_the_place(page: Page) -> None:
+    before = {which: numbers(page, "drn", which) for which in ("region", "whole")}
+    place = in_view(page)
+    page.locator("#scale").get_by_label("x2").check()
+    expect(page.locator('[data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{before['whole'][0]:.2f} dB")
+    for which in ("region", "whole"):
+        assert numbers(page, "drn", which)[0] > before[which][0] + 1
+    assert in_view(page) == place
+
+
+def test_drag_wheel_and_double_click(page: Page, truth: Array) -> None:
+    numbers(page, "drn", "region")
+    start = in_view(page)
+    drag(page, "drn", -80, 40)
+    moved = in_view(page)
+    assert (moved.x - start.x, moved.y - start.y) == (20, -10)
+    assert_shows(drawn(page, "lr"), downscale(truth, 4).repeat(4, 0).repeat(4, 1), moved, 4)
+    page.mouse.wheel(0, -120)
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
+    page.mouse.wheel(0, 120)
+    page.mouse.wheel(0, 120)
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("300 %")
+    page.locator('canvas[data-key="drn"]').dblclick()
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("400 %")
+    assert in_view(page) == start
+
+
+def test_the_size_slider(page: Page) -> None:
+    numbers(page, "drn", "region")
+    before = in_view(page)
+    slider = page.locator("#viewer").get_by_test_id("size")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
+    numbers(page, "drn", "region")
+    after = in_view(page)
+    assert after.width == pytest.approx(before.width * 4 / 6, abs=2)
+    assert after.x + after.width / 2 == pytest.approx(before.x + before.width / 2, abs=1)
+    slider.fill("0")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).not_to_have_text("600 %")
+    numbers(page, "drn", "region")
+    assert in_view(page).width > before.width
+
+
+def test_the_wheel_zooms_around_the_pointer(page: Page) -> None:
+    numbers(page, "drn", "region")
+    box = page.locator('canvas[data-key="truth"]').bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 8, box["y"] + 8)
+    before = in_view(page)
+    page.mouse.wheel(0, -120)
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
+    after = in_view(page)
+    assert abs(after.x - before.x) <= 1
+    assert abs(after.y - before.y) <= 1
+
+
+def test_keys(page: Page) -> None:
+    numbers(page, "drn", "region")
+    start = in_view(page)
+    page.locator("#viewer").get_by_test_id("viewer").focus()
+    page.keyboard.press("ArrowRight")
+    after_a_frame(page)
+    assert in_view(page).x > start.x
+    page.keyboard.press("+")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
+    page.keyboard.press("0")
+    after_a_frame(page)
+    assert (in_view(page).x, in_view(page).y) == (0, 0)
+    page.keyboard.press("4")
+    expect(page.locator("#viewer [data-panel]")).to_have_count(1)
+    assert names(page) == ["ground truth"]
+    page.keyboard.press("3")
+    assert names(page) == ["DRN"]
+    page.keyboard.press("Space")
+    assert names(page) == ["ground truth"]
+    page.keyboard.press("Space")
+    assert names(page) == ["DRN"]
+    page.keyboard.press("s")
+    expect(page.locator("#viewer [data-panel]")).to_have_count(4)
+
+
+def test_the_divider_shows_one_image_on_each_side(page: Page, truth: Array) -> None:
+    numbers(page, "drn", "region")
+    page.locator("#viewer").get_by_role("button", name="Divider").click()
+    page.keyboard.press("4")
+    page.get_by_label("Left of the divider").select_option("bicubic")
+    numbers(page, "bicubic", "region")
+    left, right = upscale(downscale(truth, 4), 4), truth
+
+    handle = page.get_by_test_id("divider")
+
+    def check(percent: float) -> None:
+        canvas, share = drawn(page, "truth"), float(handle.evaluate("handle => parseFloat(handle.style.left)")) / 100
+        assert share == pytest.approx(percent / 100, abs=0.005)
+        assert_shows(canvas, right, in_view(page), 4, left, int(canvas.shape[1] * share + 0.5))
+
+    check(50)
+    handle.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    assert handle.get_attribute("aria-valuenow") == "40"
+    check(40)
+    box, pane = handle.bounding_box(), page.locator('canvas[data-key="truth"]').bounding_box()
+    assert box is not None
+    assert pane is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(pane["x"] + pane["width"] * 0.75, box["y"] + 100)
+    page.mouse.up()
+    assert handle.get_attribute("aria-valuenow") == "75"
+    check(75)
+
+
+def test_the_overview_moves_the_view(page: Page, truth: Array) -> None:
+    whole = numbers(page, "drn", "whole")
+    before = numbers(page, "drn", "region")
+    box = page.locator("#viewer").get_by_test_id("overview").bounding_box()
+    assert box is not None
+    page.locator("#viewer").get_by_test_id("overview").click(
+        position={"x": box["width"] * 0.25, "y": box["height"] * 0.75}
+    )
+    after_a_frame(page)
+    region = in_view(page)
+    assert region.x + region.width / 2 == pytest.approx(0.25 * truth.shape[1], abs=4)
+    assert region.y + region.height / 2 == pytest.approx(0.75 * truth.shape[0], abs=4)
+    assert numbers(page, "drn", "region") != before
+    assert numbers(page, "drn", "whole") == whole
+
+
+def test_touch(browser: Browser, url: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, device_scale_factor=2)
+    page = context.new_page()
+    page.goto(url)
+    numbers(page, "drn", "region")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("200 %")  # 400 would show 40 pixels
+    for tab in ("Scales", "Upscale", "Benchmarks"):
+        expect(page.get_by_role("tab", name=tab)).to_be_visible()
+    start = in_view(page)
+    canvas = page.locator('canvas[data-key="drn"]')
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    client = context.new_cdp_session(page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        touches = [{"x": px, "y": py, "id": index} for index, (px, py) in enumerate(points)]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+    touch("touchStart", (x, y))
+    touch("touchMove", (x - 20, y))
+    touch("touchMove", (x - 40, y))
+    touch("touchEnd")
+    after_a_frame(page)
+    assert in_view(page).x - start.x == pytest.approx(20, abs=1)
+    touch("touchStart", (x - 20, y), (x + 20, y))
+    touch("touchMove", (x - 22, y), (x + 22, y))
+    touch("touchMove", (x - 40, y), (x + 40, y))
+    touch("touchEnd")
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("400 %")
+    context.close()
+
+
+def test_numbers_follow_a_drag_before_it_ends(page: Page) -> None:
+    before = numbers(page, "drn", "region")
+    box = page.locator('canvas[data-key="drn"]').bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    psnr_shown = page.locator('[data-of="drn"] [data-testid="region"] .psnr')
+    for step in range(1, 400):
+        page.mouse.move(x + step % 90, y)
+        if psnr_shown.inner_text() != f"{before[0]:.2f} dB":
+            break
+    else:
+        pytest.fail("the numbers stood still while the view moved")
+    page.mouse.up()
+
+
+def test_a_view_that_comes_back_is_not_left_waiting(page: Page) -> None:
+    before = numbers(page, "drn", "region")
+    page.locator("#viewer").get_by_test_id("viewer").focus()
+    for key in ("ArrowRight", "ArrowLeft"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(30)
+    assert numbers(page, "drn", "region") == before
+
+
+def test_only_the_first_button_drags(page: Page) -> None:
+    numbers(page, "drn", "region")
+    start = in_view(page)
+    box = page.locator('canvas[data-key="drn"]').bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down(button="right")
+    page.mouse.move(x + 60, y)
+    page.mouse.up(button="right")
+    after_a_frame(page)
+    assert in_view(page) == start
+    page.keyboard.press("Escape")  # the context menu
+
+
+def test_focus_stays_when_the_panels_are_built_anew(page: Page) -> None:
+    numbers(page, "drn", "region")
+    chips = page.locator("#viewer .chips")
+    chips.get_by_role("button", name="ground truth").focus()
+    page.keyboard.press("Enter")
+    assert names(page) == ["LR", "bicubic", "DRN"]
+    expect(chips.get_by_role("button", name="ground truth")).to_be_focused()
+    page.keyboard.press("2")
+    assert names(page) == ["bicubic"]
+    page.keyboard.press("d")
+    page.locator("#viewer").get_by_test_id("divider").focus()
+    page.keyboard.press("3")
+    expect(page.locator("#viewer").get_by_test_id("divider")).to_be_focused()
+
+
+def test_the_divider_never_shows_one_image_twice(page: Page) -> None:
+    numbers(page, "drn", "region")
+    page.locator("#viewer").get_by_role("button", name="Divider").click()
+    label = page.locator("#viewer .pane canvas")
+    expect(label).to_have_attribute("aria-label", "bicubic and DRN, the region in view")
+    page.locator("#viewer").get_by_test_id("viewer").focus()
+    page.keyboard.press("Space")
+    expect(label).to_have_attribute("aria-label", "DRN and bicubic, the region in view")
+    page.locator("#viewer .left-choice select").select_option("bicubic")
+    expect(label).to_have_attribute("aria-label", "bicubic and DRN, the region in view")
+
+
+def test_an_image_that_goes_leaves_no_empty_stage_and_comes_back(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    upscale_now, release = Upscaler.upscale, threading.Event()
+
+    def held(self: Upscaler, lr: Array, **options: Any) -> Array:
+        release.wait(30)
+        return upscale_now(self, lr, **options)
+
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    numbers(page, "drn", "region")
+    chips = page.locator("#viewer .chips")
+    for key in ("added", "lr", "bicubic", "drn", "truth"):
+        chips.locator(f'[data-key="{key}"]').click()
+    chips.locator('[data-key="added"]').click()  # the last one stays
+    assert names(page) == ["what DRN adds"]
+    monkeypatch.setattr(Upscaler, "upscale", held)
+    thumbnails(page).nth(3).click()  # at first there is no such map of it
+    expect(page.locator("#viewer [data-panel]")).to_have_count(4)
+    assert names(page) == ["LR", "bicubic", "DRN", "ground truth"]
+    page.locator("#viewer").get_by_test_id("viewer").focus()
+    for key in ("+", "ArrowLeft", "0", "2", "s"):
+        page.keyboard.press(key)
+    release.set()
+    expect(page.locator("#viewer [data-panel]")).to_have_count(1)
+    assert names(page) == ["what DRN adds"]
+    assert errors == []
+
+
+def test_the_divider_is_dragged_on_while_results_arrive(page: Page) -> None:
+    numbers(page, "drn", "region")
+    page.locator("#viewer").get_by_role("button", name="Divider").click()
+    handle = page.locator("#viewer .handle")
+    box, pane = handle.bounding_box(), page.locator("#viewer .pane").bounding_box()
+    assert box and pane
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(pane["x"] + pane["width"] * 0.6, pane["y"] + 50)
+    expect(handle).to_have_attribute("aria-valuenow", "60")
+    page.get_by_label("DRN+ too").evaluate("box => box.click()")
+    expect(page.locator("#viewer .chips").get_by_role("button", name="DRN+", exact=False).first).to_be_visible()
+    page.mouse.move(pane["x"] + pane["width"] * 0.25, pane["y"] + 60)
+    expect(handle).to_have_attribute("aria-valuenow", "25")
+    page.mouse.up()
+    page.mouse.move(pane["x"] + pane["width"] * 0.9, pane["y"] + 60)
+    expect(handle).to_have_attribute("aria-valuenow", "25")
+
+
+def test_a_screen_of_one_and_a_half_dots(browser: Browser, url: str, truth: Array) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5)
+    page = context.new_page()
+    page.goto(url)
+    numbers(page, "drn", "region")
+    page.locator("#viewer").get_by_role("button", name="100").click()
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("133 %")  # 2 dots a pixel
+    before = in_view(page)
+    drag(page, "drn", -40, 0)
+    region = in_view(page)
+    assert region.x - before.x == 30
+    assert_shows(drawn(page, "truth"), truth, region, 2)
+    canvas = page.locator('canvas[data-key="truth"]')
+    for side in ("width", "height"):
+        dots, shown = canvas.evaluate(f"canvas => [canvas.{side}, canvas.getBoundingClientRect().{side} * 1.5]")
+        assert dots == pytest.approx(shown, abs=1e-3)  # no resampling
+    context.close()

@@ -1,0 +1,59 @@
+"""Taking a run's weights into the folder of the released ones."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from drn import weights
+from drn.errors import InputError
+from drn.training.curve import read_curve, write_curve
+from scripts.export_run import export
+from tests.helpers.models import small_model
+
+
+def run_of(folder: Path, valid_psnr: float, hours: float) -> Path:
+    folder.mkdir()
+    notes = {"valid_psnr": f"{valid_psnr:.4f}", "hours": f"{hours}"}
+    weights.save(folder / weights.filename(2), small_model(2), notes)
+    row = {"iteration": 500.0, "hours": hours, "learning_rate": 0.001, "loss": 0.1, "valid_psnr": valid_psnr}
+    write_curve(folder / "curve.csv", [row | {"iteration": 250.0, "hours": hours / 2}, row])
+    return folder
+
+
+def test_a_run_becomes_the_released_weights_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    target = tmp_path / "weights"
+    target.mkdir()
+    other = target / weights.filename(3)
+    weights.save(other, small_model(3))
+    (target / weights.SUMS).write_text(f"{weights.load(other).sha256}  {other.name}\n")
+    path = export(run_of(tmp_path / "first", 30.0, 1.0), target, continues=False)
+    assert weights.load(path, 2).notes["valid_psnr"] == "30.0000"  # which checks its line in SHA256SUMS too
+    export(run_of(tmp_path / "second", 30.5, 2.0), target, continues=True)
+    curve = [(row["iteration"], row["hours"]) for row in read_curve(target / "curve_x2.csv")]
+    assert curve == [(250, 0.5), (500, 1.0), (750, 2.0), (1000, 3.0)]
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", weights.SUMS], cwd=target, check=True)
+    assert len((target / weights.SUMS).read_text().splitlines()) == 2
+    weights.save(other, small_model(3), {"swapped": "yes"})
+    export(run_of(tmp_path / "anew", 31.0, 4.0), target, continues=False)
+    with pytest.raises(InputError, match=r"drn_x3\.safetensors is not the file that SHA256SUMS beside it lists"):
+        weights.load(other)
+    assert [row["hours"] for row in read_curve(target / "curve_x2.csv")] == [2.0, 4.0]
+
+
+def test_what_is_not_better_stays_out(tmp_path: Path) -> None:
+    target = tmp_path / "weights"
+    target.mkdir()
+    export(run_of(tmp_path / "first", 30.0, 1.0), target, continues=False)
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    with pytest.raises(InputError, match=r"measures 29\.900 dB on validation, drn_x2\.safetensors here 30\.000"):
+        export(run_of(tmp_path / "worse", 29.9, 1.0), target, continues=True)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+    weights.save(tmp_path / "worse" / weights.filename(2), small_model(2))
+    with pytest.raises(InputError, match=r"worse/drn_x2\.safetensors does not say how it measures on validation"):
+        export(tmp_path / "worse", target, continues=True)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no weights for x2"):
+        export(tmp_path / "empty", target, continues=False)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import ImageDraw
+
+from drn.evaluation.comparison import Result, Score, make_pair, run, score, whole_of
+from drn.evaluation.figure import GAP, figure
+from drn.geometry import Rect
+from drn.image import Array, Picture
+from drn.upscaler import Upscaler
+from tests.helpers.models import small_model
+
+
+@pytest.mark.parametrize("region", [Rect(20, 10, 30, 24), Rect(0, 0, 84, 60), Rect(81, 57, 3, 3)])
+def test_regions_are_enlarged_pixel_by_pixel(photo: Array, region: Rect) -> None:
+    pair = make_pair(Picture(photo), 3)
+    upscaler = Upscaler(small_model(3), "cpu", "fp32")
+    results = {name: run(pair, upscaler, name) for name in ("bicubic", "DRN")}
+    drawn = np.asarray(figure(pair, results, region))
+    zoom = max(1, 240 // max(region.width, region.height))
+    rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
+    for image in (photo, results["DRN"].sr, results["bicubic"].sr):
+        expected = image[rows, columns].repeat(zoom, 0).repeat(zoom, 1)
+        height, width = expected.shape[:2]
+        right, lower = drawn.shape[1] - GAP, drawn.shape[0]
+        places = [
+            (top, left)
+            for left in (right - width, right - 2 * width - GAP)
+            for top in range(GAP, lower - height)
+            if np.array_equal(drawn[top : top + height, left : left + width], expected)
+        ]
+        assert len(places) >= 1
+
+
+def test_it_takes_a_perfect_result(photo: Array) -> None:
+    pair = make_pair(Picture(photo), 2)
+    perfect = Result(pair.hr, score(pair, pair.hr, whole_of(pair)), 0.1)
+    assert figure(pair, {"DRN": perfect}, Rect(4, 4, 8, 8)).size[0] > 240
+
+
+@pytest.mark.parametrize(("height", "width"), [(30, 3000), (3000, 30), (400, 600)])
+def test_small_regions_of_long_images(height: int, width: int) -> None:
+    pair = make_pair(Picture(np.full((height, width, 3), 90, np.uint8)), 2)
+    drawn = figure(pair, {"DRN": Result(pair.hr, score(pair, pair.hr, whole_of(pair)), 0.1)}, Rect(0, 0, 4, 4))
+    assert max(drawn.size) < 4000
+
+
+def test_texts_under_narrow_regions_keep_apart_and_the_best_numbers_are_bold(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    hr = np.clip(128 + 6 * rng.standard_normal((400, 40, 3)).cumsum(0), 30, 220).astype(np.uint8)
+    pair = make_pair(Picture(hr), 2)
+    brighter = hr + np.uint8(30)  # every structure is there, at the wrong level
+    noisy = np.clip(hr + rng.normal(0, 10, hr.shape), 0, 255).astype(np.uint8)
+    unknown = Result(hr, Score(None, None), 0.1)
+    drawn: list[tuple[float, float, float, str, bool]] = []
+
+    def text(self: Any, place: tuple[float, float], text: str, ink: Any, font: Any, stroke_width: float = 0) -> None:
+        drawn.append((place[1], place[0], place[0] + font.getlength(text), text.strip(" /"), stroke_width > 0))
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    canvas = figure(pair, {"a": replace(unknown, sr=brighter), "b": replace(unknown, sr=noisy)}, whole_of(pair))
+    drawn.sort()
+    for before, after in pairwise(drawn):
+        assert before[0] != after[0] or before[2] <= after[1] + 1e-6
+    assert max(right for _, _, right, *_ in drawn) < canvas.width
+    numbers = [(words, bold) for *_, words, bold in drawn if words[:1].isdigit() and "region" not in words]
+    assert [bold for _, bold in numbers] == [False, True, True, False]  # PSNR and SSIM of a, then of b
+
+
+def test_a_region_that_is_too_large_is_reduced() -> None:
+    hr = np.zeros((40, 4000, 3), np.uint8)
+    hr[:, 2000:] = (200, 100, 0)
+    pair = make_pair(Picture(hr), 2)
+    drawn = np.asarray(figure(pair, {"DRN": Result(hr, score(pair, hr, whole_of(pair)), 0.1)}, whole_of(pair)))
+    panel = drawn[GAP : GAP + 20, -GAP - 2000 : -GAP]
+    assert (panel[:, :980] == 0).all()
+    assert (panel[:, 1020:] == (200, 100, 0)).all()

@@ -1,0 +1,66 @@
+"""What the project takes from elsewhere: bounded requirements, and no format that can run code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted(path for folder in ("drn", "app", "scripts") for path in (ROOT / folder).rglob("*.py"))
+PICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_requirements_have_an_upper_bound_and_are_met(name: str) -> None:
+    lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
+    requirements = [Requirement(line) for line in lines if re.match(r"\w", line)]
+    assert requirements
+    for requirement in requirements:
+        operators = {specifier.operator for specifier in requirement.specifier}
+        assert operators & {"<", "<=", "==", "~="}, f"{requirement} has no upper bound"
+        assert requirement.specifier.contains(version(requirement.name)), requirement
+
+
+def test_gradio_is_new_enough_for_its_security_fixes() -> None:
+    (line,) = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("gradio")]
+    assert not Requirement(line).specifier.contains(Version("6.30"))
+
+
+def unpickled(source: str) -> list[str]:
+    """Names in Python code that load, or can load, a pickle."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.split(".")[0] in PICKLING]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PICKLING:
+            found.append(node.module or "")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            name = ast.unparse(node.func)
+            if name in ("torch.load", "np.load", "numpy.load", "torch.hub.load", "torch.jit.load"):
+                found.append(name)
+    return found
+
+
+def test_nothing_here_loads_pickles() -> None:
+    assert unpickled("import pickle.x\nfrom joblib import load\ntorch.load(f)") == ["pickle.x", "joblib", "torch.load"]
+    assert len(SOURCES) > 30
+    for path in SOURCES:
+        assert unpickled(path.read_text(encoding="utf-8")) == [], path
+
+
+def test_loading_weights_unpickles_nothing() -> None:
+    code = (
+        "import sys; from drn import load_model; seen = []\n"
+        "sys.addaudithook(lambda event, args: seen.append(args) if event == 'pickle.find_class' else None)\n"
+        "load_model(scale=2); import pickle; print(seen); pickle.loads(pickle.dumps(Exception())); print(len(seen))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "1"]

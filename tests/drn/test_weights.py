@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import hashlib
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from drn import weights
+from drn.errors import InputError
+from drn.model import SCALES, count_parameters
+from tests.helpers.models import rewritten, small_model
+
+
+def test_others_may_read_what_is_saved(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    weights.save(tmp_path / "a.safetensors", small_model(2))
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_file_that_cannot_be_read_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights.save(tmp_path / "a.safetensors", small_model(2))
+    reason = PermissionError(13, "Permission denied")
+    monkeypatch.setattr(Path, "read_bytes", Mock(side_effect=reason))
+    with pytest.raises(InputError, match=r"a\.safetensors cannot be read: Permission denied"):
+        weights.load(tmp_path / "a.safetensors")
+
+
+def test_round_trip_gives_the_same_network(tmp_path: Path) -> None:
+    model, path = small_model(3), tmp_path / "drn_x3.safetensors"
+    weights.save(path, model, {"hours": "0.5"})
+    loaded = weights.load(path, scale=3)
+    lr = torch.rand(1, 3, 8, 9)
+    assert torch.equal(loaded.model(lr), model(lr))
+    assert loaded.model.config == model.config
+    assert loaded.notes == {"hours": "0.5"}
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert not loaded.model.training
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Let no file that this process writes grow beyond ``size`` bytes, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)  # before pytest writes again
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "drn_x2.safetensors"
+    weights.save(path, small_model(2))
+    before = path.read_bytes()
+    with pytest.raises(OSError, match=r"cannot be written: .*large"), files_up_to(10_000):
+        weights.save(path, small_model(2), {"hours": "1"})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def foreign(path: Path) -> None:
+    save_file({"layer.weight": torch.zeros(3)}, path)
+
+
+def pickled(path: Path) -> None:
+    torch.save({"head.weight": torch.zeros(3)}, path)
+
+
+def truncated(path: Path) -> None:
+    weights.save(path, small_model(2))
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def other_scale(path: Path) -> None:
+    weights.save(path, small_model(3))
+
+
+def not_finite(path: Path) -> None:
+    model = small_model(2)
+    torch.nn.init.constant_(model.head.weight, float("nan"))
+    weights.save(path, model)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda path: None, "There is no weights file"),
+        (lambda path: path.write_bytes(b""), "not a complete safetensors file"),
+        (lambda path: path.write_text("not weights at all"), "not a complete safetensors file"),
+        (pickled, "is a pickle, which can run code"),
+        (truncated, "not a complete safetensors file"),
+        (foreign, "is not a DRN weights file"),
+        (other_scale, "is for x3, not for x2"),
+        (lambda path: rewritten(path, n_feats=24), "does not fit its own config"),
+        (lambda path: rewritten(path, n_feats=256, n_blocks=16, n_groups=16), "more than 50,000,000 parameters"),
+        (lambda path: rewritten(path, n_feats=-1), "unusable config: DRN config: n_feats"),
+        (lambda path: rewritten(path, colour="red"), "unusable config: DRN config: unknown field 'colour'"),
+        (lambda path: rewritten(path, activation=["relu"]), "unusable config: DRN config: activation"),
+        (lambda path: save_file({}, path, metadata={"config": "[" * 100_000}), "unusable config"),
+        (not_finite, "not finite"),
+    ],
+)
+def test_bad_files_get_one_sentence(tmp_path: Path, make: Callable[[Path], object], sentence: str) -> None:
+    path = tmp_path / "drn_x2.safetensors"
+    make(path)
+    with pytest.raises(InputError, match=sentence) as caught:
+        weights.load(path, scale=2)
+    assert "\n" not in str(caught.value)
+
+
+def test_find_says_which_scales_are_there(tmp_path: Path) -> None:
+    weights.save(tmp_path / weights.filename(2), small_model(2))
+    assert weights.find(2, tmp_path) == tmp_path / "drn_x2.safetensors"
+    assert weights.find(4, tmp_path / "drn_x2.safetensors").name == "drn_x2.safetensors"
+    with pytest.raises(InputError, match=r"no weights for x4 .*there: x2"):
+        weights.find(4, tmp_path)
+    with pytest.raises(InputError, match="no weights file or folder"):
+        weights.find(4, tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_bundled_weights_are_there_and_within_the_budget(scale: int) -> None:
+    loaded = weights.load(weights.find(scale), scale)
+    assert loaded.source == "bundled"
+    assert count_parameters(loaded.model) <= 1_000_000
+
+
+def test_a_file_must_be_the_one_that_is_listed_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "drn_x2.safetensors"
+    weights.save(path, small_model(2))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (tmp_path / "SHA256SUMS").write_text(f"{digest}  {path.name}\n")
+    assert weights.load(path).sha256 == digest
+    weights.save(path, small_model(2), {"hours": "other"})
+    with pytest.raises(InputError, match=r"drn_x2\.safetensors is not the file that SHA256SUMS beside it lists"):
+        weights.load(path)
+
+
+def test_every_bundled_file_is_listed() -> None:
+    listed = [line.split("  ")[1] for line in (weights.BUNDLED / "SHA256SUMS").read_text().splitlines()]
+    assert listed == [weights.filename(scale) for scale in weights.available_scales()]

@@ -1,0 +1,28 @@
+"""Small networks for tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from drn import weights
+from drn.model import DRN, DRNConfig
+
+
+def small_model(scale: int = 2, **changes: bool | int | str) -> DRN:
+    torch.manual_seed(scale)
+    values: dict[str, bool | int | str] = {"n_feats": 16, "n_distill": 4, "n_blocks": 2, "n_groups": 2, **changes}
+    return DRN(DRNConfig.from_dict({"scale": scale, **values})).eval()
+
+
+def rewritten(path: Path, **changes: object) -> None:
+    """Write weights whose config was changed after the fact, so that it no longer fits them."""
+    weights.save(path, small_model(2))
+    config = small_model(2).config.to_dict() | changes
+    save_file(load_file(path), path, metadata={"config": json.dumps(config)})
+
+
+SMALL = small_model(2).config

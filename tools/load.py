@@ -1,0 +1,169 @@
+"""Many visitors at once: is every answer right, does the page stay up, does the memory come back?
+
+python -m tools.load --visitors 32 --seconds 120
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from app.session import examples
+from drn.image import read_image
+
+ROOT = Path(__file__).resolve().parent.parent
+BUSY = "Queue is full"
+PAGE_SECONDS = 0.5
+
+Call = dict[str, Any]
+
+
+@dataclass
+class Tally:
+    """What happened, from all visitors."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    waits: list[float] = field(default_factory=list)
+    page: list[float] = field(default_factory=list)
+
+
+def work(folder: Path) -> list[Call]:
+    """Requests of several kinds and sizes, no two alike."""
+    calls: list[Call] = []
+    for index, example in enumerate(examples()[:6]):
+        picture = Image.fromarray(read_image(example).rgb).crop((40, 40, 168 + 8 * index, 152 + 4 * index))
+        path = folder / f"{example.stem}.png"
+        picture.save(path)
+        for scale in ("2", "3", "4"):
+            calls.append({"api_name": "/upscale", "image": path, "scale": scale})
+            calls.append({"api_name": "/compare", "image": path, "scale": scale, "crop": f"{index},3,60,40"})
+    calls.append({"api_name": "/upscale", "image": path, "scale": "2", "self_ensemble": True})
+    return calls
+
+
+def ask(client: Client, call: Call) -> str:
+    """The digest of what the server answers, seconds left out."""
+    given = {**call, "image": handle_file(str(call["image"]))}
+    answer = client.predict(**given)
+    digest = hashlib.sha256()
+    for part in answer if isinstance(answer, (tuple, list)) else [answer]:
+        if isinstance(part, str):
+            digest.update(Path(part).name.encode() + Path(part).read_bytes())
+        else:
+            digest.update(re.sub(r"'seconds': [\d.]+", "", str(part)).encode())
+    return digest.hexdigest()
+
+
+def visit(url: str, calls: list[Call], alone: list[str], ends: float, seed: int, tally: Tally) -> None:
+    """One visitor: one request after the other until time is up."""
+    choose = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        client = None
+        while time.monotonic() < ends:
+            index = choose.randrange(len(calls))
+            start = time.monotonic()
+            try:
+                client = client or Client(url, verbose=False, download_files=folder, analytics_enabled=False)
+                same = ask(client, calls[index]) == alone[index]
+                outcome = "right" if same else "WRONG"
+            except Exception as error:
+                outcome = "queue full" if BUSY in str(error) else f"FAILED: {error}"
+            tally.outcomes[outcome] += 1
+            tally.waits.append(time.monotonic() - start)
+
+
+def watch_page(url: str, stop: threading.Event, tally: Tally) -> None:
+    with httpx.Client(base_url=url, timeout=30) as web:
+        while not stop.wait(PAGE_SECONDS):
+            start = time.monotonic()
+            try:
+                web.get("/").raise_for_status()
+            except httpx.HTTPError as error:
+                tally.outcomes[f"FAILED: the page, {error!r}"] += 1
+            tally.page.append(time.monotonic() - start)
+
+
+def resident(pid: int) -> float:
+    """Resident memory of a process, in MB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    match = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert match is not None
+    return int(match[1]) / 1000
+
+
+@contextmanager
+def served(env: Mapping[str, str] = os.environ, **changes: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The app in a process of its own, and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-u", "app.py"],
+        cwd=ROOT,
+        env={**env, "GRADIO_SERVER_PORT": str(port), **changes},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        assert any("Running on local URL" in line for line in server.stdout), "the app did not start"
+        yield server, f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def main(
+    visitors: Annotated[int, typer.Option(min=1)] = 32, seconds: Annotated[float, typer.Option(min=1)] = 120.0
+) -> None:
+    """Run the visitors, print the figures, and end with exit code 1 if a promise was broken."""
+    tally, stop = Tally(), threading.Event()
+    with served() as (server, url), tempfile.TemporaryDirectory() as folder:
+        calls = work(Path(folder))
+        client = Client(url, verbose=False, download_files=folder, analytics_enabled=False)
+        alone = [ask(client, call) for call in calls]
+        before = resident(server.pid)
+        ends = time.monotonic() + seconds
+        threads = [
+            threading.Thread(target=visit, args=(url, calls, alone, ends, seed, tally)) for seed in range(visitors)
+        ]
+        watcher = threading.Thread(target=watch_page, args=(url, stop, tally))
+        for thread in (*threads, watcher):
+            thread.start()
+        for thread in threads:
+            thread.join()
+        stop.set()
+        watcher.join()
+        after = resident(server.pid)
+    broken = [name for name in tally.outcomes if name not in ("right", "queue full")]
+    waits, page = sorted(tally.waits), sorted(tally.page)
+    print(f"{visitors} visitors, {seconds:.0f} s, {len(calls)} kinds of request, {os.cpu_count()} cores")
+    for outcome, count in tally.outcomes.most_common():
+        print(f"{count:6} {outcome}")
+    print(f"an answer takes {waits[len(waits) // 2]:.1f} s (median), {waits[-1]:.1f} s (longest)")
+    print(f"the page answers / in {page[len(page) // 2]:.2f} s (median), {page[-1]:.2f} s (longest) of {len(page)}")
+    print(f"resident memory: {before:.0f} MB before, {after:.0f} MB after")
+    raise SystemExit(1 if broken or not tally.outcomes["right"] or page[-1] > 1 or after - before > 150 else 0)
+
+
+if __name__ == "__main__":
+    typer.run(main)

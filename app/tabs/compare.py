@@ -14,7 +14,8 @@ import gradio as gr
 
 from app.engines import Engine
 from app.jobs import new_file, told_to_visitor
-from app.session import Session, compute, examples, new_token, numbers, open_link, open_session, scene, thumbnail
+from app.scene import numbers_of, scene_of
+from app.session import Session, compute, examples, new_token, open_link, open_session, thumbnail
 from app.shelf import Shelf
 from app.viewer.component import busy_js, numbers_for, scene_value, viewer
 from drn.errors import InputError
@@ -93,7 +94,7 @@ def show(session: Session, shelf: Shelf, key: str | None, engine: Engine, plus: 
     """The session as it is, then again as each result is known; it takes the place of what ``key`` names."""
     session = replace(session, plus=plus, failed=False)
     with told_to_visitor():
-        value = scene_value(scene(session))
+        value = scene_value(scene_of(session))
         key = shelf.put(session, key)
         try:
             yield key, value
@@ -101,11 +102,11 @@ def show(session: Session, shelf: Shelf, key: str | None, engine: Engine, plus: 
                 if computed is None:
                     yield gr.skip(), gr.skip()
                 else:
-                    value, session = scene_value(scene(computed)), computed  # what cannot be stored is not shown
+                    value, session = scene_value(scene_of(computed)), computed  # what cannot be stored is not shown
                     yield shelf.put(session, key), value
         except Exception:
             session = replace(session, failed=True)
-            yield shelf.put(session, key), scene_value(scene(session))
+            yield shelf.put(session, key), scene_value(scene_of(session))
             raise
 
 
@@ -116,7 +117,7 @@ def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State) -> None:
         seen = event._data or {}
         token, region = str(seen["token"]), region_of(seen)
         if session := shelf.shown(key, token):
-            return gr.HTML(numbers=numbers(session, region))
+            return gr.HTML(numbers=numbers_of(session, region))
         # Put away: without an answer the viewer would go on asking. Else newer images are on their way to it.
         return gr.HTML(numbers=numbers_for(token, region, [])) if shelf.find(key) is None else gr.skip()
 
@@ -173,7 +174,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         )
         plus_box = gr.Checkbox(label="DRN+ too: 8 passes, averaged", elem_id="plus", min_width=200)
         upload = gr.UploadButton("Upload or paste", file_types=["image"], size="sm", elem_id="upload", min_width=200)
-    panels = viewer(scene(session), "viewer")
+    panels = viewer(scene_of(session), "viewer")
     with gr.Row():
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
         drawn = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
@@ -226,7 +227,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         with told_to_visitor():
             session = shelf.get(key)
         if key == Shelf.FIRST and shelf.made_with == used:
-            yield key, scene_value(scene(session))
+            yield key, scene_value(scene_of(session))
             return
         shown = show(replace(session, results={}, token=new_token()), shelf, key, engine, session.plus)
         own, opened = next(shown)
@@ -248,7 +249,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         if session is None or session.settled:
             return gr.skip(), gr.skip()
         session = replace(session, failed=True)
-        return shelf.put(session, key), scene_value(scene(session))
+        return shelf.put(session, key), scene_value(scene_of(session))
 
     def note_choice(moment: float, latest: Latest, scale: str, plus: bool) -> None:
         if moment >= latest.chosen:

@@ -13,7 +13,8 @@ import gradio as gr
 from app.charts import chart
 from app.engines import Engine
 from app.jobs import told_to_visitor
-from app.session import METHODS, Session, compute, scene
+from app.scene import scene_of
+from app.session import METHODS, Session, compute
 from app.shelf import Shelf
 from app.tabs.compare import HEAVY, PROTOCOL, QUIET, measure_view
 from app.viewer.component import busy_js, scene_value, viewer
@@ -64,10 +65,10 @@ def scales_tab(
             opened = Session(picture, session.picture_token, tuple(make_pair(picture, scale) for scale in scales))
         if len(opened.results) == len(scales) * len(METHODS):
             with told_to_visitor():  # the last of them may not have arrived
-                yield key, scene_value(scene(opened)), psnr_chart(opened)
+                yield key, scene_value(scene_of(opened)), psnr_chart(opened)
             return
         with told_to_visitor():
-            value = scene_value(scene(opened))
+            value = scene_value(scene_of(opened))
             key = shelf.put(opened, key)
             yield key, value, gr.skip() if opened is shown else WAITING
             try:
@@ -75,11 +76,11 @@ def scales_tab(
                     if computed is None:
                         yield (gr.skip(),) * 3
                     else:
-                        value, opened = scene_value(scene(computed)), computed
+                        value, opened = scene_value(scene_of(computed)), computed
                         shelf.put(opened, key)
                         yield gr.skip(), value, psnr_chart(opened)
             except Exception:
-                yield gr.skip(), scene_value(scene(replace(opened, failed=True))), gr.skip()
+                yield gr.skip(), scene_value(scene_of(replace(opened, failed=True))), gr.skip()
                 raise
 
     in_use.change(shelf.drop, state, state, **QUIET)

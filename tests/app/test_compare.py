@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.session import Session, compute, examples, numbers, open_session, scene, thumbnail
+from app.scene import numbers_of, scene_of
+from app.session import Session, compute, examples, open_session, thumbnail
 from app.shelf import Shelf
 from app.tabs.compare import show
 from app.viewer.component import Scene, scene_value
@@ -128,9 +129,9 @@ def test_results_come_one_by_one_under_new_tokens(photo: Array, upscaler: Upscal
 def test_a_scene_has_a_place_for_what_is_still_computed(photo: Array, upscaler: Upscaler) -> None:
     session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
     bicubic, both = filter(None, compute(session, lambda scale: upscaler, plus=False))
-    waiting = {layer.key: layer.pixels is not None for layer in scene(bicubic).layers}
+    waiting = {layer.key: layer.pixels is not None for layer in scene_of(bicubic).layers}
     assert waiting == {"lr": True, "bicubic": True, "drn": False, "truth": True, "error-bicubic": True}
-    complete = scene(both)
+    complete = scene_of(both)
     keys = [layer.key for layer in complete.layers]
     assert keys == ["lr", "bicubic", "drn", "truth", "error-bicubic", "error-drn", "added"]
     value = scene_value(complete)
@@ -145,7 +146,7 @@ def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
     session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
     *_, session = filter(None, compute(session, lambda scale: upscaler, plus=False))
     region = Rect(12, 9, 30, 30)
-    found = numbers(session, region)
+    found = numbers_of(session, region)
     assert found["token"] == session.token
     values = {
         key: score(session.pairs[0], session.results[3, name].sr, region)
@@ -160,8 +161,8 @@ def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
         }
     # What is known but not shown takes no mark.
     known = replace(session, results=session.results | {(3, "DRN+"): session.results[3, "DRN"]})
-    assert "drn+" not in numbers(known, region)["scores"]
-    assert "drn+" in numbers(replace(known, plus=True), region)["scores"]
+    assert "drn+" not in numbers_of(known, region)["scores"]
+    assert "drn+" in numbers_of(replace(known, plus=True), region)["scores"]
 
 
 def test_equals_are_both_the_best() -> None:

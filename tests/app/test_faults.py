@@ -26,7 +26,8 @@ from gradio_client.exceptions import AppError
 from app import cache
 from app.jobs import new_file
 from app.page import MAX_WAITING, build, launch
-from app.session import open_session, scene
+from app.scene import scene_of
+from app.session import open_session
 from app.viewer.component import scene_value
 from drn import load_model, weights
 from drn.errors import InputError
@@ -171,7 +172,7 @@ def test_older_files_make_room_for_newer_ones(
             new_file("result.png")
             assert not any(path.exists() for path in stored), "a result needs room too"
             (again,) = web.post("/gradio_api/upload", files={"files": ("again.png", bytes(100_000))}).json()
-            scene_value(scene(open_session(small, 2)))
+            scene_value(scene_of(open_session(small, 2)))
             assert not Path(again).exists(), "so do the viewer's pictures"
             assert {web.get(path).status_code for path in own} == {200}, "the page's own pictures have gone"
     finally:

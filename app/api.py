@@ -10,10 +10,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.engines import Engine
+from app.engines import UpscalerFor
+from app.events import HEAVY
+from app.figures import store_figure
 from app.jobs import Job, told_to_visitor
 from app.session import Session, compute, open_session
-from app.tabs.compare import HEAVY, draw_figure
 from app.tabs.upscale import enlarge
 from drn.errors import InputError
 from drn.evaluation.comparison import Score, notes_on, parse_region, score, whole_of
@@ -22,7 +23,7 @@ from drn.geometry import Rect
 OPTIONS: dict[str, Any] = {**HEAVY, "api_visibility": "public"}
 
 
-def endpoints(engine: Engine, scales: list[int]) -> None:
+def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
     """Add the endpoints to the page; their components give the clients types and defaults, and are not shown."""
     with gr.Row(visible=False):
         image = gr.File(label="image")
@@ -35,7 +36,9 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
     def upscale(image: str | None, scale: str | None, self_ensemble: bool) -> Iterator[Any]:
         """Enlarge an image; answers with a PNG called <stem>_DRN_x<scale>.png, alpha kept."""
         with told_to_visitor(str):
-            job = Job(enlarge(Path(_given("image", image)), engine(int(_given("scale", scale))), bool(self_ensemble)))
+            job = Job(
+                enlarge(Path(_given("image", image)), upscaler_for(int(_given("scale", scale))), bool(self_ensemble))
+            )
             for _ in job:
                 yield gr.skip()
         yield str(job.result.file)
@@ -48,13 +51,13 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
         with told_to_visitor(str):
             path = Path(_given("image", image))
             opened = open_session(path, int(_given("scale", scale)), path.stem)
-            session = replace(opened, plus=bool(self_ensemble))
+            session = replace(opened, self_ensemble=bool(self_ensemble))
             (pair,) = session.pairs
             region = parse_region(crop, pair) if crop else whole_of(pair)
-            for computed in compute(session, engine, session.plus):
+            for computed in compute(session, upscaler_for, session.self_ensemble):
                 session = computed or session
                 yield gr.skip(), gr.skip()
-            drawn = draw_figure(session, region)
+            drawn = store_figure(session, region)
         yield answer(session, region), drawn
 
     call.click(upscale, [image, scale, self_ensemble], enlarged, api_name="upscale", **OPTIONS)

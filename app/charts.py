@@ -1,8 +1,9 @@
-"""Small line and scatter charts as inline SVG, in the page's own colours."""
+"""Small line and scatter charts as inline SVG, in the colours of the page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
@@ -12,46 +13,36 @@ LABEL_HEIGHT = 13
 LABEL_WIDTH = 64
 
 COLOURS = {"bicubic": 0, "DRN": 1, "DRN+": 2}
-"""Of what the page always shows; other points are as quiet as bicubic, other lines take the next colours."""
+"""Colour numbers of our own methods. Other lines take the numbers from 1 on, other points the pale 0 of bicubic."""
 
 Points = Sequence[tuple[float, float]]
 
 
 def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points], lines: bool = True) -> str:
-    """Draw series of (x, y) points; each is labelled at its last point. Empty series are left out.
+    """Draw series of points, each labelled at its last point.
 
     Args:
-        lines: Join the points of a series; False draws the points alone.
+        title: Title of the chart.
+        x_title: Title of the x axis.
+        y_title: Title of the y axis.
+        series: Points (x, y) by name; a series without points is left out.
+        lines: Whether the points of a series are joined.
+
+    Returns:
+        An ``<svg>`` element; empty if there are no points.
     """
     known = {name: points for name, points in series.items() if points}
     if not known:
         return ""
-    xs = [x for points in known.values() for x, _ in points]
-    ys = [y for points in known.values() for _, y in points]
-    (x_low, x_high), (y_low, y_high) = _padded(xs), _padded(ys)
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
-        up = (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
-        return round(LEFT + across, 1), round(HEIGHT - BOTTOM - up, 1)
-
-    parts = []
-    for tick in _ticks(y_low, y_high):
-        _, y = place(x_low, tick)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{tick:g}</text>')
-    for tick in _ticks(x_low, x_high, whole=all(float(x).is_integer() for x in xs)):
-        x, _ = place(tick, y_low)
-        parts.append(f'<text class="tick" x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{tick:g}</text>')
-    ends = {name: place(*points[-1]) for name, points in known.items()}
-    labels: dict[str, tuple[float, float]] = {}
-    for name in sorted(known, key=lambda name: ends[name][1]):  # those that make room for each other keep their order
-        labels[name] = _free(ends[name], list(labels.values()), list(ends.values()))
+    axes = _Axes.around([point for points in known.values() for point in points])
+    ends = {name: axes.place(*points[-1]) for name, points in known.items()}
+    labels = _place_labels(ends)
+    parts = [axes.grid()]
     for index, (name, points) in enumerate(known.items(), 1):
-        placed = [place(x, y) for x, y in points]
+        placed = [axes.place(x, y) for x, y in points]
         line = f'<polyline points="{" ".join(f"{x},{y}" for x, y in placed)}"/>' if lines else ""
         dots = "".join(f'<circle cx="{x}" cy="{y}" r="3.5"/>' for x, y in placed)
-        (end_x, end_y), (x, y) = placed[-1], labels[name]
+        (end_x, end_y), (x, y) = ends[name], labels[name]
         label = f'<text class="name" x="{x + 12}" y="{round(y + 4, 1)}">{escape(name)}</text>'
         leader = f'<line x1="{end_x}" y1="{end_y}" x2="{x + 10}" y2="{y}"/>'
         colour = COLOURS.get(name, index if lines else 0)
@@ -64,13 +55,64 @@ def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points], 
     )
 
 
-def _free(
+@dataclass(frozen=True)
+class _Axes:
+    """The ranges of values that a chart shows.
+
+    Attributes:
+        x: Lowest and highest x.
+        y: Lowest and highest y.
+        has_whole_x: Whether all x values are whole numbers, so that only whole numbers are marked.
+    """
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    has_whole_x: bool
+
+    @classmethod
+    def around(cls, points: Points) -> _Axes:
+        """Choose ranges that hold all points with a margin."""
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        return cls(_padded(xs), _padded(ys), all(float(x).is_integer() for x in xs))
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Convert a point to SVG coordinates."""
+        (x_low, x_high), (y_low, y_high) = self.x, self.y
+        across = (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
+        up = (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
+        return round(LEFT + across, 1), round(HEIGHT - BOTTOM - up, 1)
+
+    def grid(self) -> str:
+        """Draw the horizontal lines and the numbers at both axes."""
+        parts = []
+        for tick in _ticks(*self.y):
+            _, y = self.place(self.x[0], tick)
+            parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
+            parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{tick:g}</text>')
+        for tick in _ticks(*self.x, whole=self.has_whole_x):
+            x, _ = self.place(tick, self.y[0])
+            parts.append(f'<text class="tick" x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{tick:g}</text>')
+        return "".join(parts)
+
+
+def _place_labels(ends: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Place a label beside the last point of each series, so that labels cover neither points nor each other."""
+    labels: dict[str, tuple[float, float]] = {}
+    for name in sorted(ends, key=lambda name: ends[name][1]):  # from top to bottom, which keeps their order
+        labels[name] = _free_place(ends[name], list(labels.values()), list(ends.values()))
+    return labels
+
+
+def _free_place(
     wanted: tuple[float, float], labels: Sequence[tuple[float, float]], ends: Sequence[tuple[float, float]]
 ) -> tuple[float, float]:
-    """The place nearest to ``wanted``, right above or below, that covers no label and no end, below ``labels``."""
+    """Find the place nearest to ``wanted`` that covers no label and no last point.
+
+    It lies straight above or below ``wanted``, and below the labels that are placed already.
+    """
     x, y = wanted
-    above = [other for across, other in labels if abs(across - x) < LABEL_WIDTH]
-    beside = above + [other for across, other in ends if 0 < across - x < LABEL_WIDTH]
+    above = [label_y for label_x, label_y in labels if abs(label_x - x) < LABEL_WIDTH]
+    beside = above + [end_y for end_x, end_y in ends if 0 < end_x - x < LABEL_WIDTH]
     heights = [y, *(other + side * LABEL_HEIGHT for other in beside for side in (-1, 1))]
     free = [
         height
@@ -81,13 +123,20 @@ def _free(
 
 
 def _padded(values: Sequence[float]) -> tuple[float, float]:
+    """Return the range of ``values`` with a margin of 8 % on each side; 1 if all values are equal."""
     low, high = min(values), max(values)
     margin = (high - low) * 0.08 or 1.0
     return low - margin, high + margin
 
 
 def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
-    """Three to eight round numbers, 1, 2 or 5 times a power of ten apart; fewer where none but ``whole`` ones count."""
+    """Choose three to eight round numbers in a range, 1, 2 or 5 times a power of ten apart.
+
+    Args:
+        low: Start of the range.
+        high: End of the range.
+        whole: Whether only whole numbers are wanted; there may then be fewer than three.
+    """
     widest = (high - low) / 3
     power = 10.0 ** floor(log10(widest))
     step = next(factor * power for factor in (5, 2, 1) if factor * power <= widest)

@@ -1,4 +1,4 @@
-"""The networks that the page runs: bundled at once, the Hub's as soon as they have arrived."""
+"""The weights that the page serves: the bundled ones at once, the Hub's as soon as they have arrived."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ from drn.weights import Weights
 
 logger = logging.getLogger(__name__)
 
-Engine = Callable[[int], Upscaler]
-"""Scale -> the network to run now."""
+UpscalerFor = Callable[[int], Upscaler]
+"""Gives the network that serves a scale now."""
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """One set of weights, ready to run.
+    """One set of weights on its device.
 
     Attributes:
-        upscalers: By scale.
-        key: Tells this set from another.
-        line: Source, digests and arithmetic, for the header.
-        note: What became of the Hub's weights, or which bundled file is damaged, for the header; empty if all is well.
+        upscalers: The networks by scale.
+        key: Identifies the set.
+        description: Source, digests, device and dtype, for the header.
+        note: Why the Hub's weights or a bundled file are not in use, for the header; empty if there is no such reason.
     """
 
     upscalers: dict[int, Upscaler]
     key: str
-    line: str
+    description: str
     note: str = ""
 
 
 def _place(parts: list[Weights]) -> _Loaded:
+    """Place the networks of one source on the device."""
     make = ZeroGpuUpscaler if IS_ZERO_GPU else Upscaler
     upscalers = {part.model.scale: make(part.model) for part in parts}
     digests = ", ".join(f"x{part.model.scale} {part.sha256[:7]}" for part in parts)
@@ -51,10 +52,10 @@ def _place(parts: list[Weights]) -> _Loaded:
 
 
 def _load_bundled() -> _Loaded:
-    """The bundled scales that can be used, and a note on those that cannot.
+    """Load the bundled weights; the note names the files that cannot be used.
 
     Raises:
-        InputError: If none can.
+        InputError: If no file can be used.
     """
     parts, failures = [], []
     for scale in weights.available_scales() or SCALES:
@@ -67,10 +68,10 @@ def _load_bundled() -> _Loaded:
     return replace(_place(parts), note=" ".join(map(str, failures)))
 
 
-class Engines:
-    """An ``Engine`` that starts with the bundled weights and takes those of ``DRN_HUB_REPO`` when they come.
+class ServedWeights:
+    """Serves the bundled weights, and those of ``DRN_HUB_REPO`` as soon as they have arrived.
 
-    A set is swapped as a whole: a request keeps the network it began with, the next one gets the new.
+    A set of weights is replaced as a whole. A request that has begun keeps its network.
 
     Raises:
         InputError: If no bundled weights can be used.
@@ -79,33 +80,35 @@ class Engines:
     def __init__(self) -> None:
         self._loaded = self._bundled = _load_bundled()
         self._settled = threading.Event()
-        self._ask()
+        self._request_hub()
 
-    def __call__(self, scale: int) -> Upscaler:
+    def upscaler_for(self, scale: int) -> Upscaler:
+        """Return the network that serves ``scale`` now."""
         return self._loaded.upscalers[scale]
 
     @property
     def scales(self) -> list[int]:
+        """The scales that can be served."""
         return list(self._loaded.upscalers)
 
     @property
     def key(self) -> str:
-        """Tells the weights in use from others."""
+        """Identifies the weights in use."""
         return self._loaded.key
 
     @property
     def header(self) -> str:
-        """HTML that says which weights are in use, and why if others were asked for."""
+        """HTML that names the weights in use, and says why if others were requested."""
         loaded = self._loaded
         note = f'<span class="note" data-testid="hub">{escape(loaded.note)}</span>' if loaded.note else ""
-        return f'<span class="weights" data-testid="weights">{escape(loaded.line)}</span>{note}'
+        return f'<span class="weights" data-testid="weights">{escape(loaded.description)}</span>{note}'
 
     async def settled(self) -> None:
-        """Wait until the Hub has delivered or failed; it holds no thread, however many visitors wait."""
+        """Wait until the Hub has delivered or failed, without a thread for each visitor that waits."""
         while not self._settled.is_set():
             await asyncio.sleep(0.1)
 
-    def _ask(self) -> None:
+    def _request_hub(self) -> None:
         if not hub.requested():
             self._settled.set()
             return
@@ -114,8 +117,8 @@ class Engines:
         except InputError as error:
             self._keep_bundled(error)
             return
-        self._loaded = self._noted(f"fetching {repo}")
-        # Nothing to wait for if it is cached; and ZeroGPU takes only what is placed before the page is served.
+        self._loaded = self._bundled_with_note(f"fetching {repo}")
+        # Cached files load at once. ZeroGPU needs every network on its device before the page is served.
         is_cached = repo.is_pinned and hub.cached(repo, [weights.filename(scale) for scale in self.scales])
         if is_cached or IS_ZERO_GPU:
             self._fetch(repo)
@@ -128,14 +131,14 @@ class Engines:
             self._settled.set()
         except InputError as error:
             self._keep_bundled(error)
-        except Exception:  # such as a device without room for a second set
+        except Exception:  # for example, the device has no memory for a second set
             logger.exception("The weights of %s could not be placed.", repo)
-            self._keep_bundled(f"those of {repo} could not be placed, the log says why.")
+            self._keep_bundled(f"the weights of {repo} could not be loaded onto the device; the log has the reason.")
 
-    def _keep_bundled(self, error: InputError | str) -> None:
-        self._loaded = self._noted(f"Using the bundled weights: {error}")
+    def _keep_bundled(self, reason: InputError | str) -> None:
+        self._loaded = self._bundled_with_note(f"Using the bundled weights: {reason}")
         self._settled.set()
 
-    def _noted(self, sentence: str) -> _Loaded:
-        """The bundled weights; what is wrong with them stays said."""
+    def _bundled_with_note(self, sentence: str) -> _Loaded:
+        """Return the bundled set with ``sentence`` added to its own note."""
         return replace(self._bundled, note=f"{self._bundled.note} {sentence}".strip())

@@ -1,4 +1,4 @@
-"""The page: theme, header, tabs, queue and launch options."""
+"""The page: theme, header, tabs, queue and launch."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from starlette.middleware import Middleware
 
 from app.api import endpoints
 from app.cache import start_sweeping, use_own_folder
-from app.engines import Engines
+from app.engines import ServedWeights
 from app.guard import Guard, keep_requests_out_of_the_log
 from app.session import MAX_UPLOAD_BYTES
-from app.tabs.benchmarks import benchmarks_tab
 from app.tabs.compare import compare_tab
+from app.tabs.results import results_tab
 from app.tabs.scales import scales_tab
 from app.tabs.upscale import upscale_tab
 from app.viewer.component import read_static
 
 MAX_WAITING = 32
-"""Requests in the queue; more are told that it is full."""
+"""Most requests that may wait in the queue; further ones are refused with a message."""
 
 PAPER = "https://arxiv.org/abs/1907.02843"
 
@@ -31,7 +31,7 @@ THEME = gr.themes.Base(
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 ).set(
-    # gradio's own are too pale: text to read on white, white text on a button, the outline of a box.
+    # Darker than gradio's colours, which have too little contrast for small text, buttons and checkboxes.
     body_text_color_subdued="*neutral_500",
     button_primary_background_fill="*primary_700",
     button_primary_background_fill_dark="*primary_700",
@@ -42,42 +42,37 @@ THEME = gr.themes.Base(
 )
 
 
-def header(engines: Engines) -> str:
+def header(served: ServedWeights) -> str:
+    """Make the page's title, with the weights in use."""
     return (
         '<header id="title"><h1>DRN</h1>'
-        f'<p>Super-resolution beside its ground truth. <a href="{PAPER}">Paper</a></p>{engines.header}</header>'
+        f'<p>Super-resolution beside the original. <a href="{PAPER}">Paper</a></p>{served.header}</header>'
     )
 
 
 def build() -> gr.Blocks:
-    """The whole page, with the first comparison already computed.
+    """Build the page; the first comparison is computed here.
 
     Raises:
         InputError: If the bundled weights are missing or damaged.
     """
     use_own_folder()
-    engines = Engines()
+    served = ServedWeights()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     demo = gr.Blocks(title="DRN super-resolution", analytics_enabled=False, fill_width=True)
     with demo:
-        title = gr.HTML(header(engines), elem_id="header")
-        in_use = gr.State(engines.key)
-        with gr.Tabs():
-            with gr.Tab("Compare", id="compare") as compare:
-                shelf, compared = compare_tab(demo, engines, engines.scales, in_use)
-            filling = scales_tab(demo, engines, engines.scales, shelf, compared, in_use)
-            elsewhere = compare, upscale_tab(engines, engines.scales), benchmarks_tab()
-        # Nobody looks at it any more, and it would keep the others waiting.
-        gr.on([tab.select for tab in elsewhere], None, cancels=[filling], queue=False, api_visibility="private")
-        endpoints(engines, engines.scales)
+        title = gr.HTML(header(served), elem_id="header")
+        weights_key = gr.State(served.key)
+        _add_tabs(demo, served, weights_key)
+        endpoints(served.upscaler_for, served.scales)
 
         async def when_settled() -> tuple[str, str]:
-            await engines.settled()
-            return header(engines), engines.key
+            await served.settled()
+            return header(served), served.key
 
         demo.load(
             when_settled,
-            outputs=[title, in_use],
+            outputs=[title, weights_key],
             concurrency_limit=None,
             show_progress="hidden",
             api_visibility="private",
@@ -86,8 +81,26 @@ def build() -> gr.Blocks:
     return demo
 
 
+def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State) -> None:
+    with gr.Tabs():
+        with gr.Tab("Compare", id="compare") as compare:
+            shelf, compared_key = compare_tab(demo, served.upscaler_for, served.scales, weights_key)
+        computing = scales_tab(demo, served.upscaler_for, served.scales, shelf, compared_key, weights_key)
+        others = compare, upscale_tab(served.upscaler_for, served.scales), results_tab()
+    # Work for the Scales tab is cancelled when another tab is opened: it would keep other visitors waiting.
+    gr.on([tab.select for tab in others], None, cancels=[computing], queue=False, api_visibility="private")
+
+
 def launch(demo: gr.Blocks, *, block: bool = True) -> str:
-    """Serve the page and return its address; ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT`` are respected."""
+    """Serve the page at ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``.
+
+    Args:
+        demo: The page.
+        block: Whether to return only when the server has stopped.
+
+    Returns:
+        The address of the page.
+    """
     keep_requests_out_of_the_log()
     start_sweeping(lambda: demo.is_running)
     _, url, _ = demo.launch(
@@ -102,7 +115,7 @@ def launch(demo: gr.Blocks, *, block: bool = True) -> str:
         ssr_mode=False,
         footer_links=[],
         app_kwargs={"middleware": [Middleware(Guard)]},
-        state_session_capacity=500,  # each holds a copy of the page's config
+        state_session_capacity=500,  # each takes memory for a copy of the page's config
         prevent_thread_lock=not block,
     )
     return url

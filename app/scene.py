@@ -35,7 +35,7 @@ def scene_of(session: Session) -> Scene:
         layers += _maps(session)
     height, width = session.pairs[0].hr.shape[:2]
     x, y = CENTRES.get(session.name, (width / 2, height / 2))
-    link = {"image": session.name, "scale": session.pairs[0].scale} | ({"plus": 1} if session.plus else {})
+    link = {"image": session.name, "scale": session.pairs[0].scale} | ({"plus": 1} if session.self_ensemble else {})
     return Scene(
         session.token,
         session.picture_token,

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app.engines import Engine
+from app.engines import UpscalerFor
 from app.jobs import Job, deadline, in_steps
 from app.viewer.component import LAYOUTS, Viewpoint
 from drn.errors import InputError
@@ -46,7 +46,7 @@ class Session:
         results: By scale and method, as far as they are known.
         name: Of the example, for links; empty for a visitor's own photograph.
         view: Where a link asks to look; None is the middle.
-        plus: Whether DRN+ is among what is shown.
+        self_ensemble: Whether DRN+ is shown too.
         failed: Whether what has no result will get none.
         token: Names this set of images, so that late questions about another one are not answered.
     """
@@ -57,7 +57,7 @@ class Session:
     results: dict[tuple[int, str], Result] = field(default_factory=dict)
     name: str = ""
     view: Viewpoint | None = None
-    plus: bool = False
+    self_ensemble: bool = False
     failed: bool = False
     token: str = field(default_factory=new_token)
 
@@ -71,7 +71,7 @@ class Session:
     @property
     def shown(self) -> list[str]:
         """The methods that the viewer shows."""
-        return methods(self.plus)
+        return methods(self.self_ensemble)
 
     @property
     def settled(self) -> bool:
@@ -170,14 +170,15 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
         raise lost
     shown = tuple(filter(None, params.get("shown", "").split(",")))
     view = Viewpoint(x, y, zoom, layout, front=params.get("front", ""), left=params.get("left", ""), shown=shown)
-    return replace(open_session(path, scale, path.stem, view), plus=params.get("plus") == "1")
+    return replace(open_session(path, scale, path.stem, view), self_ensemble=params.get("plus") == "1")
 
 
-def methods(plus: bool) -> list[str]:
-    return [method for method in METHODS if plus or method != "DRN+"]
+def methods(self_ensemble: bool) -> list[str]:
+    """List the names of the methods to show."""
+    return [method for method in METHODS if self_ensemble or method != "DRN+"]
 
 
-def compute(session: Session, engine: Engine, plus: bool) -> Iterator[Session | None]:
+def compute(session: Session, upscaler_for: UpscalerFor, self_ensemble: bool) -> Iterator[Session | None]:
     """The session with the results of one more method, at every scale, as they are known; None in between.
 
     Closing it stops the work within a tile.
@@ -186,8 +187,8 @@ def compute(session: Session, engine: Engine, plus: bool) -> Iterator[Session | 
         InputError: If it takes too long, or a tile fails.
     """
     ends = deadline()
-    upscalers = {pair.scale: engine(pair.scale) for pair in session.pairs}  # one set, whatever arrives meanwhile
-    for method in methods(plus):
+    upscalers = {pair.scale: upscaler_for(pair.scale) for pair in session.pairs}  # one set, whatever arrives meanwhile
+    for method in methods(self_ensemble):
         found = {}
         for pair in session.pairs:
             if (pair.scale, method) not in session.results:

@@ -1,4 +1,4 @@
-"""What the visitors look at, kept on the server between their requests, within a bound on memory."""
+"""The sessions of all visitors, kept on the server between their requests within a bound on memory."""
 
 from __future__ import annotations
 
@@ -11,36 +11,52 @@ from app.session import Session
 from drn.errors import InputError
 
 MAX_BYTES = 1_000_000_000
+"""Pixel data of all sessions together."""
 
 MAX_AGE = 3600.0
-"""Seconds after which a session that nobody used may go: gradio tells of visitors who leave, but not of all of them."""
+"""Seconds after which an unused session may be dropped: gradio does not report every visitor who leaves."""
 
 
 class Shelf:
-    """Sessions by a key that only their visitor's page state holds; those not used for longest make room.
+    """Keeps sessions by key; the sessions that were unused for longest are dropped to make room.
+
+    A key is known only to the state of its visitor's page.
 
     Args:
-        first: What a new visitor sees; its key is ``FIRST``, and it is never put away.
-        made_with: Tells the weights that made ``first`` from others.
-        max_bytes: How much pixel data to keep beside it.
+        first: The session that a new visitor sees. Its key is ``FIRST``, and it is never dropped.
+        weights_key: Identifies the weights that ``first`` was made with.
+        max_bytes: Pixel data to keep beside ``first``.
     """
 
     FIRST = "first"
 
-    def __init__(self, first: Session, made_with: str = "", max_bytes: int = MAX_BYTES) -> None:
-        self._first = self._of_the_page = first
-        self.made_with = made_with
+    def __init__(self, first: Session, weights_key: str = "", max_bytes: int = MAX_BYTES) -> None:
+        self._first = self._in_page = first
+        self.weights_key = weights_key
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, tuple[Session, float]] = OrderedDict()  # with the moment of its last use
+        self._kept: OrderedDict[str, tuple[Session, float]] = OrderedDict()  # each with the time of its last use
         self._lock = threading.Lock()
 
-    def renew(self, first: Session, made_with: str) -> None:
-        """Let new visitors see ``first``, made with other weights than what they saw until now."""
+    def renew(self, first: Session, weights_key: str) -> None:
+        """Show ``first`` to new visitors from now on.
+
+        Args:
+            first: The first session, made with other weights.
+            weights_key: Identifies these weights.
+        """
         with self._lock:
-            self._first, self.made_with = first, made_with
+            self._first, self.weights_key = first, weights_key
 
     def put(self, session: Session, key: str | None = None) -> str:
-        """Keep ``session`` in the place of what ``key`` names; returns its key."""
+        """Keep a session.
+
+        Args:
+            session: The session.
+            key: Key of the session to replace; None or ``FIRST`` makes a new key.
+
+        Returns:
+            The key.
+        """
         with self._lock:
             if key is None or key == self.FIRST:
                 key = secrets.token_hex(16)
@@ -52,7 +68,7 @@ class Shelf:
         return key
 
     def find(self, key: str | None) -> Session | None:
-        """The session kept as ``key``, or None."""
+        """Return the session with this key, or None if there is none."""
         with self._lock:
             if key == self.FIRST:
                 return self._first
@@ -63,29 +79,37 @@ class Shelf:
             return session
 
     def get(self, key: str | None) -> Session:
-        """The session kept as ``key``.
+        """Return the session with this key.
 
         Raises:
-            InputError: If there is none: it had to make room, or its visitor was away for long.
+            InputError: If it was dropped.
         """
         session = self.find(key)
         if session is None:
-            raise InputError("This comparison was put away to make room for others: choose the photograph again.")
+            raise InputError("This comparison is no longer on the server: choose the photograph again.")
         return session
 
     def shown(self, key: str | None, token: str) -> Session | None:
-        """The session of a page that shows ``token``'s images: what ``key`` names, or what the page began with."""
-        candidates = (self.find(key), self._of_the_page)
+        """Return the session whose images a page shows.
+
+        Args:
+            key: Key of the page's session.
+            token: Token of the images that the page shows.
+
+        Returns:
+            The page's session, or the session that the page was built with, if it has this token; else None.
+        """
+        candidates = (self.find(key), self._in_page)
         return next((session for session in candidates if session and session.token == token), None)
 
     def drop(self, key: str | None) -> None:
-        """Forget what ``key`` names: its visitor has gone."""
+        """Forget a session; None and unknown keys are ignored."""
         with self._lock:
             if key is not None:
                 self._kept.pop(key, None)
 
     def _use(self, key: str, session: Session) -> float:
-        """Put ``session`` at the end of those kept; returns the moment."""
+        """Put a session at the end of the order and return the time."""
         now = time.monotonic()
         self._kept[key] = session, now
         self._kept.move_to_end(key)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app.tabs.benchmarks import PUBLISHED
+from app.tabs.results import PUBLISHED
 from drn.card import complete_card, read_rows
 from drn.evaluation.tables import beside_published, pivot
 from drn.files import replace_file

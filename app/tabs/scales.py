@@ -1,4 +1,4 @@
-"""The Scales tab: the photograph of the Compare tab at every scale, under one viewport."""
+"""The Scales tab: the photograph of the Compare tab at every scale, with one viewport for all."""
 
 from __future__ import annotations
 
@@ -11,92 +11,99 @@ from typing import Any
 import gradio as gr
 
 from app.charts import chart
-from app.engines import Engine
+from app.engines import UpscalerFor
+from app.events import HEAVY, QUIET
 from app.jobs import told_to_visitor
+from app.measurements import PROTOCOL, answer_viewport
 from app.scene import scene_of
-from app.session import METHODS, Session, compute
+from app.session import METHODS, Session
 from app.shelf import Shelf
-from app.tabs.compare import HEAVY, PROTOCOL, QUIET, measure_view
+from app.updates import compute_and_show
 from app.viewer.component import busy_js, scene_value, viewer
 from drn.evaluation.comparison import make_pair
 from drn.image import mod_crop
 
 COMPARED, SHOWN = (f"document.querySelector('#{elem_id} .viewer')" for elem_id in ("viewer", "scales-viewer"))
 IS_OLD = f"{COMPARED}.ariaBusy === 'true' || {COMPARED}.dataset.picture !== {SHOWN}.dataset.picture"
-"""JavaScript: whether the tab shows another photograph than the Compare tab does, or is about to."""
+"""JavaScript: whether the Compare tab shows another photograph, or waits for one."""
 
 FOLLOW = f"""() => new MutationObserver(() => {{
   const isOpen = document.querySelector('#scales-tab-button')?.ariaSelected === 'true';
   if (isOpen && {COMPARED}.dataset.picture !== {SHOWN}.dataset.picture) document.querySelector('#scales-again').click();
 }}).observe({COMPARED}, {{ attributeFilter: ["data-picture"] }})"""
-"""JavaScript: open a photograph here too that arrives in the Compare tab while this one is open."""
+"""JavaScript: show a photograph that arrives in the Compare tab here too, if this tab is open."""
 
 WAITING = '<p class="note">Waiting for the server…</p>'
 
 
 def scales_tab(
-    page: gr.Blocks, engine: Engine, scales: list[int], shelf: Shelf, compared: gr.State, in_use: gr.State
+    page: gr.Blocks,
+    upscaler_for: UpscalerFor,
+    scales: list[int],
+    shelf: Shelf,
+    compared_key: gr.State,
+    weights_key: gr.State,
 ) -> Any:
-    """Lay out the tab.
+    """Add the tab's components and events.
 
     Args:
-        shelf: Where sessions are kept.
-        compared: The key of the Compare tab's session; its photograph is the one shown.
-        in_use: Tells which weights are in use; when it changes the results here are out of date.
+        page: The page that is built.
+        upscaler_for: Gives the network for a scale.
+        scales: The scales to show.
+        shelf: Keeps the sessions.
+        compared_key: Holds the key of the Compare tab's session; its photograph is shown here.
+        weights_key: Identifies the weights in use; when it changes the results are out of date.
 
     Returns:
-        The event that computes what the tab shows. It takes long, and goes on where it was when the tab comes back.
+        The event that computes the results. It may be cancelled; it continues when the tab is opened again.
     """
     with gr.Tab("Scales", id="scales", elem_id="scales-tab") as tab:
-        state = gr.State(None, delete_callback=shelf.drop)
+        key = gr.State(None, delete_callback=shelf.drop)
         panels = viewer(None, "scales-viewer")
         plot = gr.HTML(WAITING, elem_id="scales-chart", apply_default_css=False)
         gr.Markdown(PROTOCOL, elem_classes="note")
         again = gr.Button(visible="hidden", elem_id="scales-again")
 
-    def open_scales(compared: str | None, key: str | None) -> Iterator[tuple[Any, ...]]:
+    def show_scales(compared_key: str | None, key: str | None) -> Iterator[tuple[Any, ...]]:
         with told_to_visitor():
-            session, shown = shelf.get(compared), shelf.find(key)
-        if shown and shown.picture_token == session.picture_token:
-            opened = shown
-        else:
-            # One size for all scales, so that a region is the same region in every row.
-            picture = replace(session.picture, rgb=mod_crop(session.picture.rgb, math.lcm(*scales)))
-            opened = Session(picture, session.picture_token, tuple(make_pair(picture, scale) for scale in scales))
-        if len(opened.results) == len(scales) * len(METHODS):
-            with told_to_visitor():  # the last of them may not have arrived
-                yield key, scene_value(scene_of(opened)), psnr_chart(opened)
+            compared, shown = shelf.get(compared_key), shelf.find(key)
+        is_shown = shown is not None and shown.picture_token == compared.picture_token
+        session = shown if shown and is_shown else at_scales(compared, scales)
+        if len(session.results) == len(scales) * len(METHODS):
+            with told_to_visitor():  # the page may have missed the last result
+                yield key, scene_value(scene_of(session)), psnr_chart(session)
             return
-        with told_to_visitor():
-            value = scene_value(scene_of(opened))
-            key = shelf.put(opened, key)
-            yield key, value, gr.skip() if opened is shown else WAITING
-            try:
-                for computed in compute(opened, engine, plus=True):
-                    if computed is None:
-                        yield (gr.skip(),) * 3
-                    else:
-                        value, opened = scene_value(scene_of(computed)), computed
-                        shelf.put(opened, key)
-                        yield gr.skip(), value, psnr_chart(opened)
-            except Exception:
-                yield gr.skip(), scene_value(scene_of(replace(opened, failed=True))), gr.skip()
-                raise
+        updates = compute_and_show(session, shelf, key, upscaler_for, self_ensemble=True)
+        key, value = next(updates)
+        yield key, value, gr.skip() if is_shown else WAITING
+        for updated, value in updates:
+            known = shelf.find(key) if isinstance(updated, str) else None
+            # The key is not set again: it is dropped meanwhile if the weights change.
+            yield gr.skip(), value, psnr_chart(known) if known else gr.skip()
 
-    in_use.change(shelf.drop, state, state, **QUIET)
-    measure_view(panels, shelf, state)
+    weights_key.change(shelf.drop, key, key, **QUIET)
+    answer_viewport(panels, shelf, key)
     opens = [tab.select, again.click]
     gr.on(opens, None, js=f"() => {{ if ({IS_OLD}) {busy_js('scales-viewer', True)} }}", api_visibility="private")
-    event = gr.on(opens, open_scales, [compared, state], [state, panels, plot], **HEAVY)
+    event = gr.on(opens, show_scales, [compared_key, key], [key, panels, plot], **HEAVY)
     page.load(None, js=FOLLOW, api_visibility="private")
     event.then(None, js=f"() => {{ {busy_js('scales-viewer', False)} }}", api_visibility="private")
-    stays = f"(told) => told === {json.dumps(WAITING)} ? '' : told"
-    event.failure(None, plot, plot, js=stays, api_visibility="private")
+    clear_waiting = f"(html) => html === {json.dumps(WAITING)} ? '' : html"
+    event.failure(None, plot, plot, js=clear_waiting, api_visibility="private")
     return event
 
 
+def at_scales(compared: Session, scales: list[int]) -> Session:
+    """Make a session of the same photograph at several scales.
+
+    The photograph is cropped to a size that every scale divides, so that a region is the same in every row.
+    """
+    picture = replace(compared.picture, rgb=mod_crop(compared.picture.rgb, math.lcm(*scales)))
+    return Session(picture, compared.picture_token, tuple(make_pair(picture, scale) for scale in scales))
+
+
 def psnr_chart(session: Session) -> str:
-    """PSNR over the whole image against scale, a line for each method."""
+    """Draw the PSNR of the whole image against the scale, with a line for each method."""
     series = {
         method: [
             (scale, result.whole.psnr)

@@ -12,10 +12,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.engines import Engine
+from app.engines import UpscalerFor
+from app.events import HEAVY, QUIET
 from app.jobs import Job, in_steps, new_file, told_to_visitor
 from app.session import METHODS, new_token, read_upload
-from app.tabs.compare import HEAVY, QUIET
 from app.viewer.component import Layer, Scene, first_view, scene_value, viewer
 from drn.errors import InputError
 from drn.image import Picture, fill_clear, on_checkers, write_png
@@ -51,7 +51,7 @@ UNKNOWN = -1.0
 """The share done of what cannot be told: the bar only says that something is going on."""
 
 
-def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
+def upscale_tab(upscaler_for: UpscalerFor, scales: list[int]) -> gr.Tab:
     """Lay out the tab."""
     tab: gr.Tab
     with gr.Tab("Upscale", id="upscale", elem_id="upscale-tab") as tab:
@@ -87,7 +87,7 @@ def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
             raise gr.Error("Choose an image first.", print_exception=False)
         yield status_html("Upscaling…", UNKNOWN), gr.DownloadButton(visible=False), gr.skip()
         with told_to_visitor():
-            job = Job(enlarge(Path(path), engine(int(scale)), plus))
+            job = Job(enlarge(Path(path), upscaler_for(int(scale)), plus))
             try:
                 for done, total in job:
                     told = f"Upscaling: {done} of {total} tiles done" if total > 1 else "Upscaling…"

@@ -14,7 +14,7 @@ from PIL import Image
 from app.scene import numbers_of, scene_of
 from app.session import Session, compute, examples, open_session, thumbnail
 from app.shelf import Shelf
-from app.tabs.compare import show
+from app.updates import compute_and_show
 from app.viewer.component import Scene, scene_value
 from drn.errors import InputError
 from drn.evaluation.benchmark import measure
@@ -116,19 +116,19 @@ def test_maps(pair: Pair) -> None:
 
 def test_results_come_one_by_one_under_new_tokens(photo: Array, upscaler: Upscaler) -> None:
     session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
-    steps = list(filter(None, compute(session, lambda scale: upscaler, plus=True)))
+    steps = list(filter(None, compute(session, lambda scale: upscaler, self_ensemble=True)))
     assert [[method for _, method in step.results] for step in steps] == [
         ["bicubic"],
         ["bicubic", "DRN"],
         ["bicubic", "DRN", "DRN+"],
     ]
     assert len({session.token, *(step.token for step in steps)}) == 4
-    assert not list(compute(steps[-1], lambda scale: upscaler, plus=False))
+    assert not list(compute(steps[-1], lambda scale: upscaler, self_ensemble=False))
 
 
 def test_a_scene_has_a_place_for_what_is_still_computed(photo: Array, upscaler: Upscaler) -> None:
     session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
-    bicubic, both = filter(None, compute(session, lambda scale: upscaler, plus=False))
+    bicubic, both = filter(None, compute(session, lambda scale: upscaler, self_ensemble=False))
     waiting = {layer.key: layer.pixels is not None for layer in scene_of(bicubic).layers}
     assert waiting == {"lr": True, "bicubic": True, "drn": False, "truth": True, "error-bicubic": True}
     complete = scene_of(both)
@@ -144,7 +144,7 @@ def test_a_scene_has_a_place_for_what_is_still_computed(photo: Array, upscaler: 
 
 def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
     session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
-    *_, session = filter(None, compute(session, lambda scale: upscaler, plus=False))
+    *_, session = filter(None, compute(session, lambda scale: upscaler, self_ensemble=False))
     region = Rect(12, 9, 30, 30)
     found = numbers_of(session, region)
     assert found["token"] == session.token
@@ -162,7 +162,7 @@ def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
     # What is known but not shown takes no mark.
     known = replace(session, results=session.results | {(3, "DRN+"): session.results[3, "DRN"]})
     assert "drn+" not in numbers_of(known, region)["scores"]
-    assert "drn+" in numbers_of(replace(known, plus=True), region)["scores"]
+    assert "drn+" in numbers_of(replace(known, self_ensemble=True), region)["scores"]
 
 
 def test_equals_are_both_the_best() -> None:
@@ -179,12 +179,12 @@ def test_what_cannot_be_stored_is_told_as_failed(
             raise OSError(28, "No space left on device")
         return {"token": scene.token, "failed": scene.failed}
 
-    monkeypatch.setattr("app.tabs.compare.scene_value", store)
+    monkeypatch.setattr("app.updates.scene_value", store)
     session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
     shelf = Shelf(session)
     shown: list[Any] = []
     with pytest.raises(gr.Error, match="cannot store files"):
-        for one in show(session, shelf, None, lambda scale: upscaler, plus=False):
+        for one in compute_and_show(session, shelf, None, lambda scale: upscaler, self_ensemble=False):
             shown.append(one)
     key, value = [one for one in shown if isinstance(one[0], str)][-1]
     kept = shelf.get(key)

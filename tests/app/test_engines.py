@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
-from app.engines import Engines
+from app.engines import ServedWeights
 from app.page import build, launch
 from app.session import compute, open_session
 from drn import weights
@@ -53,18 +53,18 @@ def release(monkeypatch: pytest.MonkeyPatch, arriving: list[Weights]) -> Iterato
 
 
 def test_networks_are_swapped_together(release: threading.Event, arriving: list[Weights]) -> None:
-    engines = Engines()
-    before, key = {scale: engines(scale) for scale in engines.scales}, engines.key
-    assert "weights: bundled (x2" in engines.header
-    assert "fetching drn/drn@main" in engines.header
+    served = ServedWeights()
+    before, key = {scale: served.upscaler_for(scale) for scale in served.scales}, served.key
+    assert "weights: bundled (x2" in served.header
+    assert "fetching drn/drn@main" in served.header
     release.set()
-    wait_until(lambda: engines.key != key)
+    wait_until(lambda: served.key != key)
     for part in arriving:
         scale = part.model.scale
-        assert engines(scale) is not before[scale]
-        assert engines(scale).model.config == part.model.config
-    wait_until(lambda: "fetching" not in engines.header)
-    assert f"weights: hub drn/drn@1234567 (x2 {arriving[0].sha256[:7]}" in engines.header
+        assert served.upscaler_for(scale) is not before[scale]
+        assert served.upscaler_for(scale).model.config == part.model.config
+    wait_until(lambda: "fetching" not in served.header)
+    assert f"weights: hub drn/drn@1234567 (x2 {arriving[0].sha256[:7]}" in served.header
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_a_failure_is_said_and_the_bundled_weights_stay(
 
     monkeypatch.setenv("DRN_HUB_REPO", repo)
     monkeypatch.setattr("drn.weights.load_hub", load_hub)
-    engines = Engines()
-    wait_until(lambda: sentence in engines.header)
-    assert "weights: bundled" in engines.header
+    served = ServedWeights()
+    wait_until(lambda: sentence in served.header)
+    assert "weights: bundled" in served.header
 
 
 def test_weights_that_cannot_be_placed_leave_the_bundled_ones(
@@ -96,27 +96,31 @@ def test_weights_that_cannot_be_placed_leave_the_bundled_ones(
         return Upscaler(model)
 
     monkeypatch.setattr("app.engines.Upscaler", place)
-    engines = Engines()
+    served = ServedWeights()
     release.set()
-    wait_until(lambda: "those of drn/drn@main could not be placed, the log says why." in engines.header)
-    assert "weights: bundled" in engines.header
-    asyncio.run(asyncio.wait_for(engines.settled(), 5))
+    wait_until(
+        lambda: (
+            "the weights of drn/drn@main could not be loaded onto the device; the log has the reason." in served.header
+        )
+    )
+    assert "weights: bundled" in served.header
+    asyncio.run(asyncio.wait_for(served.settled(), 5))
 
 
 def test_one_comparison_is_made_by_one_set(
     release: threading.Event, arriving: list[Weights], tmp_path: Path, photo: Array
 ) -> None:
     """The Hub's weights arrive between DRN and DRN+: both are the bundled ones'."""
-    engines = Engines()
-    bundled = engines(2)
+    served = ServedWeights()
+    bundled = served.upscaler_for(2)
     write_png(tmp_path / "a.png", Picture(photo))
     session = open_session(tmp_path / "a.png", 2)
-    for computed in compute(session, engines, plus=True):
+    for computed in compute(session, served.upscaler_for, self_ensemble=True):
         session = computed or session
         if (2, "DRN") in session.results and not release.is_set():
             release.set()
-            wait_until(lambda: engines(2) is not bundled)
-    assert engines(2) is not bundled
+            wait_until(lambda: served.upscaler_for(2) is not bundled)
+    assert served.upscaler_for(2) is not bundled
     lr = session.pairs[0].lr
     assert np.array_equal(session.results[2, "DRN+"].sr, bundled.upscale(lr, self_ensemble=True))
 
@@ -124,7 +128,7 @@ def test_one_comparison_is_made_by_one_set(
 def test_without_a_repo_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DRN_HUB_REPO", raising=False)
     monkeypatch.setattr("drn.hub.fetch", lambda *_: pytest.fail("the Hub was asked"))
-    assert 'data-testid="hub"' not in Engines().header
+    assert 'data-testid="hub"' not in ServedWeights().header
 
 
 def test_an_open_page_learns_of_the_switch_and_the_next_one_begins_with_it(
@@ -185,16 +189,16 @@ def test_a_damaged_bundled_file_leaves_its_scale_out(tmp_path: Path, monkeypatch
     (tmp_path / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in digests))
     monkeypatch.setattr(weights, "BUNDLED", tmp_path)
     monkeypatch.delenv("DRN_HUB_REPO", raising=False)
-    assert Engines().scales == [2, 3]
+    assert ServedWeights().scales == [2, 3]
     (tmp_path / weights.filename(3)).write_bytes(b"garbage")
-    engines = Engines()
-    assert engines.scales == [2]
-    assert "drn_x3.safetensors is not the file that SHA256SUMS beside it lists" in engines.header
+    served = ServedWeights()
+    assert served.scales == [2]
+    assert "drn_x3.safetensors is not the file that SHA256SUMS beside it lists" in served.header
     monkeypatch.setenv("DRN_HUB_REPO", "not a repo")
-    header = Engines().header
+    header = ServedWeights().header
     assert "drn_x3.safetensors is not the file" in header
     assert "is not a Hub repo" in header
     monkeypatch.delenv("DRN_HUB_REPO")
     (tmp_path / weights.filename(2)).unlink()
     with pytest.raises(InputError, match=r"drn_x3\.safetensors is not the file"):
-        Engines()
+        ServedWeights()

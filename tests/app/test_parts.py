@@ -16,7 +16,7 @@ import pytest
 
 from app.charts import Points, chart
 from app.jobs import in_steps, told_to_visitor
-from app.tabs.benchmarks import PUBLISHED, curves_html, peers_html, read_results, results_html, times_html
+from app.tabs.results import PUBLISHED, curves_html, peers_html, read_results, results_html, times_html
 from drn.errors import InputError
 from drn.upscaler import Cancelled, OnTile
 

@@ -64,7 +64,7 @@ def test_a_page_that_began_before_the_first_comparison_was_renewed_is_still_know
     first, renewed = session(100), session(100)
     shelf = Shelf(first, "old")
     shelf.renew(renewed, "new")
-    assert (shelf.find(Shelf.FIRST), shelf.made_with) == (renewed, "new")
+    assert (shelf.find(Shelf.FIRST), shelf.weights_key) == (renewed, "new")
     assert shelf.shown(Shelf.FIRST, renewed.token) is renewed
     assert shelf.shown(Shelf.FIRST, first.token) is first
     assert shelf.shown(shelf.put(session(100)), renewed.token) is None

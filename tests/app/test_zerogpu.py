@@ -25,16 +25,16 @@ sys.modules["spaces.zero.torch"] = stub
 
 import numpy as np, torch
 from gradio.context import LocalContext
-from app.engines import Engines
+from app.engines import ServedWeights
 from app.zerogpu import ZeroGpuUpscaler
 from drn import load_model
 from drn.upscaler import Rect, Upscaler
 from spaces.zero import client, decorator
 
-engines = Engines()
-upscaler = engines(2)
+served = ServedWeights()
+upscaler = served.upscaler_for(2)
 assert isinstance(upscaler, ZeroGpuUpscaler), type(upscaler)
-assert len(decorator.decorated_cache) == 2 * len(engines.scales)
+assert len(decorator.decorated_cache) == 2 * len(served.scales)
 
 seen = []
 client.allow = lambda token: seen.append("allowed in the parent")

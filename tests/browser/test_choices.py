@@ -18,7 +18,6 @@ from playwright.sync_api import Page, Route, expect
 
 from app import session
 from app.shelf import Shelf
-from app.tabs.compare import Latest, giving_way
 from drn.errors import InputError
 from drn.image import Array, Picture, mod_crop, read_image
 from drn.metrics import psnr
@@ -230,15 +229,6 @@ def test_a_comparison_that_was_put_away_ends_the_questions(page: Page, monkeypat
     drag(page, "drn", 40, 0)
     expect(page.locator('#viewer [data-fresh="true"]')).to_have_count(1)
     expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"]')).to_be_hidden()
-
-
-def test_the_controls_follow_what_is_shown_unless_something_newer_was_chosen() -> None:
-    def work() -> Iterator[tuple[Any, Any]]:
-        yield from (("key", "as it is"), ({}, "nothing new"), ("key", "with results"))
-
-    handler = giving_way(work, controls=lambda key: (key,))
-    assert [controls for _, _, controls in handler(5.0, Latest("4", chosen=4.0))] == ["key", None, None]
-    assert [controls for _, _, controls in handler(5.0, Latest("4", chosen=6.0))] == [None]
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_upscaling_can_be_cancelled(page: Page, photo: Array, tmp_path: Path) ->
 def test_the_figure_of_the_region_in_view(page: Page, truth: Array, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers(page, "drn", "region")
     release = threading.Event()
-    monkeypatch.setattr("app.tabs.compare.numbers_of", lambda *_: release.wait(30))  # its numbers are not known yet
+    monkeypatch.setattr("app.measurements.numbers_of", lambda *_: release.wait(30))  # its numbers are not known yet
     drag(page, "drn", 60, 20)
     region = in_view(page)
     with page.expect_download() as download:

@@ -1,4 +1,4 @@
-"""The Benchmarks tab: what was measured, beside what other networks published, and how training went."""
+"""The Benchmarks tab: measured results, the published results of other networks, and the training curves."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from drn.weights import BUNDLED
 PUBLISHED = Path(__file__).parent.parent / "published.json"
 
 
-def benchmarks_tab() -> gr.Tab:
-    """Lay out the tab from ``weights/results.json``, the training curves beside it, and the published figures."""
+def results_tab() -> gr.Tab:
+    """Add the tab, made from ``weights/results.json``, the training curves beside it and the published results."""
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
     results = read_results(BUNDLED / "results.json")
     tab: gr.Tab
@@ -37,7 +37,7 @@ def benchmarks_tab() -> gr.Tab:
 
 
 def read_results(path: Path) -> dict[str, Any] | None:
-    """What ``evaluate --json`` printed, or None where it was not kept."""
+    """Read the output of ``evaluate --json``; None if there is no such file."""
     if not path.is_file():
         return None
     results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -45,23 +45,24 @@ def read_results(path: Path) -> dict[str, Any] | None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Make an HTML table that scrolls sideways; the texts are escaped."""
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table class="plain"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def results_html(results: dict[str, Any]) -> str:
-    """PSNR and SSIM of our own measurement, and the command that printed them."""
+    """Make the table of measured PSNR and SSIM, with the command that printed it."""
     methods, rows = pivot(results["rows"])
-    made = f"{results['command']} · {results['date']} · torch {results['torch']} · {results['device']}"
+    origin = f"{results['command']} · {results['date']} · torch {results['torch']} · {results['device']}"
     return (
         f"<h3>Measured: PSNR in dB / SSIM</h3>{table(['test set', *methods], rows)}"
-        f'<p class="note"><code>{escape(made)}</code></p>'
+        f'<p class="note"><code>{escape(origin)}</code></p>'
     )
 
 
 def peers_html(published: dict[str, Any], results: dict[str, Any] | None) -> str:
-    """PSNR on Set5 against parameters, a chart for each scale, and where each figure comes from."""
+    """Make a chart of PSNR on Set5 against parameters for each scale, and the table of all networks with sources."""
     charts = []
     for scale in ("2", "3", "4"):
         series: dict[str, Points] = {
@@ -81,7 +82,7 @@ def peers_html(published: dict[str, Any], results: dict[str, Any] | None) -> str
 
 
 def times_html(results: dict[str, Any]) -> str:
-    """PSNR on Set5 against the time for an image of it, a chart for each scale."""
+    """Make a chart of PSNR on Set5 against the seconds for one image, for each scale."""
     charts = []
     for scale in (2, 3, 4):
         rows = [row for row in results["rows"] if (row["data"], row["scale"]) == ("Set5", scale)]
@@ -94,7 +95,11 @@ def times_html(results: dict[str, Any]) -> str:
 
 
 def curves_html(folder: Path) -> str:
-    """Validation PSNR against iterations, from ``curve_x*.csv`` in ``folder``, and the ablation's from its CSV."""
+    """Make the charts of validation PSNR during training.
+
+    Args:
+        folder: Holds ``curve_x*.csv`` and, if there is one, ``ablation.csv``.
+    """
     charts, note = [], ""
     for path in sorted(folder.glob("curve_x*.csv")):
         points = [(row["iteration"] / 1000, row["valid_psnr"]) for row in read_curve(path)]
@@ -108,6 +113,7 @@ def curves_html(folder: Path) -> str:
                 series.setdefault(row["variant"], []).append((float(row["epoch"]), float(row["valid_psnr"])))
         charts.append(chart("With and without distilling blocks", "epoch", "validation PSNR (dB)", series))
         note = (
-            '<p class="note">plain: residual blocks of the same size, no distilling branch. +: 8 passes, averaged.</p>'
+            '<p class="note">plain: residual blocks of the same size, without a distilling branch. '
+            "+: mean of 8 passes.</p>"
         )
     return f'<h3>Training</h3><div class="charts">{"".join(charts)}</div>{note}' if charts else ""

@@ -1,0 +1,23 @@
+"""Options and JavaScript that the events of several tabs share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+"""Options of quick events. While one runs, further ones become a single event with the newest inputs."""
+
+EACH: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
+"""Options of quick events that carry data, such as a selected index: gradio would repeat the first one's data."""
+
+HEAVY: dict[str, Any] = {**QUIET, "concurrency_id": "heavy"}
+"""Options of events that run the network: they share one queue."""
+
+
+def moment_js(before: str = "") -> str:
+    """Make JavaScript that sets an event's first input to the time at which it is sent, in ms.
+
+    Args:
+        before: Statements to run first.
+    """
+    return f"(_, ...rest) => {{ {before} return [performance.now(), ...rest]; }}"

@@ -1,0 +1,28 @@
+"""Figures of a compared region, stored as files that visitors can download."""
+
+from __future__ import annotations
+
+from app.jobs import new_file
+from app.session import Session
+from drn.evaluation.comparison import clip
+from drn.evaluation.figure import figure
+from drn.files import replace_file
+from drn.geometry import Rect
+
+
+def store_figure(session: Session, hr_rect: Rect) -> str:
+    """Draw a region with every method that is shown, and store the figure as a PNG file.
+
+    Args:
+        session: The comparison to draw, at its first scale.
+        hr_rect: The region in HR pixels; the part outside the image is left out.
+
+    Returns:
+        The path of the file.
+    """
+    pair = session.pairs[0]
+    results = {method: result for (_, method), result in session.results.items() if method in session.shown}
+    drawn = figure(pair, results, clip(hr_rect, pair))
+    target = new_file(f"{session.name or 'image'}_x{pair.scale}_figure.png")
+    replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
+    return str(target)

@@ -1,0 +1,45 @@
+"""Scores of the region that a viewer shows, and the note on how they are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from app.events import EACH
+from app.scene import numbers_of
+from app.shelf import Shelf
+from app.viewer.component import numbers_for
+from drn.geometry import Rect
+
+PROTOCOL = (
+    "PSNR and SSIM as [in the literature](https://arxiv.org/abs/1907.02843): Y channel of BT.601 YCbCr, `crop_border` "
+    "= scale, LR by MATLAB's antialiased bicubic."
+)
+
+
+def rect_in_view(seen: Mapping[str, Any]) -> Rect:
+    """Read the region, in HR pixels, that a viewer reports as in view."""
+    return Rect(*(int(seen[name]) for name in ("x", "y", "width", "height")))
+
+
+def answer_viewport(panels: gr.HTML, shelf: Shelf, key: gr.State) -> None:
+    """Answer the ``viewport`` events of a viewer with the scores of the region in view.
+
+    Args:
+        panels: The viewer.
+        shelf: Keeps the session that the viewer shows.
+        key: Holds the key of that session.
+    """
+
+    def measure(event: gr.EventData, key: str | None) -> Any:
+        seen = event._data or {}
+        token, hr_rect = str(seen["token"]), rect_in_view(seen)
+        if session := shelf.shown(key, token):
+            return gr.HTML(numbers=numbers_of(session, hr_rect))
+        if shelf.find(key) is None:  # the session is gone: an empty answer ends the viewer's questions
+            return gr.HTML(numbers=numbers_for(token, hr_rect, []))
+        return gr.skip()  # the viewer will receive newer images and ask about them
+
+    panels.viewport(measure, [key], [panels], concurrency_limit=2, **EACH)

@@ -1,0 +1,276 @@
+"""Events of the Compare tab: choosing, computing, measuring, drawing the figure and opening a shared link."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.choices import Choice, NewestChoices
+from app.engines import UpscalerFor
+from app.events import EACH, HEAVY, QUIET, moment_js
+from app.figures import store_figure
+from app.jobs import told_to_visitor
+from app.measurements import answer_viewport, rect_in_view
+from app.scene import scene_of
+from app.session import Session, new_token, open_link, open_session
+from app.shelf import Shelf
+from app.updates import Update, Updates, compute_and_show
+from app.viewer.component import busy_js, scene_value
+from drn.errors import InputError
+from drn.evaluation.comparison import make_pair, notes_on
+
+BUSY, NOT_BUSY = busy_js("viewer", True), busy_js("viewer", False)
+
+SEEN_JS = "(key) => [key, document.querySelector('#viewer .viewer').dataset.seen]"
+"""JavaScript that adds the images and the region that the viewer shows, as JSON of [token, region]."""
+
+LINK_JS = "() => { if (new URLSearchParams(location.search).has('image')) document.querySelector('#restore').click(); }"
+"""JavaScript that opens a shared link. A visit without a link sends no event, which would take a place in the queue."""
+
+DOWNLOAD_JS = "() => document.querySelector('#figure-file')?.click()"
+
+
+@dataclass(frozen=True)
+class CompareLayout:
+    """The components of the tab.
+
+    Attributes:
+        gallery: The example photographs.
+        scale: Chooses the scale.
+        self_ensemble: Adds DRN+.
+        upload: Takes a visitor's photograph.
+        panels: The viewer.
+        draw: Asks for a figure of the region in view.
+        figure: Downloads that figure; not visible.
+        restore: Opens a shared link; not visible.
+    """
+
+    gallery: gr.Gallery
+    scale: gr.Radio
+    self_ensemble: gr.Checkbox
+    upload: gr.UploadButton
+    panels: gr.HTML
+    draw: gr.Button
+    figure: gr.DownloadButton
+    restore: gr.Button
+
+
+def until_newer(
+    updates: Updates, controls_of: Callable[[str | None], tuple[Any, ...]], is_outdated: Callable[[bool], bool]
+) -> Iterator[tuple[Any, ...]]:
+    """Pass updates on until the visitor has chosen something newer, with the controls set to what is shown.
+
+    Args:
+        updates: The updates; they are closed at the end, which stops their work.
+        controls_of: Gives the values of the controls for a session's key, and ``gr.skip()`` for None.
+        is_outdated: Tells whether there is a newer choice. Its argument says whether a session is shown already.
+
+    Yields:
+        The session's key, the viewer's value and the values of the controls.
+    """
+    is_shown = False
+    with closing(updates):
+        for key, value in updates:
+            opens = isinstance(key, str) and not is_shown
+            is_shown = is_shown or opens
+            yield key, value, *controls_of(key if opens and not is_outdated(is_shown) else None)
+            if is_outdated(is_shown):
+                return
+
+
+@dataclass(frozen=True)
+class CompareHandlers:
+    """Handlers of the tab's events.
+
+    A choice is noted as it was made, beside the queue. The controls cannot be read when its turn comes: older work
+    that is shown meanwhile sets them to what it shows. Older work ends when a newer choice is noted.
+
+    Attributes:
+        photographs: The examples, in the order of the gallery.
+        scales: The scales to choose from.
+        shelf: Keeps the visitors' sessions.
+        upscaler_for: Gives the network for a scale.
+        newest: Tells which choice of a visitor is the newest.
+    """
+
+    photographs: tuple[Path, ...]
+    scales: tuple[int, ...]
+    shelf: Shelf
+    upscaler_for: UpscalerFor
+    newest: NewestChoices
+
+    def note_example(
+        self, moment: float, scale: str, self_ensemble: bool, event: gr.SelectData, request: gr.Request
+    ) -> Choice:
+        """Note that an example was chosen."""
+        return self._note(Choice(self.photographs[event.index].stem, int(scale), self_ensemble, moment), request)
+
+    def note_upload(self, moment: float, scale: str, self_ensemble: bool, path: str, request: gr.Request) -> Choice:
+        """Note that a photograph was uploaded."""
+        return self._note(Choice(Path(path), int(scale), self_ensemble, moment), request)
+
+    def note_options(self, moment: float, scale: str, self_ensemble: bool, request: gr.Request) -> Choice:
+        """Note that another scale was chosen, or DRN+ added or removed."""
+        return self._note(Choice(None, int(scale), self_ensemble, moment), request)
+
+    def show_choice(self, choice: Choice, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Show what was chosen in the place of the session that ``key`` names."""
+        yield from self._until_newer(self._show_choice(choice, key), choice.moment, request)
+
+    def show_link(self, moment: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Show the comparison that the page's address describes."""
+        with told_to_visitor():
+            session = open_link(dict(request.query_params), self.photographs, self.scales)
+        yield from self._until_newer(self._compute_and_show(session, None), moment, request)
+
+    def compute_anew(
+        self, moment: float, key: str | None, weights_key: str, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
+        """Show the same comparison with other weights."""
+        yield from self._until_newer(self._compute_anew(key, weights_key), moment, request)
+
+    def resume(self, moment: float, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Go on with work that was stopped by a choice that failed."""
+        session = self.shelf.find(key)
+        if session is not None and not session.settled:
+            yield from self._until_newer(self._compute_and_show(session, key), moment, request)
+
+    def give_up(self, key: str | None) -> Update:
+        """Show that the missing results will not be computed."""
+        session = self.shelf.find(key)
+        if session is None or session.settled:
+            return gr.skip(), gr.skip()
+        session = replace(session, failed=True)
+        return self.shelf.put(session, key), scene_value(scene_of(session))
+
+    def controls_of(self, key: str | None) -> tuple[Any, Any, Any]:
+        """Set scale, DRN+ and gallery to what the session shows; leave them if there is no such session."""
+        session = self.shelf.find(key)
+        if session is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        names = [path.stem for path in self.photographs]
+        index = names.index(session.name) if session.name in names else None
+        scale = gr.Radio(value=str(session.pairs[0].scale))
+        return scale, gr.Checkbox(value=session.self_ensemble), gr.Gallery(selected_index=index)
+
+    def draw_figure(self, key: str | None, seen: str) -> str:
+        """Store the figure of the region in view and return its path."""
+        with told_to_visitor():
+            token, region = json.loads(seen or '["", {}]')
+            session = self.shelf.shown(key, token)
+            if session is None:
+                raise InputError("The images are just changing: ask for the figure once more.")
+            return store_figure(session, rect_in_view(region))
+
+    def _note(self, choice: Choice, request: gr.Request) -> Choice:
+        self.newest.note(str(request.session_hash), choice)
+        return choice
+
+    def _until_newer(self, updates: Updates, moment: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        visitor = str(request.session_hash)
+
+        def is_outdated(is_shown: bool) -> bool:
+            # An image that is being opened is shown first: a newer scale is meant for it.
+            has_newer = self.newest.has_newer if is_shown else self.newest.has_newer_image
+            return has_newer(visitor, moment)
+
+        yield from until_newer(updates, self.controls_of, is_outdated)
+
+    def _compute_and_show(self, session: Session, key: str | None) -> Updates:
+        return compute_and_show(session, self.shelf, key, self.upscaler_for, session.self_ensemble)
+
+    def _show_choice(self, choice: Choice, key: str | None) -> Updates:
+        with told_to_visitor():
+            session = self._session_for(choice, key)
+        if isinstance(choice.image, Path):
+            for note in notes_on(session.picture):
+                gr.Info(escape(note))
+        # A new token makes even the same images a new scene, which ends the viewer's wait.
+        session = replace(session, self_ensemble=choice.self_ensemble, token=new_token())
+        yield from self._compute_and_show(session, key)
+
+    def _session_for(self, choice: Choice, key: str | None) -> Session:
+        """Open the chosen image, or keep the shown one, at the chosen scale."""
+        if isinstance(choice.image, Path):
+            return open_session(choice.image, choice.scale)
+        shown = self.shelf.get(key) if choice.image is None else self.shelf.find(key)
+        if shown is not None and choice.image in (None, shown.name):
+            if shown.pairs[0].scale == choice.scale:
+                return shown
+            pair = make_pair(shown.picture, choice.scale)
+            return Session(shown.picture, shown.picture_token, (pair,), name=shown.name)
+        (path,) = (path for path in self.photographs if path.stem == choice.image)
+        return open_session(path, choice.scale, path.stem)
+
+    def _compute_anew(self, key: str | None, weights_key: str) -> Updates:
+        with told_to_visitor():
+            session = self.shelf.get(key)
+        if key == Shelf.FIRST and self.shelf.weights_key == weights_key:
+            yield key, scene_value(scene_of(session))
+            return
+        updates = self._compute_and_show(replace(session, results={}, token=new_token()), key)
+        own_key, first = next(updates)
+        yield own_key, first
+        yield from updates
+        done = self.shelf.find(own_key)
+        if key == Shelf.FIRST and done and done.settled:
+            self.shelf.renew(done, weights_key)
+
+
+def connect(
+    page: gr.Blocks, layout: CompareLayout, handlers: CompareHandlers, key: gr.State, weights_key: gr.State
+) -> None:
+    """Connect the tab's components to their handlers.
+
+    Args:
+        page: The page, whose load opens a shared link.
+        layout: The components.
+        handlers: The handlers.
+        key: Holds the key of the visitor's session.
+        weights_key: Identifies the weights in use; when it changes the comparison is computed anew.
+    """
+    moment, seen = gr.Number(visible=False), gr.Textbox(visible=False)
+    outputs, controls = [key, layout.panels], [layout.scale, layout.self_ensemble, layout.gallery]
+    # All are sent at once and served in order: the page would send a waiting one later, as if it were chosen then.
+    computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls]}
+
+    for choice in _connect_choices(layout, handlers, moment):
+        chosen = choice.change(handlers.show_choice, [choice, key], **computing)
+        chosen.failure(
+            handlers.controls_of, key, controls, js=f"(key) => {{ {NOT_BUSY} return [key]; }}", queue=False, **EACH
+        )
+        # The work that the choice has stopped goes on, unless the queue is full.
+        resumed = chosen.failure(handlers.resume, [moment, key], js=moment_js(), **computing)
+        resumed.failure(handlers.give_up, key, outputs, queue=False, **EACH)
+    weights_key.change(handlers.compute_anew, [moment, key, weights_key], js=moment_js(), **computing)
+    answer_viewport(layout.panels, handlers.shelf, key)
+    drawn = layout.draw.click(handlers.draw_figure, [key, seen], layout.figure, js=SEEN_JS, **QUIET)
+    drawn.success(None, js=DOWNLOAD_JS, api_visibility="private")
+    restored = layout.restore.click(handlers.show_link, [moment], [*outputs, *controls], js=moment_js(BUSY), **HEAVY)
+    restored.failure(None, js=f"() => {{ {NOT_BUSY} }}", api_visibility="private")
+    page.load(None, js=LINK_JS)
+
+
+def _connect_choices(layout: CompareLayout, handlers: CompareHandlers, moment: gr.Number) -> list[gr.State]:
+    """Note each choice as it is made.
+
+    Choices of an image and of options are two states: an image that waits in the queue must not be lost when the
+    scale is changed.
+
+    Returns:
+        The states that hold the choices.
+    """
+    image, options = gr.State(), gr.State()
+    inputs = [moment, layout.scale, layout.self_ensemble]
+    noting: dict[str, Any] = {"js": moment_js(BUSY), "queue": False, **EACH}
+    layout.gallery.select(handlers.note_example, inputs, image, **noting)
+    layout.upload.upload(handlers.note_upload, [*inputs, layout.upload], image, **noting)
+    gr.on([layout.scale.input, layout.self_ensemble.input], handlers.note_options, inputs, options, **noting)
+    return [image, options]

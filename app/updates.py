@@ -1,0 +1,57 @@
+"""Updates of a viewer while the results of its session are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from app.engines import UpscalerFor
+from app.jobs import told_to_visitor
+from app.scene import scene_of
+from app.session import Session, compute
+from app.shelf import Shelf
+from app.viewer.component import scene_value
+
+Update = tuple[Any, Any]
+"""New values for the key of a session and for its viewer; ``gr.skip()`` leaves one as it is."""
+
+Updates = Generator[Update, None, None]
+
+
+def compute_and_show(
+    session: Session, shelf: Shelf, key: str | None, upscaler_for: UpscalerFor, self_ensemble: bool
+) -> Updates:
+    """Show a session at once, and again with each result that is computed.
+
+    Args:
+        session: The session to show; it takes the place of the session that ``key`` names.
+        shelf: Keeps the session and its results.
+        key: Key of the visitor's present session, or None.
+        upscaler_for: Gives the network for a scale.
+        self_ensemble: Whether to compute DRN+ too; the viewer shows it if the session says so.
+
+    Yields:
+        The session's key and the viewer's value, or ``gr.skip()`` twice while nothing has changed.
+
+    Raises:
+        gr.Error: If a result cannot be computed or stored. The session is then shown as failed.
+    """
+    session = replace(session, failed=False)
+    with told_to_visitor():
+        value = scene_value(scene_of(session))
+        key = shelf.put(session, key)
+        try:
+            yield key, value
+            for computed in compute(session, upscaler_for, self_ensemble):
+                if computed is None:
+                    yield gr.skip(), gr.skip()
+                else:
+                    value, session = scene_value(scene_of(computed)), computed  # a result that cannot be stored is lost
+                    yield shelf.put(session, key), value
+        except Exception:
+            session = replace(session, failed=True)
+            yield shelf.put(session, key), scene_value(scene_of(session))
+            raise

@@ -241,8 +241,8 @@ def connect(
     # All are sent at once and served in order: the page would send a waiting one later, as if it were chosen then.
     computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls]}
 
-    for choice in _connect_choices(layout, handlers, moment):
-        chosen = choice.change(handlers.show_choice, [choice, key], **computing)
+    for noted, choice in _connect_choices(layout, handlers, moment):
+        chosen = noted.success(handlers.show_choice, [choice, key], **computing)
         chosen.failure(
             handlers.controls_of, key, controls, js=f"(key) => {{ {NOT_BUSY} return [key]; }}", queue=False, **EACH
         )
@@ -258,19 +258,21 @@ def connect(
     page.load(None, js=LINK_JS)
 
 
-def _connect_choices(layout: CompareLayout, handlers: CompareHandlers, moment: gr.Number) -> list[gr.State]:
+def _connect_choices(layout: CompareLayout, handlers: CompareHandlers, moment: gr.Number) -> list[tuple[Any, gr.State]]:
     """Note each choice as it is made.
 
     Choices of an image and of options are two states: an image that waits in the queue must not be lost when the
     scale is changed.
 
     Returns:
-        The states that hold the choices.
+        The events, each with the state that it sets to the choice.
     """
     image, options = gr.State(), gr.State()
     inputs = [moment, layout.scale, layout.self_ensemble]
     noting: dict[str, Any] = {"js": moment_js(BUSY), "queue": False, **EACH}
-    layout.gallery.select(handlers.note_example, inputs, image, **noting)
-    layout.upload.upload(handlers.note_upload, [*inputs, layout.upload], image, **noting)
-    gr.on([layout.scale.input, layout.self_ensemble.input], handlers.note_options, inputs, options, **noting)
-    return [image, options]
+    changes = [layout.scale.input, layout.self_ensemble.input]
+    return [
+        (layout.gallery.select(handlers.note_example, inputs, image, **noting), image),
+        (layout.upload.upload(handlers.note_upload, [*inputs, layout.upload], image, **noting), image),
+        (gr.on(changes, handlers.note_options, inputs, options, **noting), options),
+    ]

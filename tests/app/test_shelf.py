@@ -36,7 +36,7 @@ def test_what_was_not_used_for_longest_makes_room() -> None:
     keys = [shelf.put(session(40)) for _ in range(3)]
     shelf.get(keys[0])
     added = shelf.put(session(40))
-    with pytest.raises(InputError, match="put away to make room"):
+    with pytest.raises(InputError, match="no longer on the server"):
         shelf.get(keys[1])
     for key in (keys[0], keys[2], added):
         shelf.get(key)

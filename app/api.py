@@ -16,7 +16,8 @@ from app.session import Session, compute, open_session
 from app.tabs.compare import HEAVY, draw_figure
 from app.tabs.upscale import enlarge
 from drn.errors import InputError
-from drn.evaluation.comparison import Score, notes_on, parse_region, score, whole_of
+from drn.evaluation.comparison import Score, score
+from drn.evaluation.pairs import notes_on, parse_rect, whole_rect
 from drn.geometry import Rect
 
 OPTIONS: dict[str, Any] = {**HEAVY, "api_visibility": "public"}
@@ -50,7 +51,7 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
             opened = open_session(path, int(_given("scale", scale)), path.stem)
             session = replace(opened, plus=bool(self_ensemble))
             (pair,) = session.pairs
-            region = parse_region(crop, pair) if crop else whole_of(pair)
+            region = parse_rect(crop, pair) if crop else whole_rect(pair)
             for computed in compute(session, engine, session.plus):
                 session = computed or session
                 yield gr.skip(), gr.skip()

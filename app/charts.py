@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil, floor, log10
 
+from drn.evaluation.methods import BICUBIC, DRN, DRN_PLUS
+
 WIDTH, HEIGHT = 460, 262
 LEFT, RIGHT, TOP, BOTTOM = 48, 84, 46, 34
 LABEL_HEIGHT = 13
 LABEL_WIDTH = 64
 
-COLOURS = {"bicubic": 0, "DRN": 1, "DRN+": 2}
+COLOURS = {BICUBIC: 0, DRN: 1, DRN_PLUS: 2}
 """Of what the page always shows; other points are as quiet as bicubic, other lines take the next colours."""
 
 Points = Sequence[tuple[float, float]]

@@ -19,7 +19,9 @@ from app.engines import Engine
 from app.jobs import Job, deadline, in_steps
 from app.viewer.component import LAYOUTS, Layer, Line, Scene, Viewpoint, first_view, numbers_for
 from drn.errors import InputError
-from drn.evaluation.comparison import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
+from drn.evaluation.comparison import ADDED_GAIN, ERROR_RANGE, Result, added_map, error_map, measure, score
+from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN, builtin_methods, builtin_names
+from drn.evaluation.pairs import Pair, make_pair
 from drn.geometry import Rect
 from drn.image import Array, Picture, find_images, read_image
 
@@ -32,8 +34,6 @@ MAX_PIXELS = 4_000_000
 MIN_SIDE = 16
 MAX_ZOOM = 16
 THUMBNAIL = 320
-
-METHODS = {"bicubic": "the baseline", "DRN": "one pass", "DRN+": "mean of 8 passes"}
 
 
 def new_token() -> str:
@@ -76,7 +76,7 @@ class Session:
     @property
     def shown(self) -> list[str]:
         """The methods that the viewer shows."""
-        return methods(self.plus)
+        return builtin_names(self.plus)
 
     @property
     def settled(self) -> bool:
@@ -178,10 +178,6 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
     return replace(open_session(path, scale, path.stem, view), plus=params.get("plus") == "1")
 
 
-def methods(plus: bool) -> list[str]:
-    return [method for method in METHODS if plus or method != "DRN+"]
-
-
 def compute(session: Session, engine: Engine, plus: bool) -> Iterator[Session | None]:
     """The session with the results of one more method, at every scale, as they are known; None in between.
 
@@ -191,15 +187,16 @@ def compute(session: Session, engine: Engine, plus: bool) -> Iterator[Session | 
         InputError: If it takes too long, or a tile fails.
     """
     ends = deadline()
-    upscalers = {pair.scale: engine(pair.scale) for pair in session.pairs}  # one set, whatever arrives meanwhile
-    for method in methods(plus):
+    # The methods keep one set of upscalers, even if the engine gets other weights meanwhile.
+    methods = [(pair, builtin_methods(engine(pair.scale), plus)) for pair in session.pairs]
+    for index, name in enumerate(builtin_names(plus)):
         found = {}
-        for pair in session.pairs:
-            if (pair.scale, method) not in session.results:
-                job = Job(in_steps(functools.partial(run, pair, upscalers[pair.scale], method), ends))
+        for pair, of_scale in methods:
+            if (pair.scale, name) not in session.results:
+                job = Job(in_steps(functools.partial(measure, pair, of_scale[index]), ends))
                 for _ in job:
                     yield None
-                found[pair.scale, method] = job.result
+                found[pair.scale, name] = job.result
         if found:
             session = replace(session, results=session.results | found, token=new_token())
             yield session
@@ -218,7 +215,7 @@ def scene(session: Session) -> Scene:
         for method in session.shown:
             result = session.results.get((pair.scale, method))
             pixels = None if result is None else result.sr
-            layers.append(Layer(session.key(pair, method), method + suffix, METHODS[method], pixels))
+            layers.append(Layer(session.key(pair, method), method + suffix, DESCRIPTIONS[method], pixels))
         layers.append(Layer(session.key(pair, "truth"), f"ground truth{suffix}", "the original", pair.hr))
     if not several:
         layers += _maps(session)
@@ -246,7 +243,7 @@ def _maps(session: Session) -> Iterator[Layer]:
             pixels, legend = error_map(pair, result.sr), ("error", "0", f"{ERROR_RANGE} levels")
             layer = Layer(f"error-{method.lower()}", f"{method} error", "off by, in luma", pixels, legend=legend)
             yield replace(layer, shown=False)
-    base, drn = known["bicubic"], known["DRN"]
+    base, drn = known[BICUBIC], known[DRN]
     if base is not None and drn is not None:
         reach = 128 // ADDED_GAIN
         legend = ("added", f"−{reach}", f"+{reach} levels")

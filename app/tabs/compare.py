@@ -18,8 +18,8 @@ from app.session import Session, compute, examples, new_token, numbers, open_lin
 from app.shelf import Shelf
 from app.viewer.component import busy_js, numbers_for, scene_value, viewer
 from drn.errors import InputError
-from drn.evaluation.comparison import clip, make_pair, notes_on
 from drn.evaluation.figure import figure
+from drn.evaluation.pairs import clip_rect, make_pair, notes_on
 from drn.files import replace_file
 from drn.geometry import Rect
 
@@ -132,7 +132,7 @@ def draw_figure(session: Session, region: Rect) -> str:
     """Store the figure of a region; returns the file's path."""
     pair = session.pairs[0]
     results = {method: result for (_, method), result in session.results.items() if method in session.shown}
-    drawn = figure(pair, results, clip(region, pair))
+    drawn = figure(pair, results, clip_rect(region, pair))
     target = new_file(f"{session.name or 'image'}_x{pair.scale}_figure.png")
     replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
     return str(target)

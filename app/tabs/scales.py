@@ -13,11 +13,12 @@ import gradio as gr
 from app.charts import chart
 from app.engines import Engine
 from app.jobs import told_to_visitor
-from app.session import METHODS, Session, compute, scene
+from app.session import Session, compute, scene
 from app.shelf import Shelf
 from app.tabs.compare import HEAVY, PROTOCOL, QUIET, measure_view
 from app.viewer.component import busy_js, scene_value, viewer
-from drn.evaluation.comparison import make_pair
+from drn.evaluation.methods import DESCRIPTIONS
+from drn.evaluation.pairs import make_pair
 from drn.image import mod_crop
 
 COMPARED, SHOWN = (f"document.querySelector('#{elem_id} .viewer')" for elem_id in ("viewer", "scales-viewer"))
@@ -62,7 +63,7 @@ def scales_tab(
             # One size for all scales, so that a region is the same region in every row.
             picture = replace(session.picture, rgb=mod_crop(session.picture.rgb, math.lcm(*scales)))
             opened = Session(picture, session.picture_token, tuple(make_pair(picture, scale) for scale in scales))
-        if len(opened.results) == len(scales) * len(METHODS):
+        if len(opened.results) == len(scales) * len(DESCRIPTIONS):
             with told_to_visitor():  # the last of them may not have arrived
                 yield key, scene_value(scene(opened)), psnr_chart(opened)
             return
@@ -102,6 +103,6 @@ def psnr_chart(session: Session) -> str:
             for (scale, name), result in sorted(session.results.items())
             if name == method and result.whole.psnr is not None and math.isfinite(result.whole.psnr)
         ]
-        for method in METHODS
+        for method in DESCRIPTIONS
     }
     return chart("PSNR of the whole image against scale", "scale", "dB", series)

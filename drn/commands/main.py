@@ -22,9 +22,11 @@ from drn.commands import batch
 from drn.commands.train import train_command
 from drn.device import choose_device, choose_dtype
 from drn.errors import InputError
-from drn.evaluation.benchmark import Row, evaluate
-from drn.evaluation.comparison import format_psnr, format_ssim, make_pair, notes_on, parse_region, run, score
+from drn.evaluation.benchmark import Row, measure_folder
+from drn.evaluation.comparison import format_psnr, format_ssim, measure, score
 from drn.evaluation.figure import figure
+from drn.evaluation.methods import builtin_methods, builtin_names
+from drn.evaluation.pairs import make_pair, notes_on, parse_rect
 from drn.evaluation.tables import format_table, report
 from drn.files import replace_file
 from drn.image import read_image
@@ -128,13 +130,12 @@ def compare(
     for note in notes_on(picture):
         typer.echo(f"note: {note}", err=True)
     pair = make_pair(picture, scale)
-    region = parse_region(crop, pair)
-    methods = ["bicubic", "DRN", *(["DRN+"] if self_ensemble else [])]
-    results = {method: run(pair, upscaler, method) for method in methods}
-    drawn = figure(pair, results, region)
+    hr_rect = parse_rect(crop, pair)
+    results = {method.name: measure(pair, method) for method in builtin_methods(upscaler, self_ensemble)}
+    drawn = figure(pair, results, hr_rect)
     replace_file(output, lambda temporary: drawn.save(temporary, format="PNG"))
     for method, result in results.items():
-        inside = score(pair, result.sr, region)
+        inside = score(pair, result.sr, hr_rect)
         typer.echo(
             f"{method:<8} region {format_psnr(inside)} / {format_ssim(inside)}, "
             f"image {format_psnr(result.whole)} / {format_ssim(result.whole)}"
@@ -159,12 +160,15 @@ def evaluate_command(
     names = [folder.resolve().name for folder in data]
     if len(set(names)) < len(names):
         raise InputError("Two of the test sets have the same name, by which their rows go: rename one of the folders.")
-    with tqdm(total=len(scales) * len(data) * (2 + self_ensemble), unit="row", leave=False, disable=None) as bar:
+    with tqdm(
+        total=len(scales) * len(data) * len(builtin_names(self_ensemble)), unit="row", leave=False, disable=None
+    ) as bar:
         for loaded in _load(weights_at, scales):
             used.append(loaded)
             upscaler = Upscaler(loaded.model, device, dtype, tile)
+            methods = builtin_methods(upscaler, self_ensemble)
             for folder in data:
-                rows += evaluate(folder, upscaler, self_ensemble, lambda row: bar.update())
+                rows += measure_folder(folder, upscaler.scale, methods, lambda row: bar.update())
     if as_json:
         chosen = {"--weights": weights_at, "--device": device, "--dtype": dtype, "--tile": str(tile)}
         options = [word for name, value in chosen.items() if value not in (None, "auto", "0") for word in (name, value)]

@@ -10,6 +10,8 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from drn.geometry import NO_MARGINS, ORIENTATIONS, Margins, Rect, split
 from drn.image import Array, Picture, fill_clear, quantize, to_tensor
 from drn.model import DRN
 from drn.resize import upscale as bicubic
+from drn.weights import load_model
 
 TILE_BUDGET = 384 * 2**20
 """Bytes of activations that one tile may take when the tile size is chosen for you."""
@@ -71,8 +74,36 @@ class Upscaler:
             self.model.compile(dynamic=True)
         self.tile = tile or self._choose_tile()
 
+    @classmethod
+    def load(
+        cls,
+        location: str | Path | None = None,
+        *,
+        scale: int,
+        device: str = "auto",
+        dtype: str = "auto",
+        tile: int = 0,
+        compiled: bool = False,
+    ) -> Self:
+        """Load the network for ``scale`` and make it ready to run.
+
+        Args:
+            location: A weights file, a folder, or a Hub repo; omit it to use the bundled weights
+                (see ``drn.weights.load_scales``).
+            scale: 2, 3 or 4 for the bundled weights.
+            device: See the class.
+            dtype: See the class.
+            tile: See the class.
+            compiled: See the class.
+
+        Raises:
+            InputError: If the weights, device, dtype or tile size cannot be used.
+        """
+        return cls(load_model(location, scale=scale), device, dtype, tile, compiled)
+
     @property
     def scale(self) -> int:
+        """Upscaling factor."""
         return self.config.scale
 
     def upscale(

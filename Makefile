@@ -1,10 +1,12 @@
-# make demo   set up and open the app on http://127.0.0.1:7860   (PORT=8000 make demo changes the port)
-# make test   set up, browser included, then check and test everything
+# make demo        set up the environment and serve the app on http://127.0.0.1:7860 (PORT=8000 make demo: another port)
+# make test        set up the environment and a browser, run the checks, then all tests
+# make test-fast   the tests that need no browser and no training
+# make check       format, lint, types and import directions
 PYTHON ?= python3.11
 PORT ?= 7860
 PY := .venv/bin/python
 
-.PHONY: demo test check browser clean
+.PHONY: demo test test-fast check browser clean
 
 demo: .venv/app
 	@case "$(PORT)" in ''|*[!0-9]*) echo "PORT is a number, not $(PORT)."; exit 1;; esac
@@ -13,12 +15,16 @@ demo: .venv/app
 test: .venv/dev browser check
 	$(PY) -m pytest
 
+test-fast: .venv/dev
+	$(PY) -m pytest tests/drn tests/app
+
 check: .venv/dev
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+	.venv/bin/lint-imports
 
-# A Chromium for the browser tests: the one that is there, else Debian's, else playwright's own.
+# A Chromium for the browser tests: an installed one, or else that of Debian, or else that of playwright.
 browser: .venv/dev
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
 	  || (command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium) \

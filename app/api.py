@@ -17,7 +17,8 @@ from app.jobs import Job, told_to_visitor
 from app.session import Session, compute, open_session
 from app.tabs.upscale import enlarge
 from drn.errors import InputError
-from drn.evaluation.comparison import Score, notes_on, parse_region, score, whole_of
+from drn.evaluation.comparison import Score, score
+from drn.evaluation.pairs import notes_on, parse_rect, whole_rect
 from drn.geometry import Rect
 
 OPTIONS: dict[str, Any] = {**HEAVY, "api_visibility": "public"}
@@ -53,7 +54,7 @@ def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
             opened = open_session(path, int(_given("scale", scale)), path.stem)
             session = replace(opened, self_ensemble=bool(self_ensemble))
             (pair,) = session.pairs
-            region = parse_region(crop, pair) if crop else whole_of(pair)
+            region = parse_rect(crop, pair) if crop else whole_rect(pair)
             for computed in compute(session, upscaler_for, session.self_ensemble):
                 session = computed or session
                 yield gr.skip(), gr.skip()

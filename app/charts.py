@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
+from drn.evaluation.methods import BICUBIC, DRN, DRN_PLUS
+
 WIDTH, HEIGHT = 460, 262
 LEFT, RIGHT, TOP, BOTTOM = 48, 84, 46, 34
 LABEL_HEIGHT = 13
 LABEL_WIDTH = 64
 
-COLOURS = {"bicubic": 0, "DRN": 1, "DRN+": 2}
+COLOURS = {BICUBIC: 0, DRN: 1, DRN_PLUS: 2}
 """Colour numbers of our own methods. Other lines take the numbers from 1 on, other points the pale 0 of bicubic."""
 
 Points = Sequence[tuple[float, float]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from app.jobs import new_file
 from app.session import Session
-from drn.evaluation.comparison import clip
 from drn.evaluation.figure import figure
+from drn.evaluation.pairs import clip_rect
 from drn.files import replace_file
 from drn.geometry import Rect
 
@@ -22,7 +22,7 @@ def store_figure(session: Session, hr_rect: Rect) -> str:
     """
     pair = session.pairs[0]
     results = {method: result for (_, method), result in session.results.items() if method in session.shown}
-    drawn = figure(pair, results, clip(hr_rect, pair))
+    drawn = figure(pair, results, clip_rect(hr_rect, pair))
     target = new_file(f"{session.name or 'image'}_x{pair.scale}_figure.png")
     replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
     return str(target)

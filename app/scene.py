@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
-from app.session import METHODS, Session
+from app.session import Session
 from app.viewer.component import Layer, Line, Scene, first_view, numbers_for
 from drn.evaluation.comparison import ADDED_GAIN, ERROR_RANGE, added_map, error_map, score
+from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN
 from drn.geometry import Rect
 
 CENTRES = {"astronaut": (166.0, 380.0), "cat": (165.0, 115.0), "test-card": (120.0, 60.0)}
@@ -29,7 +30,7 @@ def scene_of(session: Session) -> Scene:
         for method in session.shown:
             result = session.results.get((pair.scale, method))
             pixels = None if result is None else result.sr
-            layers.append(Layer(session.key(pair, method), method + suffix, METHODS[method], pixels))
+            layers.append(Layer(session.key(pair, method), method + suffix, DESCRIPTIONS[method], pixels))
         layers.append(Layer(session.key(pair, "truth"), f"ground truth{suffix}", "the original", pair.hr))
     if not several:
         layers += _maps(session)
@@ -57,7 +58,7 @@ def _maps(session: Session) -> Iterator[Layer]:
             pixels, legend = error_map(pair, result.sr), ("error", "0", f"{ERROR_RANGE} levels")
             layer = Layer(f"error-{method.lower()}", f"{method} error", "off by, in luma", pixels, legend=legend)
             yield replace(layer, shown=False)
-    base, drn = known["bicubic"], known["DRN"]
+    base, drn = known[BICUBIC], known[DRN]
     if base is not None and drn is not None:
         reach = 128 // ADDED_GAIN
         legend = ("added", f"−{reach}", f"+{reach} levels")

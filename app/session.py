@@ -17,7 +17,9 @@ from app.engines import UpscalerFor
 from app.jobs import Job, deadline, in_steps
 from app.viewer.component import LAYOUTS, Viewpoint
 from drn.errors import InputError
-from drn.evaluation.comparison import Pair, Result, make_pair, run
+from drn.evaluation.comparison import Result, measure
+from drn.evaluation.methods import builtin_methods, builtin_names
+from drn.evaluation.pairs import Pair, make_pair
 from drn.image import Array, Picture, find_images, read_image
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -27,8 +29,6 @@ MAX_PIXELS = 4_000_000
 MIN_SIDE = 16
 MAX_ZOOM = 16
 THUMBNAIL = 320
-
-METHODS = {"bicubic": "the baseline", "DRN": "one pass", "DRN+": "mean of 8 passes"}
 
 
 def new_token() -> str:
@@ -71,7 +71,7 @@ class Session:
     @property
     def shown(self) -> list[str]:
         """The methods that the viewer shows."""
-        return methods(self.self_ensemble)
+        return builtin_names(self.self_ensemble)
 
     @property
     def settled(self) -> bool:
@@ -173,11 +173,6 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
     return replace(open_session(path, scale, path.stem, view), self_ensemble=params.get("plus") == "1")
 
 
-def methods(self_ensemble: bool) -> list[str]:
-    """List the names of the methods to show."""
-    return [method for method in METHODS if self_ensemble or method != "DRN+"]
-
-
 def compute(session: Session, upscaler_for: UpscalerFor, self_ensemble: bool) -> Iterator[Session | None]:
     """The session with the results of one more method, at every scale, as they are known; None in between.
 
@@ -187,15 +182,16 @@ def compute(session: Session, upscaler_for: UpscalerFor, self_ensemble: bool) ->
         InputError: If it takes too long, or a tile fails.
     """
     ends = deadline()
-    upscalers = {pair.scale: upscaler_for(pair.scale) for pair in session.pairs}  # one set, whatever arrives meanwhile
-    for method in methods(self_ensemble):
+    # The methods keep their networks, even if other weights arrive meanwhile.
+    methods = [(pair, builtin_methods(upscaler_for(pair.scale), self_ensemble)) for pair in session.pairs]
+    for index, name in enumerate(builtin_names(self_ensemble)):
         found = {}
-        for pair in session.pairs:
-            if (pair.scale, method) not in session.results:
-                job = Job(in_steps(functools.partial(run, pair, upscalers[pair.scale], method), ends))
+        for pair, of_scale in methods:
+            if (pair.scale, name) not in session.results:
+                job = Job(in_steps(functools.partial(measure, pair, of_scale[index]), ends))
                 for _ in job:
                     yield None
-                found[pair.scale, method] = job.result
+                found[pair.scale, name] = job.result
         if found:
             session = replace(session, results=session.results | found, token=new_token())
             yield session

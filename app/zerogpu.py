@@ -21,9 +21,9 @@ except ImportError:
 IS_ZERO_GPU = spaces is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
-def seconds(lr: Array, region: Rect | None, self_ensemble: bool) -> int:
+def seconds(lr: Array, lr_rect: Rect | None, self_ensemble: bool) -> int:
     """How long to ask for the GPU: an upper bound, as short requests are served first."""
-    pixels = region.width * region.height if region else lr.shape[0] * lr.shape[1]
+    pixels = lr_rect.width * lr_rect.height if lr_rect else lr.shape[0] * lr.shape[1]
     return min(60, math.ceil(5 + pixels / 250_000 * (8 if self_ensemble else 1)))
 
 
@@ -38,8 +38,8 @@ class ZeroGpuUpscaler(Upscaler):
         super().__init__(model)
         self._on_cpu = Upscaler(model, "cpu")
 
-        def run(lr: Array, region: Rect | None, self_ensemble: bool) -> Array:
-            return super(ZeroGpuUpscaler, self).upscale(lr, region=region, self_ensemble=self_ensemble)
+        def run(lr: Array, lr_rect: Rect | None, self_ensemble: bool) -> Array:
+            return super(ZeroGpuUpscaler, self).upscale(lr, lr_rect=lr_rect, self_ensemble=self_ensemble)
 
         self._on_gpu = spaces.GPU(duration=seconds)(run)
 
@@ -47,19 +47,19 @@ class ZeroGpuUpscaler(Upscaler):
         self,
         lr: Array,
         *,
-        region: Rect | None = None,
+        lr_rect: Rect | None = None,
         self_ensemble: bool = False,
-        progress: OnTile | None = None,
+        on_tile: OnTile | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Array:
         """See ``Upscaler.upscale``; the call runs in another process, so it is one step for both callbacks."""
         if LocalContext.request.get(None) is None:
             return self._on_cpu.upscale(
-                lr, region=region, self_ensemble=self_ensemble, progress=progress, cancelled=cancelled
+                lr, lr_rect=lr_rect, self_ensemble=self_ensemble, on_tile=on_tile, cancelled=cancelled
             )
         if cancelled is not None and cancelled():
             raise Cancelled
-        sr: Array = self._on_gpu(lr, region, self_ensemble)
-        if progress is not None:
-            progress(1, 1)
+        sr: Array = self._on_gpu(lr, lr_rect, self_ensemble)
+        if on_tile is not None:
+            on_tile(1, 1)
         return sr

@@ -11,6 +11,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from drn.errors import InputError
+from drn.evaluation.methods import BICUBIC
 
 LICENSE_NAME = "research-and-non-commercial-training-data"
 
@@ -65,7 +66,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         InputError: If it is not what ``python -m drn evaluate --json`` prints.
     """
     with _as_evaluate_prints(path) as results:
-        rows = [row for row in results["rows"] if row["method"] != "bicubic"]
+        rows = [row for row in results["rows"] if row["method"] != BICUBIC]
         _eval_results(rows)
         return rows
 

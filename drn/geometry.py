@@ -13,7 +13,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Rect:
-    """A rectangle in LR pixels: left, top, width, height."""
+    """A rectangle of pixels: left, top, width, height.
+
+    The name of an argument tells the pixel grid: ``lr_rect`` or ``hr_rect``.
+    """
 
     x: int
     y: int

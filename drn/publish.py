@@ -20,7 +20,8 @@ from drn.card import LICENSE_NAME, complete_card, read_digests, read_rows
 from drn.errors import InputError
 from drn.hub import HubRepo
 
-ROOT = weights.BUNDLED.parent
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout, if the package is not an installed copy."""
 CARD = "README.md"
 RESULTS = "results.json"
 PYTHON = "3.12"

@@ -10,6 +10,8 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from drn.geometry import NO_MARGINS, ORIENTATIONS, Margins, Rect, split
 from drn.image import Array, Picture, fill_clear, quantize, to_tensor
 from drn.model import DRN
 from drn.resize import upscale as bicubic
+from drn.weights import load_model
 
 TILE_BUDGET = 384 * 2**20
 """Bytes of activations that one tile may take when the tile size is chosen for you."""
@@ -71,26 +74,54 @@ class Upscaler:
             self.model.compile(dynamic=True)
         self.tile = tile or self._choose_tile()
 
+    @classmethod
+    def load(
+        cls,
+        location: str | Path | None = None,
+        *,
+        scale: int,
+        device: str = "auto",
+        dtype: str = "auto",
+        tile: int = 0,
+        compiled: bool = False,
+    ) -> Self:
+        """Load the network for ``scale`` and make it ready to run.
+
+        Args:
+            location: A weights file, a folder, or a Hub repo; omit it to use the bundled weights
+                (see ``drn.weights.load_scales``).
+            scale: 2, 3 or 4 for the bundled weights.
+            device: See the class.
+            dtype: See the class.
+            tile: See the class.
+            compiled: See the class.
+
+        Raises:
+            InputError: If the weights, device, dtype or tile size cannot be used.
+        """
+        return cls(load_model(location, scale=scale), device, dtype, tile, compiled)
+
     @property
     def scale(self) -> int:
+        """Upscaling factor."""
         return self.config.scale
 
     def upscale(
         self,
         lr: Array,
         *,
-        region: Rect | None = None,
+        lr_rect: Rect | None = None,
         self_ensemble: bool = False,
-        progress: OnTile | None = None,
+        on_tile: OnTile | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Array:
-        """Upscale an image, or the part of it that ``region`` names.
+        """Upscale an image, or the part of it in ``lr_rect``.
 
         Args:
             lr: uint8, (H, W, 3) RGB, any H, W >= 1.
-            region: The part to compute; only it and its halo are worked on.
+            lr_rect: The part to compute; only it and its halo are worked on.
             self_ensemble: DRN+: average over the 8 flips and rotations, about 8 times the work.
-            progress: Called after each tile.
+            on_tile: Called after each tile.
             cancelled: Asked before each tile, and between the passes of DRN+; True stops.
 
         Returns:
@@ -105,7 +136,7 @@ class Upscaler:
         if lr.dtype != "uint8" or lr.ndim != 3 or lr.shape[2] != 3 or 0 in lr.shape:
             raise ValueError(f"Expected a uint8 (H, W, 3) image, not {lr.dtype} {lr.shape}.")
         height, width = lr.shape[:2]
-        area = region or Rect(0, 0, width, height)
+        area = lr_rect or Rect(0, 0, width, height)
         if not (0 <= area.x < area.x + area.width <= width and 0 <= area.y < area.y + area.height <= height):
             raise ValueError(f"The region {area} lies outside the {width}x{height} image.")
         scale = self.scale
@@ -128,8 +159,8 @@ class Upscaler:
             y, x = (tile.y - area.y) * scale, (tile.x - area.x) * scale
             sr[y : y + tile.height * scale, x : x + tile.width * scale] = pixels
             done += 1
-            if progress is not None:
-                progress(done, done + len(waiting))
+            if on_tile is not None:
+                on_tile(done, done + len(waiting))
         return sr
 
     def upscale_picture(
@@ -137,7 +168,7 @@ class Upscaler:
         picture: Picture,
         *,
         self_ensemble: bool = False,
-        progress: OnTile | None = None,
+        on_tile: OnTile | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Picture:
         """Upscale a decoded file: colours by the network, alpha by bicubic; grey stays grey.
@@ -150,7 +181,7 @@ class Upscaler:
             Cancelled: If ``cancelled`` returned True.
         """
         lr = fill_clear(picture)
-        rgb = self.upscale(lr, self_ensemble=self_ensemble, progress=progress, cancelled=cancelled)
+        rgb = self.upscale(lr, self_ensemble=self_ensemble, on_tile=on_tile, cancelled=cancelled)
         alpha = None if picture.alpha is None else bicubic(picture.alpha, self.scale)
         return replace(picture, rgb=rgb, alpha=alpha)
 

@@ -24,7 +24,10 @@ from drn.files import replace_file
 from drn.hub import HubRepo
 from drn.model import DRN, SCALES, DRNConfig
 
-BUNDLED = Path(__file__).resolve().parent.parent / "weights"
+_PACKAGED = Path(__file__).resolve().parent / "_weights"
+BUNDLED = _PACKAGED if _PACKAGED.is_dir() else _PACKAGED.parent.parent / "weights"
+"""The folder of the bundled weights: inside the installed package, or ``weights/`` of a checkout."""
+
 SUMS = "SHA256SUMS"
 MAX_PARAMETERS = 50_000_000
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")

@@ -10,7 +10,6 @@ of the training.
 from __future__ import annotations
 
 import csv
-import functools
 import json
 import statistics
 import time
@@ -22,7 +21,9 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from drn.evaluation.benchmark import measure, validation_set
+from drn.evaluation import methods
+from drn.evaluation.benchmark import measure_set
+from drn.evaluation.pairs import read_pairs
 from drn.files import replace_file
 from drn.image import find_images
 from drn.model import DRN, count_parameters, drn
@@ -165,12 +166,12 @@ def main(
         size = f"{count_parameters(variant.network):,}"
         lines.append([name, size, f"{ratio:.2f}", f"{equal:.3f}", f"{timed:.3f}"])
     rows = []
-    images = validation_set(valid, SCALE)
+    pairs = read_pairs(valid, SCALE)
     for name, trained in PAIR.items():
         folder = run(trained, VARIANTS[trained], pair_epochs * epoch, base)
         rows += [(name, iteration / epoch, psnr) for iteration, psnr in curve_of(folder)]
         upscaler = Upscaler(load(folder / filename(SCALE)).model)
-        best = measure("valid", "DRN+", images, SCALE, functools.partial(upscaler.upscale, self_ensemble=True))
+        best = measure_set("valid", pairs, methods.drn(upscaler, self_ensemble=True))
         rows.append((f"{name}+", pair_epochs, best.psnr))
     head = [f"x2, {iterations} iterations", "parameters", "step", "dB, equal iterations", "dB, equal time"]
     write(ROOT / "docs" / "ablation.md", markdown(head, lines), rows, pair_epochs)

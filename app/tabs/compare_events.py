@@ -24,7 +24,7 @@ from app.shelf import Shelf
 from app.updates import Update, Updates, compute_and_show
 from app.viewer.component import busy_js, scene_value
 from drn.errors import InputError
-from drn.evaluation.comparison import make_pair, notes_on
+from drn.evaluation.pairs import make_pair, notes_on
 
 BUSY, NOT_BUSY = busy_js("viewer", True), busy_js("viewer", False)
 

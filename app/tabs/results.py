@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from app.charts import Points, chart
+from drn.evaluation.methods import BICUBIC
 from drn.evaluation.tables import beside_published, pivot
 from drn.training.curve import read_curve
 from drn.weights import BUNDLED
@@ -71,7 +72,7 @@ def peers_html(published: dict[str, Any], results: dict[str, Any] | None) -> str
         if results is not None and f"x{scale}" in results["weights"]:
             size = results["weights"][f"x{scale}"]["parameters"] / 1e6
             for row in results["rows"]:
-                if (row["data"], str(row["scale"])) == ("Set5", scale) and row["method"] != "bicubic":
+                if (row["data"], str(row["scale"])) == ("Set5", scale) and row["method"] != BICUBIC:
                     series[row["method"]] = [(size, row["psnr"])]
         charts.append(chart(f"Set5 x{scale}", "million parameters", "PSNR (dB)", series, lines=False))
     return (

@@ -16,11 +16,12 @@ from app.events import HEAVY, QUIET
 from app.jobs import told_to_visitor
 from app.measurements import PROTOCOL, answer_viewport
 from app.scene import scene_of
-from app.session import METHODS, Session
+from app.session import Session
 from app.shelf import Shelf
 from app.updates import compute_and_show
 from app.viewer.component import busy_js, scene_value, viewer
-from drn.evaluation.comparison import make_pair
+from drn.evaluation.methods import DESCRIPTIONS
+from drn.evaluation.pairs import make_pair
 from drn.image import mod_crop
 
 COMPARED, SHOWN = (f"document.querySelector('#{elem_id} .viewer')" for elem_id in ("viewer", "scales-viewer"))
@@ -69,7 +70,7 @@ def scales_tab(
             compared, shown = shelf.get(compared_key), shelf.find(key)
         is_shown = shown is not None and shown.picture_token == compared.picture_token
         session = shown if shown and is_shown else at_scales(compared, scales)
-        if len(session.results) == len(scales) * len(METHODS):
+        if len(session.results) == len(scales) * len(DESCRIPTIONS):
             with told_to_visitor():  # the page may have missed the last result
                 yield key, scene_value(scene_of(session)), psnr_chart(session)
             return
@@ -110,6 +111,6 @@ def psnr_chart(session: Session) -> str:
             for (scale, name), result in sorted(session.results.items())
             if name == method and result.whole.psnr is not None and math.isfinite(result.whole.psnr)
         ]
-        for method in METHODS
+        for method in DESCRIPTIONS
     }
     return chart("PSNR of the whole image against scale", "scale", "dB", series)

@@ -15,9 +15,10 @@ import gradio as gr
 from app.engines import UpscalerFor
 from app.events import HEAVY, QUIET
 from app.jobs import Job, in_steps, new_file, told_to_visitor
-from app.session import METHODS, new_token, read_upload
+from app.session import new_token, read_upload
 from app.viewer.component import Layer, Scene, first_view, scene_value, viewer
 from drn.errors import InputError
+from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN, DRN_PLUS
 from drn.image import Picture, fill_clear, on_checkers, write_png
 from drn.resize import upscale
 from drn.upscaler import OnTile, Upscaler
@@ -96,7 +97,7 @@ def upscale_tab(upscaler_for: UpscalerFor, scales: list[int]) -> gr.Tab:
                 yield status_html(str(error)), gr.skip(), gr.skip()
                 raise
             result = job.result
-            shown = scene_value(scene(result.lr, result.sr, int(scale), "DRN+" if plus else "DRN"))
+            shown = scene_value(scene(result.lr, result.sr, int(scale), DRN_PLUS if plus else DRN))
         yield status_html(result.told), gr.DownloadButton(value=str(result.file), visible=True), shown
 
     waiting = json.dumps(status_html(WAITING, UNKNOWN))
@@ -133,9 +134,9 @@ def enlarge(path: Path, upscaler: Upscaler, plus: bool) -> Generator[tuple[int, 
 
 
 def _upscale_picture(
-    upscaler: Upscaler, lr: Picture, plus: bool, progress: OnTile, cancelled: Callable[[], bool]
+    upscaler: Upscaler, lr: Picture, plus: bool, on_tile: OnTile, cancelled: Callable[[], bool]
 ) -> Picture:
-    return upscaler.upscale_picture(lr, self_ensemble=plus, progress=progress, cancelled=cancelled)
+    return upscaler.upscale_picture(lr, self_ensemble=plus, on_tile=on_tile, cancelled=cancelled)
 
 
 def scene(lr: Picture, sr: Picture, scale: int, name: str) -> Scene:
@@ -144,8 +145,8 @@ def scene(lr: Picture, sr: Picture, scale: int, name: str) -> Scene:
     bicubic = replace(sr, rgb=upscale(fill_clear(lr), scale))
     layers = (
         Layer("lr", "LR", "your image", on_checkers(lr, CHECKER), factor=scale),
-        Layer("bicubic", "bicubic", METHODS["bicubic"], on_checkers(bicubic, CHECKER * scale)),
-        Layer("sr", name, METHODS[name], on_checkers(sr, CHECKER * scale)),
+        Layer("bicubic", BICUBIC, DESCRIPTIONS[BICUBIC], on_checkers(bicubic, CHECKER * scale)),
+        Layer("sr", name, DESCRIPTIONS[name], on_checkers(sr, CHECKER * scale)),
     )
     token = new_token()
     return Scene(token, token, width, height, layers, first_view(width / 2, height / 2), hint=NO_TRUTH)

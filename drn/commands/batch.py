@@ -98,7 +98,7 @@ def upscale_files(
 
             try:
                 picture = read_image(image)
-                result = upscaler.upscale_picture(picture, self_ensemble=self_ensemble, progress=show)
+                result = upscaler.upscale_picture(picture, self_ensemble=self_ensemble, on_tile=show)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 write_png(target, result)
             except MemoryError:

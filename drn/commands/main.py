@@ -1,6 +1,6 @@
-"""The command line: ``python -m drn upscale | compare | evaluate | train | bench | publish | info``.
+"""The command line: ``drn upscale | compare | evaluate | train | bench | publish | info``.
 
-Exit codes: 0 done, 1 bad input (one sentence on stderr), 2 wrong usage, 130 interrupted.
+Exit codes: 0 success, 1 bad input (one sentence on stderr), 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 from tqdm import tqdm
 from typer.core import TyperCommand
 
-from drn import weights
+from drn import __version__, weights
 from drn.commands import batch
 from drn.commands.train import train_command
 from drn.device import choose_device, choose_dtype
 from drn.errors import InputError
-from drn.evaluation.benchmark import Row, evaluate
-from drn.evaluation.comparison import format_psnr, format_ssim, make_pair, notes_on, parse_region, run, score
+from drn.evaluation.benchmark import Row, measure_folder
+from drn.evaluation.comparison import format_psnr, format_ssim, measure, score
 from drn.evaluation.figure import figure
+from drn.evaluation.methods import builtin_methods, builtin_names
+from drn.evaluation.pairs import make_pair, notes_on, parse_rect
 from drn.evaluation.tables import format_table, report
 from drn.files import replace_file
 from drn.image import read_image
@@ -34,10 +36,10 @@ from drn.weights import Weights
 
 app = typer.Typer(
     name="drn",
-    help="Super-resolution with DRN, Distilling with Residual Network (arXiv 1907.02843).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 WeightsOption = Annotated[
@@ -46,21 +48,24 @@ WeightsOption = Annotated[
         "--weights",
         metavar="PLACE",
         help="A weights file, a folder with one for each scale, or a Hub repo: owner/name[@revision]. "
-        "[default: the repo that DRN_HUB_REPO names, else bundled]",
+        "[default: the repo in DRN_HUB_REPO, or else the bundled weights]",
     ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-DtypeOption = Annotated[str, typer.Option(help="auto, fp32, bf16, fp16. auto is half precision where it is faster.")]
-TileOption = Annotated[int, typer.Option(min=0, help="Largest tile edge in LR pixels; 0 chooses by memory.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+DtypeOption = Annotated[
+    str, typer.Option(help="auto, fp32, bf16 or fp16. auto takes half precision where it is faster.")
+]
+TileOption = Annotated[int, typer.Option(min=0, help="Largest tile side in LR pixels; 0 chooses by memory.")]
 EnsembleOption = Annotated[
-    bool, typer.Option("--self-ensemble", help="DRN+: average over 8 flips and rotations, 8 times the work.")
+    bool, typer.Option("--self-ensemble", help="DRN+: average over the 8 flips and rotations; takes 8 times as long.")
 ]
 
 
 class ListOptions(TyperCommand):
-    """Lets ``--scale 2 3 4`` stand for ``--scale 2 --scale 3 --scale 4`` where an option may be repeated."""
+    """A command whose repeatable options take several values: ``--scale 2 3 4`` is ``--scale 2 --scale 3 --scale 4``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat the option's name before each of its values, then parse as usual."""
         repeatable = {name for param in self.params if getattr(param, "multiple", False) for name in param.opts}
         expanded: list[str] = []
         option = ""
@@ -75,22 +80,39 @@ class ListOptions(TyperCommand):
         return super().parse_args(ctx, expanded)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"drn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Super-resolution with DRN, Distilling with Residual Network (arXiv 1907.02843)."""
+
+
 @app.command()
 def upscale(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or folders of them, to enlarge.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; made if missing.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images or folders of images.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; created if missing.")],
     scale: Annotated[int, typer.Option(help="Upscaling factor: 2, 3 or 4.")] = 4,
     self_ensemble: EnsembleOption = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results anew that are there already.")] = False,
-    compiled: Annotated[bool, typer.Option("--compile", help="torch.compile the network: for many files.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that already exist.")] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Use torch.compile; worth its start-up time for many files.")
+    ] = False,
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Enlarge images; each result is OUTPUT/<stem>_DRN_x<scale>.png, in the tree of its folder.
+    """Enlarge images. Each result is OUTPUT/<stem>_DRN_x<scale>.png; subfolders are kept.
 
-    Under ``accelerate launch`` the files are shared out over the processes, one device each.
+    Under ``accelerate launch`` the processes divide the files among them, one device for each.
     """
     targets = batch.plan(images, output, scale)
     model = _load(weights_at, [scale])[0].model
@@ -101,7 +123,7 @@ def upscale(
     if not batch.is_main():
         raise typer.Exit(bool(done.failures))
     if done.skipped:
-        typer.echo(f"{done.skipped} of {len(targets)} results were there already: --overwrite makes them anew.")
+        typer.echo(f"{done.skipped} of {len(targets)} results already exist and were kept: --overwrite replaces them.")
     for sentence in done.failures:
         typer.echo(f"error: {sentence}", err=True)
     if done.failures:
@@ -110,9 +132,9 @@ def upscale(
 
 @app.command()
 def compare(
-    image: Annotated[Path, typer.Argument(help="The ground truth.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The figure to write, a PNG.")],
-    crop: Annotated[str, typer.Option(metavar="X,Y,W,H", help="The region to show, in pixels of the image.")],
+    image: Annotated[Path, typer.Argument(help="The original image (ground truth).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.")],
+    crop: Annotated[str, typer.Option(metavar="X,Y,W,H", help="The part to show, in pixels of the original.")],
     scale: Annotated[int, typer.Option(help="Upscaling factor: 2, 3 or 4.")] = 4,
     self_ensemble: EnsembleOption = False,
     weights_at: WeightsOption = None,
@@ -120,21 +142,20 @@ def compare(
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Shrink an image, enlarge it again by each method, and draw a paper-style figure of one region."""
+    """Shrink an image, enlarge it again by each method, and draw one region of each as in a paper."""
     if output.is_dir() or not output.parent.is_dir():
-        raise InputError(f"{output} cannot be written: give the name of a PNG in a folder that exists.")
+        raise InputError(f"{output} cannot be written: give the name of a PNG file in an existing folder.")
     upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
     picture = read_image(image)
     for note in notes_on(picture):
         typer.echo(f"note: {note}", err=True)
     pair = make_pair(picture, scale)
-    region = parse_region(crop, pair)
-    methods = ["bicubic", "DRN", *(["DRN+"] if self_ensemble else [])]
-    results = {method: run(pair, upscaler, method) for method in methods}
-    drawn = figure(pair, results, region)
+    hr_rect = parse_rect(crop, pair)
+    results = {method.name: measure(pair, method) for method in builtin_methods(upscaler, self_ensemble)}
+    drawn = figure(pair, results, hr_rect)
     replace_file(output, lambda temporary: drawn.save(temporary, format="PNG"))
     for method, result in results.items():
-        inside = score(pair, result.sr, region)
+        inside = score(pair, result.sr, hr_rect)
         typer.echo(
             f"{method:<8} region {format_psnr(inside)} / {format_ssim(inside)}, "
             f"image {format_psnr(result.whole)} / {format_ssim(result.whole)}"
@@ -143,28 +164,33 @@ def compare(
 
 @app.command("evaluate", cls=ListOptions)
 def evaluate_command(
-    data: Annotated[list[Path], typer.Option(help="Folders of HR images, one test set each.")],
+    data: Annotated[list[Path], typer.Option(help="Folders of HR images; each is a test set.")],
     scale: Annotated[list[int] | None, typer.Option(help="Upscaling factors. [default: 2 3 4]")] = None,
-    self_ensemble: Annotated[bool, typer.Option(help="Measure DRN+ too.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the weights' sha256.")] = False,
+    self_ensemble: Annotated[bool, typer.Option(help="Also measure DRN+.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, including the sha256 of the weights.")] = False,
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Measure bicubic, DRN and DRN+: PSNR and SSIM (Y channel, crop_border = scale), seconds per image."""
+    """Measure PSNR, SSIM (Y channel, crop_border = scale) and seconds per image of bicubic, DRN and DRN+."""
     rows: list[Row] = []
     used = []
     scales = list(dict.fromkeys(scale or SCALES))
     names = [folder.resolve().name for folder in data]
     if len(set(names)) < len(names):
-        raise InputError("Two of the test sets have the same name, by which their rows go: rename one of the folders.")
-    with tqdm(total=len(scales) * len(data) * (2 + self_ensemble), unit="row", leave=False, disable=None) as bar:
+        raise InputError(
+            "Two of the test sets have the same name, so their rows could not be told apart: rename one of the folders."
+        )
+    with tqdm(
+        total=len(scales) * len(data) * len(builtin_names(self_ensemble)), unit="row", leave=False, disable=None
+    ) as bar:
         for loaded in _load(weights_at, scales):
             used.append(loaded)
             upscaler = Upscaler(loaded.model, device, dtype, tile)
+            methods = builtin_methods(upscaler, self_ensemble)
             for folder in data:
-                rows += evaluate(folder, upscaler, self_ensemble, lambda row: bar.update())
+                rows += measure_folder(folder, upscaler.scale, methods, lambda row: bar.update())
     if as_json:
         chosen = {"--weights": weights_at, "--device": device, "--dtype": dtype, "--tile": str(tile)}
         options = [word for name, value in chosen.items() if value not in (None, "auto", "0") for word in (name, value)]
@@ -180,15 +206,17 @@ app.command("train", cls=ListOptions)(train_command)
 @app.command()
 def bench(
     scale: Annotated[int, typer.Option(help="Upscaling factor.")] = 4,
-    size: Annotated[int, typer.Option(min=3, help="Edge of the LR image.")] = 256,
-    rounds: Annotated[int, typer.Option(min=1, help="Measured runs of each.")] = 5,
-    sizes: Annotated[bool, typer.Option("--sizes", help="Memory and time over output sizes instead.")] = False,
+    size: Annotated[int, typer.Option(min=3, help="Side of the square LR image, in pixels.")] = 256,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measured runs.")] = 5,
+    sizes: Annotated[
+        bool, typer.Option("--sizes", help="Measure memory and time for several output sizes instead.")
+    ] = False,
     size_of: Annotated[float | None, typer.Option(hidden=True)] = None,
     weights_at: WeightsOption = None,
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Time the engine on this CPU beside the plain network, its convolutions and exported runtimes."""
+    """Time the upscaler on this CPU against the plain network, its convolutions and exported runtimes."""
     from drn.evaluation.speed import engine_report, measure_size, sizes_report
 
     if sizes:
@@ -205,7 +233,7 @@ def bench(
 
 @app.command()
 def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype: DtypeOption = "auto") -> None:
-    """Show the weights in use, the network's size, and the device and dtype that would be chosen."""
+    """Show the weights in use, the size of the network, and the chosen device and dtype."""
     chosen = choose_device(device)
     typer.echo(f"device {chosen}, {str(choose_dtype(dtype, chosen)).removeprefix('torch.')}")
     for loaded in _load(weights_at):
@@ -220,12 +248,14 @@ def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype:
 
 @app.command("publish")
 def publish_command(
-    model: Annotated[str, typer.Option(help="Model repo to make or update: owner/name.")],
-    space: Annotated[str | None, typer.Option(help="Space to make or update: owner/name.")] = None,
-    private: Annotated[bool, typer.Option("--private", help="New repos are private.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List every file and its size; upload nothing.")] = False,
+    model: Annotated[str, typer.Option(help="Model repo to create or update: owner/name.")],
+    space: Annotated[str | None, typer.Option(help="Space to create or update: owner/name.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make new repos private.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the files and their sizes without uploading.")
+    ] = False,
 ) -> None:
-    """Upload the bundled weights to the Hub and, with --space, the app that uses them."""
+    """Upload the bundled weights to the Hub and, with --space, the app as a Space."""
     from drn.publish import listing, publish
 
     if dry_run:
@@ -239,11 +269,11 @@ def _load(weights_at: str | None, scales: list[int] | None = None) -> list[Weigh
 
 
 def main() -> None:
-    """Run the command line; bad input ends with one sentence and exit code 1."""
-    # The client's own warnings and bars would stand beside our one sentence.
+    """Run the command line. Bad input ends it with one sentence on stderr and exit code 1."""
+    # Only our one sentence is shown, without the warnings and progress bars of the Hub's client.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="huggingface_hub")
-    warnings.filterwarnings("ignore", module="PIL")  # what an image lacks is said, or refused, in our words
+    warnings.filterwarnings("ignore", module="PIL")  # our own messages describe faults of an image
     disable_progress_bars()
     try:
         app()
@@ -251,5 +281,5 @@ def main() -> None:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
     except MemoryError:
-        typer.echo("error: This does not fit in the memory of this machine: ask for less at once.", err=True)
+        typer.echo("error: There is not enough memory on this machine: use smaller images.", err=True)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""A ground truth beside what each method makes of its LR image, with scores and maps: for the page and for figures."""
+"""Run a method on a pair, score the result, and draw maps of its error; used by every place that compares."""
 
 from __future__ import annotations
 
@@ -10,35 +10,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from drn.errors import InputError
+from drn.evaluation.methods import Method
+from drn.evaluation.pairs import Pair, whole_rect
 from drn.geometry import Rect
-from drn.image import Array, Picture, mod_crop, to_grey
+from drn.image import Array, to_grey
 from drn.metrics import SSIM_WINDOW, psnr, rgb_to_y, ssim
-from drn.resize import downscale, upscale
-from drn.upscaler import OnTile, Upscaler
+from drn.upscaler import OnTile
 
 ERROR_RANGE = 32
 """Levels of 255 at the top of the error maps' colour scale."""
 
 ADDED_GAIN = 4
 """How many times the map of added detail enlarges differences around mid-grey."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A ground truth and the LR image made from it by the published protocol.
-
-    Attributes:
-        hr: uint8, (H, W, 3); H and W are multiples of ``scale``.
-        lr: uint8, (H/scale, W/scale, 3).
-        scale: Upscaling factor.
-        is_grey: Whether the file was greyscale: then the grey plane is what gets measured.
-    """
-
-    hr: Array
-    lr: Array
-    scale: int
-    is_grey: bool
 
 
 @dataclass(frozen=True)
@@ -64,76 +47,37 @@ class Result:
     seconds: float
 
 
-def make_pair(picture: Picture, scale: int) -> Pair:
-    """Crop the ground truth to a multiple of ``scale`` and shrink it.
-
-    Raises:
-        InputError: If the picture is smaller than ``scale`` on a side.
-    """
-    hr = mod_crop(picture.rgb, scale)
-    if 0 in hr.shape:
-        raise InputError(f"The image is too small for x{scale}: give one of at least {scale} pixels a side.")
-    return Pair(hr, downscale(hr, scale), scale, picture.is_grey)
-
-
-def whole_of(pair: Pair) -> Rect:
-    """The region that is the whole image, in HR pixels."""
-    return Rect(0, 0, pair.hr.shape[1], pair.hr.shape[0])
-
-
-def clip(region: Rect, pair: Pair) -> Rect:
-    """The part of a region, in HR pixels, that lies inside the image; at least one pixel."""
-    height, width = pair.hr.shape[:2]
-    left, top = min(max(region.x, 0), width - 1), min(max(region.y, 0), height - 1)
-    right, bottom = min(region.x + region.width, width), min(region.y + region.height, height)
-    return Rect(left, top, max(right - left, 1), max(bottom - top, 1))
-
-
-def parse_region(text: str, pair: Pair) -> Rect:
-    """Read ``X,Y,W,H``, a region of the ground truth in pixels.
-
-    Raises:
-        InputError: If it is anything else, or does not lie inside the image.
-    """
-    try:
-        x, y, width, height = map(int, text.split(","))
-    except ValueError as error:
-        raise InputError(f"The crop {text[:40]!r} is not X,Y,W,H: give four whole numbers.") from error
-    whole = whole_of(pair)
-    if not (0 <= x < x + width <= whole.width and 0 <= y < y + height <= whole.height):
-        raise InputError(f"The crop {text[:40]} does not lie inside the {whole.width}x{whole.height} image.")
-    return Rect(x, y, width, height)
-
-
-def run(
-    pair: Pair,
-    upscaler: Upscaler,
-    method: str,
-    progress: OnTile | None = None,
-    cancelled: Callable[[], bool] | None = None,
+def measure(
+    pair: Pair, method: Method, on_tile: OnTile | None = None, cancelled: Callable[[], bool] | None = None
 ) -> Result:
-    """Enlarge the LR image by ``bicubic``, ``DRN`` or ``DRN+`` and score the result.
+    """Enlarge the LR image by ``method``, time it, and score the result.
+
+    Nothing else in the project times or scores a method on a whole image.
 
     Args:
-        progress: See ``Upscaler.upscale``.
-        cancelled: See ``Upscaler.upscale``.
+        on_tile: See ``Enlarge``.
+        cancelled: See ``Enlarge``.
+
+    Raises:
+        InputError: If the method fails on this image.
+        Cancelled: If ``cancelled`` returned True.
     """
     start = time.perf_counter()
-    if method == "bicubic":
-        sr = upscale(pair.lr, pair.scale)
-    else:
-        sr = upscaler.upscale(pair.lr, self_ensemble=method == "DRN+", progress=progress, cancelled=cancelled)
+    sr = method.enlarge(pair, on_tile, cancelled)
     seconds = time.perf_counter() - start
-    return Result(sr, score(pair, sr, whole_of(pair)), seconds)
+    return Result(sr, score(pair, sr, whole_rect(pair)), seconds)
 
 
-def score(pair: Pair, sr: Array, region: Rect) -> Score:
-    """PSNR and SSIM in a region, in HR pixels, without the image's border of ``scale`` pixels (``crop_border``)."""
+def score(pair: Pair, sr: Array, hr_rect: Rect) -> Score:
+    """Return PSNR and SSIM inside ``hr_rect``, without the image's own border of ``scale`` pixels (``crop_border``).
+
+    The rectangle may reach beyond the image. A score is None where too few pixels remain to measure it.
+    """
     height, width = pair.hr.shape[:2]
     border = pair.scale
     counted = np.s_[
-        max(region.y, border) : max(0, min(region.y + region.height, height - border)),
-        max(region.x, border) : max(0, min(region.x + region.width, width - border)),
+        max(hr_rect.y, border) : max(0, min(hr_rect.y + hr_rect.height, height - border)),
+        max(hr_rect.x, border) : max(0, min(hr_rect.x + hr_rect.width, width - border)),
     ]
     a, b = sr[counted], pair.hr[counted]
     if pair.is_grey:
@@ -154,12 +98,6 @@ def added_map(base: Array, sr: Array) -> Array:
     """Luma of ``sr`` minus that of ``base``, times ``ADDED_GAIN``, around mid-grey: (H, W, 3)."""
     added = 128 + ADDED_GAIN * (rgb_to_y(sr) - rgb_to_y(base))
     return np.repeat(np.clip(added, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
-
-
-def notes_on(picture: Picture) -> list[str]:
-    """What was done to a ground truth that was read, one sentence each."""
-    hidden = [] if picture.alpha is None else ["Its transparency is left out: all of its pixels are compared."]
-    return [*picture.notes, *hidden]
 
 
 def best(values: Mapping[str, float | None]) -> set[str]:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from drn.device import cpu_bf16_units
 from drn.errors import InputError
+from drn.evaluation.methods import DRN_PLUS
 from drn.geometry import Rect
 from drn.image import Array, Picture, quantize, to_tensor, write_png
 from drn.metrics import psnr
@@ -153,7 +154,7 @@ def engine_report(model: DRN, upscaler: Upscaler, size: int, rounds: int) -> str
     region = Rect(64, 64, 64, 64)
     times = race(
         {
-            "crop": lambda: upscaler.upscale(crop, region=region),
+            "crop": lambda: upscaler.upscale(crop, lr_rect=region),
             "tile": lambda: upscaler.upscale(crop),
             "plus": lambda: upscaler.upscale(crop, self_ensemble=True),
         },
@@ -163,7 +164,7 @@ def engine_report(model: DRN, upscaler: Upscaler, size: int, rounds: int) -> str
     pairs = {
         "plain network / engine": (plain.seconds / engine.seconds, plain.cpu_seconds / engine.cpu_seconds),
         "engine / convolutions": (engine.seconds / alone.seconds, engine.cpu_seconds / alone.cpu_seconds),
-        "DRN+ / one pass": (times["plus"][0] / times["tile"][0], times["plus"][1] / times["tile"][1]),
+        f"{DRN_PLUS} / one pass": (times["plus"][0] / times["tile"][0], times["plus"][1] / times["tile"][1]),
         "64x64 region, ms": (1e3 * times["crop"][0], 1e3 * times["crop"][1]),
     }
     text += ["", f"{'':<40}{'time':>8}{'CPU':>8}"]

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from drn.evaluation.benchmark import Row
+from drn.evaluation.methods import BICUBIC
 from drn.model import SCALES, count_parameters
 from drn.upscaler import Upscaler
 from drn.weights import Weights
@@ -82,7 +83,7 @@ def beside_published(published: Mapping[str, Any], results: Mapping[str, Any]) -
     ]
     for method, found in ours.items():
         line = [method, f"{size} M", *(found.get(scale, "–") for scale in SCALES), "measured here"]
-        if method == "bicubic":
+        if method == BICUBIC:
             rows.insert(0, [method, "–", *line[2:]])
         else:
             rows.append(line)

@@ -23,8 +23,9 @@ from tqdm import tqdm
 from drn import weights
 from drn.device import choose_device, choose_dtype, lacks_memory
 from drn.errors import InputError
-from drn.evaluation.benchmark import measure, validation_set
-from drn.image import Array
+from drn.evaluation import methods
+from drn.evaluation.benchmark import measure_set
+from drn.evaluation.pairs import Pair, read_pairs
 from drn.model import DRN, DRNConfig, count_parameters
 from drn.training.checkpoint import other_version, read_progress, restore_checkpoint, save_checkpoint
 from drn.training.config import TrainConfig, rate_factor
@@ -165,7 +166,7 @@ def train(
     if resume:
         restore_checkpoint(checkpoint, model, ema, optimizers)
         progress = RunState(**read_progress(checkpoint)["progress"])
-    valid_images = validation_set(config.valid, model_config.scale) if main else []
+    valid_pairs = read_pairs(config.valid, model_config.scale) if main else []
 
     writer = None
     if main:
@@ -226,7 +227,7 @@ def train(
                     silent = count_silent(hidden_units(ema, probe))
                     writer.add_scalar("silent_units", silent, progress.iteration)
                     rate = config.learning_rate * factor
-                    _validate(config, ema, dtype, valid_images, progress, rate, curve, writer)
+                    _validate(config, ema, dtype, valid_pairs, progress, rate, curve, writer)
                 loss_sum.zero_()
                 progress.loss_sum, progress.loss_count = 0.0, 0
                 save()
@@ -275,7 +276,7 @@ def _validate(
     config: TrainConfig,
     ema: DRN,
     dtype: torch.dtype,
-    images: list[Array],
+    pairs: list[Pair],
     progress: RunState,
     rate: float,
     curve: Path,
@@ -284,7 +285,7 @@ def _validate(
     """Measure the EMA weights, add a row to the curve, and export them if they are the best so far."""
     name = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
     upscaler = Upscaler(ema, str(next(ema.parameters()).device), name)
-    psnr = measure("valid", "DRN", images, ema.scale, upscaler.upscale).psnr
+    psnr = measure_set("valid", pairs, methods.drn(upscaler)).psnr
     loss = progress.loss_sum / max(1, progress.loss_count)
     hours = progress.seconds / 3600
     values = (progress.iteration, round(hours, 4), round(rate, 7), round(loss, 6), round(psnr, 4))

@@ -17,20 +17,19 @@ from app.shelf import Shelf
 from app.updates import compute_and_show
 from app.viewer.component import Scene, scene_value
 from drn.errors import InputError
-from drn.evaluation.benchmark import measure
+from drn.evaluation import methods
+from drn.evaluation.benchmark import measure_set
 from drn.evaluation.comparison import (
-    Pair,
     Score,
     added_map,
     best,
     error_map,
     format_psnr,
     format_ssim,
-    make_pair,
-    run,
+    measure,
     score,
-    whole_of,
 )
+from drn.evaluation.pairs import Pair, make_pair, whole_rect
 from drn.geometry import Rect
 from drn.image import Array, Picture, read_image
 from drn.metrics import psnr, rgb_to_y, ssim
@@ -52,17 +51,21 @@ def pair(photo: Array) -> Pair:
 def test_the_whole_image_scores_as_in_the_tables(photo: Array, upscaler: Upscaler) -> None:
     for picture in (Picture(photo), Picture(photo[..., :1].repeat(3, 2), is_grey=True)):
         pair = make_pair(picture, 3)
-        row = measure("set", "DRN", [picture.measured], 3, upscaler.upscale)
-        result = run(pair, upscaler, "DRN")
+        row = measure_set("set", [pair], methods.drn(upscaler))
+        result = measure(pair, methods.drn(upscaler))
         assert result.whole.psnr == pytest.approx(row.psnr, abs=1e-9)
         assert result.whole.ssim == pytest.approx(row.ssim, abs=1e-9)
-        assert score(pair, result.sr, whole_of(pair)) == result.whole
+        assert score(pair, result.sr, whole_rect(pair)) == result.whole
 
 
 def test_methods(pair: Pair, upscaler: Upscaler) -> None:
-    assert np.array_equal(run(pair, upscaler, "bicubic").sr, upscale(pair.lr, 3))
-    assert np.array_equal(run(pair, upscaler, "DRN").sr, upscaler.upscale(pair.lr))
-    assert np.array_equal(run(pair, upscaler, "DRN+").sr, upscaler.upscale(pair.lr, self_ensemble=True))
+    results = {
+        method.name: measure(pair, method).sr for method in methods.builtin_methods(upscaler, self_ensemble=True)
+    }
+    assert list(results) == methods.builtin_names(self_ensemble=True) == ["bicubic", "DRN", "DRN+"]
+    assert np.array_equal(results["bicubic"], upscale(pair.lr, 3))
+    assert np.array_equal(results["DRN"], upscaler.upscale(pair.lr))
+    assert np.array_equal(results["DRN+"], upscaler.upscale(pair.lr, self_ensemble=True))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,7 @@ def test_what_cannot_be_measured_shows_a_dash(pair: Pair) -> None:
     small = score(pair, sr, Rect(20, 20, 9, 30))
     assert small.psnr is not None
     assert small.ssim is None
-    assert format_psnr(score(pair, pair.hr, whole_of(pair))) == "∞ dB"
+    assert format_psnr(score(pair, pair.hr, whole_rect(pair))) == "∞ dB"
 
 
 def test_maps(pair: Pair) -> None:

@@ -6,7 +6,7 @@ import pytest
 from app.session import Session
 from app.shelf import Shelf
 from drn.errors import InputError
-from drn.evaluation.comparison import make_pair
+from drn.evaluation.pairs import make_pair
 from drn.image import Picture
 
 

@@ -56,10 +56,10 @@ def upscale_tensor(self, *args):
     return Upscaler.upscale_tensor(self, *args)
 ZeroGpuUpscaler.upscale_tensor = upscale_tensor
 steps = []
-result = upscaler.upscale(lr, progress=lambda *step: steps.append(step))
+result = upscaler.upscale(lr, on_tile=lambda *step: steps.append(step))
 assert np.abs(result.astype(int) - expected).max() <= 1
 assert ran_here == [], "the network ran in this process"
-part = upscaler.upscale(lr, region=Rect(5, 6, 7, 8), self_ensemble=True)
+part = upscaler.upscale(lr, lr_rect=Rect(5, 6, 7, 8), self_ensemble=True)
 assert part.shape == (16, 14, 3)
 assert (seen, steps) == ([6, "released", 6, "released"], [(1, 1)]), (seen, steps)
 print("ok")

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from drn import weights
-from drn.evaluation.benchmark import evaluate, measure
+from drn.evaluation.benchmark import measure_folder, measure_set
+from drn.evaluation.methods import Method, bicubic, builtin_methods
+from drn.evaluation.pairs import Pair, make_pair
 from drn.evaluation.tables import format_table, pivot, report
 from drn.image import Array, Picture, write_png
 from drn.metrics import psnr
@@ -22,11 +24,19 @@ from scripts import write_results
 from tests.helpers.models import small_model
 
 
+def _perfect(pair: Pair, *_: object, **__: object) -> Array:
+    return pair.hr
+
+
+PERFECT = Method("perfect", "the original itself", _perfect)
+
+
 def test_rows_are_means_over_the_images(tmp_path: Path, photo: Array) -> None:
     other = np.ascontiguousarray(photo[5:, 3:])  # 55x81: not a multiple of 2
     for name, image in (("a", photo), ("b", other)):
         Image.fromarray(image).save(tmp_path / f"{name}.png")
-    rows = evaluate(tmp_path, Upscaler(small_model(2), dtype="fp32"))
+    methods = builtin_methods(Upscaler(small_model(2), dtype="fp32"), self_ensemble=True)
+    rows = measure_folder(tmp_path, 2, methods)
     assert [(row.method, row.images, row.scale, row.data) for row in rows] == [
         (method, 2, 2, tmp_path.name) for method in ("bicubic", "DRN", "DRN+")
     ]
@@ -51,12 +61,12 @@ def test_the_report_names_the_command_that_repeats_it(tmp_path: Path, photo: Arr
 
 def test_grey_files_are_measured_as_they_are(photo: Array) -> None:
     grey = photo[..., 0]
-    row = measure("set", "bicubic", [grey], 2, lambda lr: upscale(lr, 2))
-    assert row.psnr == pytest.approx(psnr(upscale(downscale(grey, 2), 2), grey, 2), abs=0.02)
+    pair = make_pair(Picture(grey[:, :, None].repeat(3, 2), is_grey=True), 2)
+    assert measure_set("set", [pair], bicubic()).psnr == psnr(upscale(downscale(grey, 2), 2), grey, 2)
 
 
 def test_table_lines_up(photo: Array) -> None:
-    perfect = measure("set", "perfect", [photo], 2, lambda lr: photo)
+    perfect = measure_set("set", [make_pair(Picture(photo), 2)], PERFECT)
     lines = format_table([perfect]).splitlines()
     assert lines[0].split() == ["data", "scale", "method", "images", "PSNR", "SSIM", "s/image"]
     assert lines[1].split()[:6] == ["set", "x2", "perfect", "1", "inf", "1.0000"]
@@ -64,7 +74,7 @@ def test_table_lines_up(photo: Array) -> None:
 
 
 def test_equal_images_have_no_psnr_in_json(photo: Array) -> None:
-    perfect = measure("Set5", "perfect", [photo], 2, lambda lr: photo)
+    perfect = measure_set("Set5", [make_pair(Picture(photo), 2)], PERFECT)
     told = json.loads(json.dumps(report([perfect], [], Upscaler(small_model(2))), allow_nan=False))
     assert told["rows"][0]["psnr"] is None
     assert pivot(told["rows"])[1] == [["Set5 x2", "∞ / 1.0000"]]

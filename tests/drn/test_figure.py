@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import ImageDraw
 
-from drn.evaluation.comparison import Result, Score, make_pair, run, score, whole_of
+from drn.evaluation.comparison import Result, Score, measure, score
 from drn.evaluation.figure import GAP, figure
+from drn.evaluation.methods import builtin_methods
+from drn.evaluation.pairs import make_pair, whole_rect
 from drn.geometry import Rect
 from drn.image import Array, Picture
 from drn.upscaler import Upscaler
@@ -20,7 +22,7 @@ from tests.helpers.models import small_model
 def test_regions_are_enlarged_pixel_by_pixel(photo: Array, region: Rect) -> None:
     pair = make_pair(Picture(photo), 3)
     upscaler = Upscaler(small_model(3), "cpu", "fp32")
-    results = {name: run(pair, upscaler, name) for name in ("bicubic", "DRN")}
+    results = {method.name: measure(pair, method) for method in builtin_methods(upscaler, self_ensemble=False)}
     drawn = np.asarray(figure(pair, results, region))
     zoom = max(1, 240 // max(region.width, region.height))
     rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
@@ -39,14 +41,14 @@ def test_regions_are_enlarged_pixel_by_pixel(photo: Array, region: Rect) -> None
 
 def test_it_takes_a_perfect_result(photo: Array) -> None:
     pair = make_pair(Picture(photo), 2)
-    perfect = Result(pair.hr, score(pair, pair.hr, whole_of(pair)), 0.1)
+    perfect = Result(pair.hr, score(pair, pair.hr, whole_rect(pair)), 0.1)
     assert figure(pair, {"DRN": perfect}, Rect(4, 4, 8, 8)).size[0] > 240
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 3000), (3000, 30), (400, 600)])
 def test_small_regions_of_long_images(height: int, width: int) -> None:
     pair = make_pair(Picture(np.full((height, width, 3), 90, np.uint8)), 2)
-    drawn = figure(pair, {"DRN": Result(pair.hr, score(pair, pair.hr, whole_of(pair)), 0.1)}, Rect(0, 0, 4, 4))
+    drawn = figure(pair, {"DRN": Result(pair.hr, score(pair, pair.hr, whole_rect(pair)), 0.1)}, Rect(0, 0, 4, 4))
     assert max(drawn.size) < 4000
 
 
@@ -63,7 +65,7 @@ def test_texts_under_narrow_regions_keep_apart_and_the_best_numbers_are_bold(mon
         drawn.append((place[1], place[0], place[0] + font.getlength(text), text.strip(" /"), stroke_width > 0))
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
-    canvas = figure(pair, {"a": replace(unknown, sr=brighter), "b": replace(unknown, sr=noisy)}, whole_of(pair))
+    canvas = figure(pair, {"a": replace(unknown, sr=brighter), "b": replace(unknown, sr=noisy)}, whole_rect(pair))
     drawn.sort()
     for before, after in pairwise(drawn):
         assert before[0] != after[0] or before[2] <= after[1] + 1e-6
@@ -76,7 +78,7 @@ def test_a_region_that_is_too_large_is_reduced() -> None:
     hr = np.zeros((40, 4000, 3), np.uint8)
     hr[:, 2000:] = (200, 100, 0)
     pair = make_pair(Picture(hr), 2)
-    drawn = np.asarray(figure(pair, {"DRN": Result(hr, score(pair, hr, whole_of(pair)), 0.1)}, whole_of(pair)))
+    drawn = np.asarray(figure(pair, {"DRN": Result(hr, score(pair, hr, whole_rect(pair)), 0.1)}, whole_rect(pair)))
     panel = drawn[GAP : GAP + 20, -GAP - 2000 : -GAP]
     assert (panel[:, :980] == 0).all()
     assert (panel[:, 1020:] == (200, 100, 0)).all()

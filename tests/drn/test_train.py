@@ -73,7 +73,7 @@ def test_the_best_on_validation_is_exported_not_the_last(config: TrainConfig) ->
         return replace(Row("valid", 2, "DRN", 1, 0.0, 0.5, 0.1), psnr=next(psnrs))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("drn.training.loop.measure", measured)
+        patch.setattr("drn.training.loop.measure_set", measured)
         progress = train(SMALL, replace(config, iterations=9, valid_every=3))
     assert progress.best_psnr == 32.0
     assert weights.load(config.out / "drn_x2.safetensors").notes["iteration"] == "6"

@@ -64,7 +64,7 @@ def test_region_is_that_part_of_the_whole(photo: Array) -> None:
     whole = upscaler.upscale(photo)
     for region in (Rect(0, 0, 84, 60), Rect(83, 59, 1, 1), Rect(20, 31, 40, 5)):
         part = whole[region.y * 3 : (region.y + region.height) * 3, region.x * 3 : (region.x + region.width) * 3]
-        difference = np.abs(upscaler.upscale(photo, region=region).astype(int) - part)
+        difference = np.abs(upscaler.upscale(photo, lr_rect=region).astype(int) - part)
         assert difference.max() <= 1
         assert (difference > 0).mean() < 0.001
 
@@ -100,12 +100,12 @@ def test_self_ensemble_turns_with_the_image(photo: Array) -> None:
 def test_progress_and_cancel(photo: Array) -> None:
     upscaler = Upscaler(small_model(2), tile=30)
     seen: list[tuple[int, int]] = []
-    upscaler.upscale(photo, progress=lambda done, total: seen.append((done, total)))
+    upscaler.upscale(photo, on_tile=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 6), (2, 6), (3, 6), (4, 6), (5, 6), (6, 6)]
     seen.clear()
     with pytest.raises(Cancelled):
         upscaler.upscale(
-            photo, progress=lambda done, total: seen.append((done, total)), cancelled=lambda: len(seen) == 2
+            photo, on_tile=lambda done, total: seen.append((done, total)), cancelled=lambda: len(seen) == 2
         )
     assert len(seen) == 2
 
@@ -168,7 +168,7 @@ def test_choices_that_cannot_be_made_get_one_sentence(photo: Array) -> None:
     with pytest.raises(ValueError, match="uint8"):
         Upscaler(small_model(2)).upscale(photo / 255)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="outside the 84x60 image"):
-        Upscaler(small_model(2)).upscale(photo, region=Rect(80, 0, 5, 5))
+        Upscaler(small_model(2)).upscale(photo, lr_rect=Rect(80, 0, 5, 5))
 
 
 class Limited(torch.nn.Module):
@@ -207,7 +207,7 @@ def test_out_of_memory_halves_the_tile_and_says_so(
 ) -> None:
     expected = Upscaler(small_model(2), "cpu", "fp32").upscale(photo)
     seen: list[tuple[int, int]] = []
-    result = limited(60 * 60, error).upscale(photo, progress=lambda done, total: seen.append((done, total)))
+    result = limited(60 * 60, error).upscale(photo, on_tile=lambda done, total: seen.append((done, total)))
     assert np.abs(result.astype(int) - expected).max() <= 1
     assert caplog.messages == [f"cpu ran out of memory: going on with tiles of {edge} pixels." for edge in (42,)]
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]

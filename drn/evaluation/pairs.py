@@ -1,0 +1,101 @@
+"""Pairs of an original (HR) and the LR image made from it by the published protocol, and rectangles on them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from drn.errors import InputError
+from drn.geometry import Rect
+from drn.image import Array, Picture, find_images, mod_crop, read_image
+from drn.metrics import SSIM_WINDOW
+from drn.resize import downscale
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An original and the LR image made from it.
+
+    Attributes:
+        hr: uint8, (H, W, 3); H and W are multiples of ``scale``.
+        lr: uint8, (H/scale, W/scale, 3).
+        scale: Upscaling factor.
+        is_grey: Whether the file was greyscale. The metrics then compare grey planes.
+    """
+
+    hr: Array
+    lr: Array
+    scale: int
+    is_grey: bool
+
+
+def make_pair(picture: Picture, scale: int) -> Pair:
+    """Crop an original to a multiple of ``scale`` and shrink it.
+
+    Nothing else in the project makes the LR image of an evaluation.
+
+    Raises:
+        InputError: If the picture is smaller than ``scale`` on a side.
+    """
+    hr = mod_crop(picture.rgb, scale)
+    if 0 in hr.shape:
+        raise InputError(f"The image is too small for x{scale}: give one of at least {scale} pixels a side.")
+    return Pair(hr, downscale(hr, scale), scale, picture.is_grey)
+
+
+def notes_on(picture: Picture) -> list[str]:
+    """Return one sentence for each change that reading made to an original, for the person who gave the file."""
+    hidden = [] if picture.alpha is None else ["Its transparency is left out: all of its pixels are compared."]
+    return [*picture.notes, *hidden]
+
+
+def read_pair(path: Path, scale: int) -> Pair:
+    """Read an original whose PSNR and SSIM can both be measured, and shrink it.
+
+    Raises:
+        InputError: If it cannot be read, or if the SSIM window does not fit inside the border of ``scale`` pixels.
+    """
+    picture = read_image(path)
+    least = scale * math.ceil((2 * scale + SSIM_WINDOW) / scale)
+    if min(picture.rgb.shape[:2]) < least:
+        raise InputError(f"{path} is too small to measure at x{scale}: it needs {least} pixels a side.")
+    return make_pair(picture, scale)
+
+
+def read_pairs(folder: Path, scale: int) -> list[Pair]:
+    """Read every image of ``folder``, at any depth, with ``read_pair``.
+
+    Raises:
+        InputError: If the folder is missing or holds no images, or if ``read_pair`` refuses one.
+    """
+    return [read_pair(path, scale) for path in find_images(folder)]
+
+
+def whole_rect(pair: Pair) -> Rect:
+    """Return the rectangle of the whole image, in HR pixels."""
+    return Rect(0, 0, pair.hr.shape[1], pair.hr.shape[0])
+
+
+def clip_rect(hr_rect: Rect, pair: Pair) -> Rect:
+    """Return the part of ``hr_rect`` inside the image, at least one pixel."""
+    height, width = pair.hr.shape[:2]
+    left, top = min(max(hr_rect.x, 0), width - 1), min(max(hr_rect.y, 0), height - 1)
+    right, bottom = min(hr_rect.x + hr_rect.width, width), min(hr_rect.y + hr_rect.height, height)
+    return Rect(left, top, max(right - left, 1), max(bottom - top, 1))
+
+
+def parse_rect(text: str, pair: Pair) -> Rect:
+    """Read a rectangle in HR pixels, written ``X,Y,W,H``.
+
+    Raises:
+        InputError: If the text has another form, or the rectangle is empty or not inside the image.
+    """
+    try:
+        x, y, width, height = map(int, text.split(","))
+    except ValueError as error:
+        raise InputError(f"The crop {text[:40]!r} is not X,Y,W,H: give four whole numbers.") from error
+    whole = whole_rect(pair)
+    if not (0 <= x < x + width <= whole.width and 0 <= y < y + height <= whole.height):
+        raise InputError(f"The crop {text[:40]} does not lie inside the {whole.width}x{whole.height} image.")
+    return Rect(x, y, width, height)

@@ -41,7 +41,7 @@ HEAVY: dict[str, Any] = {**QUIET, "concurrency_id": "heavy"}
 BUSY, NOT_BUSY = busy_js("viewer", True), busy_js("viewer", False)
 
 SEEN = "(key) => [key, document.querySelector('#viewer .viewer').dataset.seen]"
-"""Add what the viewer shows, as [token, region]."""
+"""Add what the viewer shows: a ``ViewportEvent`` as JSON."""
 
 Shown = Iterator[tuple[Any, ...]]
 """Values for the session's key and the viewer, better ones replacing the first."""
@@ -114,8 +114,7 @@ def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State) -> None:
     """Let a viewer's ``viewport`` event be answered with the numbers of the region in view."""
 
     def measure(event: gr.EventData, key: str | None) -> Any:
-        seen = event._data or {}
-        token, region = str(seen["token"]), region_of(seen)
+        token, region = seen_in(event._data or {})
         if session := shelf.shown(key, token):
             return gr.HTML(numbers=numbers_of(session, region))
         # Put away: without an answer the viewer would go on asking. Else newer images are on their way to it.
@@ -124,9 +123,9 @@ def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State) -> None:
     panels.viewport(measure, [state], [panels], concurrency_limit=2, **EACH)
 
 
-def region_of(seen: Mapping[str, Any]) -> Rect:
-    """The region that a viewer says it shows."""
-    return Rect(*(int(seen[name]) for name in ("x", "y", "width", "height")))
+def seen_in(event: Mapping[str, Any]) -> tuple[str, Rect]:
+    """The token and the region of a ``ViewportEvent``, in HR pixels."""
+    return str(event["token"]), Rect(*(int(event["region"][name]) for name in ("x", "y", "width", "height")))
 
 
 def draw_figure(session: Session, region: Rect) -> str:
@@ -268,11 +267,11 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
 
     def store_figure(key: str | None, seen: str) -> str:
         with told_to_visitor():
-            token, region = json.loads(seen or '["", {}]')
+            token, region = seen_in(json.loads(seen)) if seen else ("", Rect(0, 0, 0, 0))
             session = shelf.shown(key, token)
             if session is None:
                 raise InputError("The images are just changing: ask for the figure once more.")
-            return draw_figure(session, region_of(region))
+            return draw_figure(session, region)
 
     asked = [gallery.select, upload.upload, scale_radio.input, plus_box.input]
     # Before the events that do the work, as the page sends them one after another.

@@ -38,7 +38,8 @@ function pan(dx, dy) {
 
 /** Where to look first. */
 function start() {
-  const { x, y, zoom, least } = scene.start, across = boxOf().width;
+  const { x, y, fit, zoom, min_width: least } = scene.start, across = boxOf().width;
+  if (fit) return { x, y, zoom: "fit" };
   const lower = ZOOMS.filter((step) => step <= zoom && across / step >= least);
   return { x, y, zoom: least && across ? lower.at(-1) ?? 1 : zoom };
 }
@@ -113,7 +114,7 @@ function moveFromOverview(event) {
   const box = overview.getBoundingClientRect();
   view.x = ((event.clientX - box.left) / box.width) * scene.width;
   view.y = ((event.clientY - box.top) / box.height) * scene.height;
-  if (view.zoom === "fit") view.zoom = start().zoom;
+  if (view.zoom === "fit") view.zoom = scene.start.zoom;
   redraw();
 }
 overview.addEventListener("pointerdown", (event) => {
@@ -151,8 +152,8 @@ function fullscreen() {
 
 /** A link that opens this picture, scale, place and layout again. */
 function link() {
-  const zoom = view.zoom === "fit" ? 0 : view.zoom;
-  const place = new URLSearchParams({ x: view.x.toFixed(1), y: view.y.toFixed(1), zoom: String(zoom), layout: mode });
+  const zoom = view.zoom === "fit" ? { fit: "1" } : { zoom: String(view.zoom) };
+  const place = new URLSearchParams({ x: view.x.toFixed(1), y: view.y.toFixed(1), ...zoom, layout: mode });
   if (mode === "side") place.set("shown", visible().map((image) => image.key).join());
   else place.set("front", front);
   if (mode === "divider") place.set("left", left);

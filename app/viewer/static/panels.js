@@ -5,7 +5,7 @@ let askTimer = 0, againTimer = 0, askedAt = 0, asked = "";
 /** Ask for the numbers of a region: while the view moves too, but not more often than they can be had. */
 function report(box) {
   $(".place").textContent = `${box.width}×${box.height} pixels at ${box.x}, ${box.y}`;
-  const key = JSON.stringify([scene.token, box]);
+  const key = JSON.stringify({ token: scene.token, region: box });
   if (key === reported) return;
   root.dataset.seen = reported = key;
   showNumbers();
@@ -15,16 +15,16 @@ function report(box) {
 /** One question at a time: where the answers are slow the next one is the newest, not a queue of old ones. */
 function ask() {
   askTimer = 0;
-  const [token, box] = JSON.parse(reported);
-  if (root.dataset.fresh === "true" || (asked && JSON.parse(asked)[0] === token)) return;
+  const { token } = JSON.parse(reported);
+  if (root.dataset.fresh === "true" || (asked && JSON.parse(asked).token === token)) return;
   [asked, askedAt] = [reported, performance.now()];
   clearTimeout(againTimer);
   againTimer = setTimeout(() => { asked = ""; ask(); }, ASK_AGAIN);
-  trigger("viewport", { token, ...box });
+  trigger("viewport", JSON.parse(reported));
 }
 
 function showNumbers() {
-  const numbers = props.numbers, answered = numbers && JSON.stringify([numbers.token, numbers.region]);
+  const numbers = props.numbers, answered = numbers && JSON.stringify({ token: numbers.token, region: numbers.region });
   root.dataset.fresh = String(Boolean(numbers) && answered === reported);
   if (asked && answered === asked) {
     asked = "";
@@ -37,13 +37,13 @@ function showNumbers() {
       caption.querySelector(".numbers").hidden = !score;
       if (!score) continue;
       for (const which of ["region", "whole"]) {
-        for (const [name, [text, best]] of Object.entries(score[which])) {
+        for (const [name, { text, best }] of Object.entries(score[which])) {
           const place = caption.querySelector(`.${which} .${name}`);
           place.textContent = text;
           place.classList.toggle("best", best);
         }
       }
-      caption.querySelector(".time").textContent = score.time;
+      caption.querySelector(".time").textContent = `whole image in ${score.seconds.toFixed(2)} s`;
     }
   }
 }
@@ -74,8 +74,8 @@ function caption(image) {
   const note = make("span", { class: "note", text: image.note });
   const head = make("p", { class: "name" }, make("strong", { text: image.name }), " ", note);
   if (image.legend) {
-    head.append(make("span", { class: `legend ${image.legend[0]}`, "aria-hidden": "true" },
-      make("i", { text: image.legend[1] }), make("i", { text: image.legend[2] })));
+    head.append(make("span", { class: `legend ${image.role}`, "aria-hidden": "true" },
+      make("i", { text: image.legend.low }), make("i", { text: image.legend.high })));
   }
   return make("div", { class: "caption", "data-of": image.key }, head, numbers);
 }

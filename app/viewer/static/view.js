@@ -62,7 +62,7 @@ function region(canvas) {
 }
 
 function drawImage(context, image, at, clip) {
-  const bitmap = pixels.get(image.key), { canvas } = context, size = at.k * image.factor;
+  const bitmap = pixels.get(image.key), { canvas } = context, size = at.k * (image.role === "small" ? image.scale : 1);
   if (!bitmap) return;
   const x0 = Math.max(0, Math.floor((clip[0] - at.ox) / size)), y0 = Math.max(0, Math.floor(-at.oy / size));
   const x1 = Math.min(bitmap.width, Math.ceil((clip[1] - at.ox) / size));
@@ -121,7 +121,7 @@ function drawOverview(box) {
     [overview.width, overview.height] = [width * ratio, height * ratio];
     [overview.style.width, overview.style.aspectRatio] = [`${width}px`, `${width} / ${height}`];
   }
-  const context = overview.getContext("2d"), whole = scene.images.find((image) => image.key.startsWith("truth")) ?? scene.images[1];
+  const context = overview.getContext("2d"), whole = scene.images.find((image) => image.role === "original") ?? scene.images[1];
   const bitmap = pixels.get(whole.key);
   context.imageSmoothingQuality = "high";
   if (bitmap) context.drawImage(bitmap, 0, 0, overview.width, overview.height);

@@ -22,6 +22,9 @@ from drn.geometry import Rect
 from drn.image import Array
 
 APP = Path(__file__).parents[1]
+SCRIPTS = ("viewport", "choice", "numbers", "panels", "stage", "gestures", "controls", "viewer")
+"""The JavaScript files in the order in which they are joined: each uses only those before it when it is run."""
+
 FIRST_ZOOM = 4.0
 """CSS pixels for one HR pixel, in the first view."""
 
@@ -116,7 +119,7 @@ def viewer(scene: Scene | None, elem_id: str) -> gr.HTML:
     return gr.HTML(
         None if scene is None else scene_value(scene),
         html_template=read_static("viewer/static/viewer.html"),
-        js_on_load=read_static("viewer/static/view.js", "viewer/static/panels.js", "viewer/static/controls.js"),
+        js_on_load=read_static(*(f"viewer/static/{name}.js" for name in SCRIPTS)),
         apply_default_css=False,
         elem_id=elem_id,
         numbers=None,

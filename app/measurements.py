@@ -19,9 +19,13 @@ PROTOCOL = (
 )
 
 
-def rect_in_view(seen: Mapping[str, Any]) -> Rect:
-    """Read the region, in HR pixels, that a viewer reports as in view."""
-    return Rect(*(int(seen[name]) for name in ("x", "y", "width", "height")))
+def parse_viewport(event: Mapping[str, Any]) -> tuple[str, Rect]:
+    """Read a ``ViewportEvent``.
+
+    Returns:
+        The token of the images that the viewer shows, and the region in view in HR pixels.
+    """
+    return str(event["token"]), Rect(*(int(event["region"][name]) for name in ("x", "y", "width", "height")))
 
 
 def answer_viewport(panels: gr.HTML, shelf: Shelf, key: gr.State) -> None:
@@ -34,8 +38,7 @@ def answer_viewport(panels: gr.HTML, shelf: Shelf, key: gr.State) -> None:
     """
 
     def measure(event: gr.EventData, key: str | None) -> Any:
-        seen = event._data or {}
-        token, hr_rect = str(seen["token"]), rect_in_view(seen)
+        token, hr_rect = parse_viewport(event._data or {})
         if session := shelf.shown(key, token):
             return gr.HTML(numbers=numbers_of(session, hr_rect))
         if shelf.find(key) is None:  # the session is gone: an empty answer ends the viewer's questions

@@ -15,7 +15,8 @@ from PIL import Image
 
 from app.engines import UpscalerFor
 from app.jobs import Job, deadline, in_steps
-from app.viewer.component import LAYOUTS, Viewpoint
+from app.viewer.component import FIRST_ZOOM
+from app.viewer.contract import LAYOUTS, Viewpoint
 from drn.errors import InputError
 from drn.evaluation.comparison import Result, measure
 from drn.evaluation.methods import builtin_methods, builtin_names
@@ -151,8 +152,7 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
     """The session that a shared link describes.
 
     Args:
-        params: The page's query: ``image`` (an example), ``scale``, ``x``, ``y``, ``zoom``, ``layout``, and, if
-            wanted, ``plus``, ``front``, ``left`` and ``shown``.
+        params: The page's query: ``image`` (an example), ``scale``, ``plus``, and the members of ``LinkQuery``.
         photographs: The examples.
 
     Raises:
@@ -162,14 +162,25 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
     named = {path.stem: path for path in photographs}
     try:
         path, scale = named[params["image"]], int(params["scale"])
-        x, y, zoom = (float(params[name]) for name in ("x", "y", "zoom"))
-    except (KeyError, ValueError) as error:
+        x, y = float(params["x"]), float(params["y"])
+        fit = params.get("fit") == "1"
+        zoom = FIRST_ZOOM if fit else float(params["zoom"])
+        layout = next(layout for layout in LAYOUTS if layout == params["layout"])
+    except (KeyError, ValueError, StopIteration) as error:
         raise lost from error
-    layout = params.get("layout", "")
-    if scale not in scales or layout not in LAYOUTS or not all(map(math.isfinite, (x, y))) or not 0 <= zoom <= MAX_ZOOM:
+    if scale not in scales or not all(map(math.isfinite, (x, y))) or not 0 < zoom <= MAX_ZOOM:
         raise lost
-    shown = tuple(filter(None, params.get("shown", "").split(",")))
-    view = Viewpoint(x, y, zoom, layout, front=params.get("front", ""), left=params.get("left", ""), shown=shown)
+    view = Viewpoint(
+        x=x,
+        y=y,
+        fit=fit,
+        zoom=zoom,
+        min_width=0,
+        layout=layout,
+        front=params.get("front", ""),
+        left=params.get("left", ""),
+        shown=list(filter(None, params.get("shown", "").split(","))),
+    )
     return replace(open_session(path, scale, path.stem, view), self_ensemble=params.get("plus") == "1")
 
 

@@ -17,7 +17,7 @@ from app.engines import UpscalerFor
 from app.events import EACH, HEAVY, QUIET, moment_js
 from app.figures import store_figure
 from app.jobs import told_to_visitor
-from app.measurements import answer_viewport, rect_in_view
+from app.measurements import answer_viewport, parse_viewport
 from app.scene import scene_of
 from app.session import Session, new_token, open_link, open_session
 from app.shelf import Shelf
@@ -29,7 +29,7 @@ from drn.evaluation.pairs import make_pair, notes_on
 BUSY, NOT_BUSY = busy_js("viewer", True), busy_js("viewer", False)
 
 SEEN_JS = "(key) => [key, document.querySelector('#viewer .viewer').dataset.seen]"
-"""JavaScript that adds the images and the region that the viewer shows, as JSON of [token, region]."""
+"""JavaScript that adds what the viewer shows, as JSON of a ``ViewportEvent``."""
 
 LINK_JS = "() => { if (new URLSearchParams(location.search).has('image')) document.querySelector('#restore').click(); }"
 """JavaScript that opens a shared link. A visit without a link sends no event, which would take a place in the queue."""
@@ -163,11 +163,13 @@ class CompareHandlers:
     def draw_figure(self, key: str | None, seen: str) -> str:
         """Store the figure of the region in view and return its path."""
         with told_to_visitor():
-            token, region = json.loads(seen or '["", {}]')
+            if not seen:
+                raise InputError("The images are not there yet: ask for the figure once more.")
+            token, hr_rect = parse_viewport(json.loads(seen))
             session = self.shelf.shown(key, token)
             if session is None:
                 raise InputError("The images are just changing: ask for the figure once more.")
-            return store_figure(session, rect_in_view(region))
+            return store_figure(session, hr_rect)
 
     def _note(self, choice: Choice, request: gr.Request) -> Choice:
         self.newest.note(str(request.session_hash), choice)

@@ -144,9 +144,17 @@ def scene(lr: Picture, sr: Picture, scale: int, name: str) -> Scene:
     height, width = sr.rgb.shape[:2]
     bicubic = replace(sr, rgb=upscale(fill_clear(lr), scale))
     layers = (
-        Layer("lr", "LR", "your image", on_checkers(lr, CHECKER), factor=scale),
-        Layer("bicubic", BICUBIC, DESCRIPTIONS[BICUBIC], on_checkers(bicubic, CHECKER * scale)),
-        Layer("sr", name, DESCRIPTIONS[name], on_checkers(sr, CHECKER * scale)),
+        Layer("lr", "small", scale, "LR", "your image", on_checkers(lr, CHECKER)),
+        Layer(
+            "bicubic",
+            "method",
+            scale,
+            BICUBIC,
+            DESCRIPTIONS[BICUBIC],
+            on_checkers(bicubic, CHECKER * scale),
+            method=BICUBIC,
+        ),
+        Layer("sr", "method", scale, name, DESCRIPTIONS[name], on_checkers(sr, CHECKER * scale), method=name),
     )
     token = new_token()
     return Scene(token, token, width, height, layers, first_view(width / 2, height / 2), hint=NO_TRUTH)

@@ -1,4 +1,4 @@
-"""The synced viewer: a gradio component of our own, whose client side is app/viewer/static/."""
+"""The viewer: a gradio component that shows images under one viewport. Its JavaScript is in ``static/``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import functools
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -16,88 +15,78 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from app.cache import make_room
+from app.viewer.contract import ImageNumbers, ImageValue, Legend, Numbers, Role, SceneValue, Scores, Viewpoint
 from drn.evaluation.comparison import Score, best, format_psnr, format_ssim
 from drn.files import replace_file
 from drn.geometry import Rect
 from drn.image import Array
 
 APP = Path(__file__).parents[1]
-LAYOUTS = ("side", "divider", "single")
+SCRIPTS = ("viewport", "choice", "numbers", "panels", "stage", "gestures", "controls", "viewer")
+"""The JavaScript files in the order in which they are joined: each uses only those before it when it is run."""
+
+FIRST_ZOOM = 4.0
+"""CSS pixels for one HR pixel, in the first view."""
 
 
 def read_static(*names: str) -> str:
-    """Join the named files of the folder ``app``."""
+    """Read files of the folder ``app`` and join their text."""
     return "\n".join((APP / name).read_text(encoding="utf-8") for name in names)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One image of a scene.
+    """One image of a scene, with its pixels.
 
     Attributes:
-        key: Short name used by the client side and in links.
+        key: Identifies the image within its scene and in links.
+        role: What the image is.
+        scale: Scale of the comparison that the image belongs to.
         name: Label.
         note: A few words of explanation.
-        pixels: uint8, (h, w, 3); None while it is being computed.
-        factor: HR pixels for one of its pixels on each axis.
-        legend: For maps: kind of colour scale, label of its low end, label of its high end.
-        shown: Whether it is among the panels to begin with.
+        pixels: uint8, (h, w, 3); None while they are being computed. An image of role "small" has one pixel for
+            ``scale`` x ``scale`` HR pixels; every other image has the size of the original.
+        method: Name of the method that made the image; None for the small image and the original.
+        legend: Labels of the colour scale; None unless the image is a map.
+        shown: Whether the image is among the panels that a new visitor sees.
     """
 
     key: str
+    role: Role
+    scale: int
     name: str
     note: str
     pixels: Array | None
-    factor: int = 1
-    legend: tuple[str, str, str] | None = None
+    method: str | None = None
+    legend: Legend | None = None
     shown: bool = True
 
 
-@dataclass(frozen=True)
-class Viewpoint:
-    """Where to look, and at what.
-
-    Attributes:
-        x: Centre, in HR pixels.
-        y: Centre, in HR pixels.
-        zoom: Screen pixels per HR pixel; 0 fits all of it.
-        layout: One of ``LAYOUTS``.
-        least: HR pixels to be seen across; in a panel too small for them the zoom is lowered.
-        front: Key of the image in front, where one is; unknown keys are ignored.
-        left: Key of the image left of the divider; unknown keys are ignored.
-        shown: Keys of the images side by side; none is the usual ones, unknown keys are ignored.
-    """
-
-    x: float
-    y: float
-    zoom: float
-    layout: str = "side"
-    least: int = 0
-    front: str = ""
-    left: str = ""
-    shown: tuple[str, ...] = ()
-
-
 def first_view(x: float, y: float) -> Viewpoint:
-    """Where to look when nobody has said where."""
-    return Viewpoint(x, y, zoom=4, least=64)
+    """Build the viewpoint for a visitor whose address names none.
+
+    Args:
+        x: Horizontal centre, in HR pixels.
+        y: Vertical centre, in HR pixels.
+    """
+    return Viewpoint(x=x, y=y, fit=False, zoom=FIRST_ZOOM, min_width=64, layout="side", front="", left="", shown=[])
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What the viewer shows.
+    """Images that the viewer shows under one viewport; ``SceneValue`` is its form on the page.
 
     Attributes:
-        token: Changes whenever the images do.
-        picture: Changes when another photograph is opened; the view stays while it does not.
-        width: Of the ground truth, in pixels.
-        height: Of the ground truth, in pixels.
+        token: Identifies this set of images; it changes whenever an image changes.
+        picture: Identifies the photograph; the viewport is kept while it stays the same.
+        width: Of the original image, in pixels.
+        height: Of the original image, in pixels.
         layers: The images, in the order of the number keys.
         start: Where to look first.
-        columns: Panels in a row where there is room; 0 is as many as fit.
+        columns: Panels in a row where there is room; None for as many as fit.
         hint: A sentence shown below the panels.
-        link: The query that opens these images again; empty if there is none.
-        failed: Whether images without pixels are not being computed any more.
+        link: Query that opens these images again; None if no link can open them.
+        failed: Whether the images without pixels will not be computed any more.
     """
 
     token: str
@@ -106,15 +95,15 @@ class Scene:
     height: int
     layers: tuple[Layer, ...]
     start: Viewpoint
-    columns: int = 0
+    columns: int | None = None
     hint: str = ""
-    link: str = ""
+    link: str | None = None
     failed: bool = False
 
 
 @dataclass(frozen=True)
-class Line:
-    """The numbers of one image: in view, over the whole image (None while unknown), and the seconds it took."""
+class Measured:
+    """What was measured of one image: the region in view, the whole image, and the seconds its method took."""
 
     region: Score
     whole: Score
@@ -122,15 +111,15 @@ class Line:
 
 
 def viewer(scene: Scene | None, elem_id: str) -> gr.HTML:
-    """The component: images side by side under one viewport.
+    """Build the component that shows images under one viewport.
 
-    Its value is a ``scene_value``. Its event ``viewport`` reports the region in view (token, x, y, width, height,
-    in HR pixels); the answer is ``gr.HTML(numbers=numbers_for(...))``, which leaves the images alone.
+    Its value is a ``SceneValue`` or None. Its event ``viewport`` carries a ``ViewportEvent``; answer it with
+    ``gr.HTML(numbers=numbers_for(...))``, which leaves the images as they are.
     """
     return gr.HTML(
         None if scene is None else scene_value(scene),
         html_template=read_static("viewer/static/viewer.html"),
-        js_on_load=read_static("viewer/static/view.js", "viewer/static/panels.js", "viewer/static/controls.js"),
+        js_on_load=read_static(*(f"viewer/static/{name}.js" for name in SCRIPTS)),
         apply_default_css=False,
         elem_id=elem_id,
         numbers=None,
@@ -142,15 +131,15 @@ def busy_js(elem_id: str, busy: bool) -> str:
     return f"document.querySelector('#{elem_id} .viewer')?.setAttribute('aria-busy', '{str(busy).lower()}');"
 
 
-def scene_value(scene: Scene) -> dict[str, Any]:
-    """The scene as the client side takes it; the images become PNG files in gradio's cache."""
+def scene_value(scene: Scene) -> SceneValue:
+    """Convert a scene to its form on the page; the images become PNG files in gradio's cache."""
     files = _store({layer.key: layer.pixels for layer in scene.layers if layer.pixels is not None})
     return {
         "token": scene.token,
         "picture": scene.picture,
         "width": scene.width,
         "height": scene.height,
-        "start": asdict(scene.start) | {"zoom": scene.start.zoom or "fit"},
+        "start": scene.start,
         "columns": scene.columns,
         "hint": scene.hint,
         "link": scene.link,
@@ -159,22 +148,25 @@ def scene_value(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _image(layer: Layer, file: Path | None) -> dict[str, Any]:
-    described: dict[str, Any] = {
+def _image(layer: Layer, file: Path | None) -> ImageValue:
+    return {
         "key": layer.key,
+        "role": layer.role,
+        "scale": layer.scale,
+        "method": layer.method,
         "name": layer.name,
         "note": layer.note,
-        "factor": layer.factor,
         "legend": layer.legend,
         "shown": layer.shown,
+        "file": None if file is None else {"path": str(file), "meta": {"_type": "gradio.FileData"}},
     }
-    if file is not None:
-        described["file"] = {"path": str(file), "meta": {"_type": "gradio.FileData"}}
-    return described
 
 
 def _store(images: Mapping[str, Array]) -> dict[str, Path]:
-    """PNG files of ``images``, by key; equal pixels are one file, so it appears whole and is never written again."""
+    """Write images as PNG files and return their paths by key.
+
+    A file is named by its pixels, so equal images share one file, and a file that exists is not written again.
+    """
     paths, new = {}, {}
     for key, pixels in images.items():
         digest = hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).data).hexdigest()
@@ -184,7 +176,7 @@ def _store(images: Mapping[str, Array]) -> dict[str, Path]:
         except FileNotFoundError:
             new[path] = pixels
     if new:
-        make_room(sum(pixels.nbytes for pixels in new.values()))  # which walks the whole folder: once a scene
+        make_room(sum(pixels.nbytes for pixels in new.values()))  # walks the whole folder, so call it once for a scene
     for path, pixels in new.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         save = functools.partial(Image.fromarray(pixels).save, format="PNG", compress_level=4)
@@ -192,15 +184,20 @@ def _store(images: Mapping[str, Array]) -> dict[str, Path]:
     return paths
 
 
-def numbers_for(token: str, region: Rect, groups: Sequence[Mapping[str, Line]]) -> dict[str, Any]:
-    """The ``numbers`` of a viewer: formatted scores by layer key, the best PSNR and SSIM of each group marked."""
-    scores: dict[str, Any] = {}
-    for lines in groups:
-        region_scores = _marked({key: line.region for key, line in lines.items()})
-        whole_scores = _marked({key: line.whole for key, line in lines.items()})
-        for key, line in lines.items():
-            time = f"whole image in {line.seconds:.2f} s"
-            scores[key] = {"region": region_scores[key], "whole": whole_scores[key], "time": time}
+def numbers_for(token: str, region: Rect, groups: Sequence[Mapping[str, Measured]]) -> Numbers:
+    """Format scores for the viewer and mark the best PSNR and SSIM of each group.
+
+    Args:
+        token: Of the scene that was measured.
+        region: The region that was measured, in HR pixels.
+        groups: Measurements by layer key; each group holds the images that are compared with each other.
+    """
+    scores: dict[str, ImageNumbers] = {}
+    for group in groups:
+        in_region = _marked({key: measured.region for key, measured in group.items()})
+        in_whole = _marked({key: measured.whole for key, measured in group.items()})
+        for key, measured in group.items():
+            scores[key] = {"region": in_region[key], "whole": in_whole[key], "seconds": measured.seconds}
     return {
         "token": token,
         "region": {"x": region.x, "y": region.y, "width": region.width, "height": region.height},
@@ -208,11 +205,14 @@ def numbers_for(token: str, region: Rect, groups: Sequence[Mapping[str, Line]]) 
     }
 
 
-def _marked(scores: Mapping[str, Score]) -> dict[str, dict[str, Any]]:
-    """PSNR and SSIM as text, and whether each is the best of them."""
+def _marked(scores: Mapping[str, Score]) -> dict[str, Scores]:
+    """Format PSNR and SSIM by key, and mark the best of each."""
     psnr = best({key: score.psnr for key, score in scores.items()})
     ssim = best({key: score.ssim for key, score in scores.items()})
     return {
-        key: {"psnr": [format_psnr(score), key in psnr], "ssim": [format_ssim(score), key in ssim]}
+        key: {
+            "psnr": {"text": format_psnr(score), "best": key in psnr},
+            "ssim": {"text": format_ssim(score), "best": key in ssim},
+        }
         for key, score in scores.items()
     }

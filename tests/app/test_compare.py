@@ -139,6 +139,7 @@ def test_a_scene_has_a_place_for_what_is_still_computed(photo: Array, upscaler: 
     assert keys == ["lr", "bicubic", "drn", "truth", "error-bicubic", "error-drn", "added"]
     value = scene_value(complete)
     for image, layer in zip(value["images"], complete.layers, strict=True):
+        assert image["file"] is not None
         with Image.open(image["file"]["path"]) as stored:
             assert stored.format == "PNG"
             assert layer.pixels is not None
@@ -159,8 +160,8 @@ def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
     for key, value in values.items():
         shown = found["scores"][key]["region"]
         assert shown == {
-            "psnr": [f"{value.psnr:.2f} dB", value.psnr == max(psnrs)],
-            "ssim": [f"{value.ssim:.4f}", value.ssim == max(ssims)],
+            "psnr": {"text": f"{value.psnr:.2f} dB", "best": value.psnr == max(psnrs)},
+            "ssim": {"text": f"{value.ssim:.4f}", "best": value.ssim == max(ssims)},
         }
     # What is known but not shown takes no mark.
     known = replace(session, results=session.results | {(3, "DRN+"): session.results[3, "DRN"]})

@@ -1,255 +1,262 @@
-// Moving and choosing: mouse, touch, wheel, keys, buttons; and what arrives from the server.
-const boxOf = () => stage.querySelector("canvas").getBoundingClientRect();
+// The buttons, the slider, the list of images and the keys.
 
-/** Change the zoom, keeping the HR point under (clientX, clientY) where it is. */
-function zoomTo(zoom, clientX, clientY, box = boxOf()) {
-  const before = zoomFor(box);
-  view.zoom = zoom === fitZoom(box) ? "fit" : zoom;
-  const after = zoomFor(box), dx = clientX - box.left - box.width / 2, dy = clientY - box.top - box.height / 2;
-  view.x += dx / before - dx / after;
-  view.y += dy / before - dy / after;
-  redraw();
-}
+/** Number keys choose one of the first images. */
+const NUMBER_KEYS = 6;
 
-/** Zooms that the wheel and pinching stop at: the fitting one and the whole numbers above it. */
-function levels(box) {
-  const fit = fitZoom(box);
-  return [fit, ...ZOOMS.filter((zoom) => snap(zoom) > fit)];
-}
+/** Share of a panel's width that an arrow key moves the view by. */
+const KEY_PAN = 1 / 8;
 
-function zoomStep(direction, clientX, clientY, box = boxOf()) {
-  const now = zoomFor(box), steps = levels(box);
-  const next = direction > 0
-    ? steps.find((zoom) => snap(zoom) > now + 1e-6) : steps.findLast((zoom) => snap(zoom) < now - 1e-6);
-  if (next !== undefined) zoomTo(next, clientX, clientY, box);
-}
+/** Time for which a button says what it did, in ms. */
+const SAID_FOR = 2500;
 
-function centred(action) {
-  const box = boxOf();
-  action(box.left + box.width / 2, box.top + box.height / 2);
-}
+/** Operates the viewport, the choice and the stage, and shows their state. */
+class Controls {
+  /** @type {HTMLElement} */
+  #root;
+  /** @type {Viewport} */
+  #viewport;
+  /** @type {ImageChoice} */
+  #choice;
+  /** @type {Stage} */
+  #stage;
+  /** @type {() => void} */
+  #rebuild;
+  /** @type {SceneValue | null} */
+  #scene = null;
 
-function pan(dx, dy) {
-  const zoom = zoomFor(boxOf());
-  view.x += dx / zoom;
-  view.y += dy / zoom;
-  redraw();
-}
-
-/** Where to look first. */
-function start() {
-  const { x, y, zoom, least } = scene.start, across = boxOf().width;
-  const lower = ZOOMS.filter((step) => step <= zoom && across / step >= least);
-  return { x, y, zoom: least && across ? lower.at(-1) ?? 1 : zoom };
-}
-
-function reset() {
-  view = start();
-  redraw();
-}
-
-const pointers = new Map();
-let pinch = null;             // finger distance and zoom when two fingers met
-let grabbed = null;           // the canvas under the first finger
-let dividing = null;          // the pointer that holds the divider
-// The stage captures them: what is under them may be replaced while it is dragged.
-stage.addEventListener("pointerdown", (event) => {
-  if (event.target.closest(".handle") && event.button === 0) {
-    [dividing, grabbed] = [event.pointerId, null];
-    stage.setPointerCapture(event.pointerId);
-    return;
+  /**
+   * @param {HTMLElement} root
+   * @param {Viewport} viewport
+   * @param {ImageChoice} choice
+   * @param {Stage} stage
+   * @param {() => void} rebuild Builds the panels of a changed choice.
+   */
+  constructor(root, viewport, choice, stage, rebuild) {
+    this.#root = root;
+    this.#viewport = viewport;
+    this.#choice = choice;
+    this.#stage = stage;
+    this.#rebuild = rebuild;
+    root.addEventListener("keydown", (event) => this.#press(event));
+    this.#find(".bar").addEventListener("click", (event) => this.#click(/** @type {Element} */ (event.target)));
+    this.#find(".size").addEventListener("input", (event) => {
+      const { value } = /** @type {HTMLInputElement} */ (event.target);
+      this.#zoomTo(viewport.levels[Number(value)]);
+    });
+    this.#find(".left-choice select").addEventListener("change", (event) => {
+      choice.putLeft(/** @type {HTMLSelectElement} */ (event.target).value);
+      rebuild();
+    });
+    this.#find('[data-do="fullscreen"]').hidden = !document.fullscreenEnabled;
+    document.addEventListener("fullscreenchange", () => {
+      const isFull = document.fullscreenElement === root;
+      this.#find('[data-do="fullscreen"]').setAttribute("aria-pressed", String(isFull));
+      stage.arrange();
+    });
   }
-  const canvas = event.target.closest("canvas");
-  if (!canvas || event.button !== 0) return;
-  root.focus({ preventScroll: true });
-  stage.setPointerCapture(event.pointerId);
-  if (!pointers.size) grabbed = canvas;
-  pointers.set(event.pointerId, event);
-  pinch = null;
-});
-stage.addEventListener("pointermove", (event) => {
-  if (event.pointerId === dividing) {
-    const box = boxOf();
-    if (mode === "divider") divide((event.clientX - box.left) / box.width);
-    return;
+
+  /**
+   * Take a scene; `build` shows what it brings.
+   * @param {SceneValue} scene
+   */
+  setScene(scene) {
+    this.#scene = scene;
   }
-  const before = pointers.get(event.pointerId);
-  if (!before) return;
-  if (!event.buttons) {
-    pointers.delete(event.pointerId);
-    return;
+
+  /** Show the layout and the images that can be chosen. */
+  build() {
+    const { layout, images, left } = this.#choice;
+    this.#find(".hint").textContent = this.#scene?.hint ?? "";
+    this.#find('[data-do="link"]').hidden = !this.#scene?.link;
+    for (const button of /** @type {NodeListOf<HTMLElement>} */ (this.#root.querySelectorAll("[data-mode]"))) {
+      button.setAttribute("aria-pressed", String(button.dataset.mode === layout));
+    }
+    this.#find(".chips").replaceChildren(...images.map((image, index) => this.#makeChip(image, index + 1)));
+    this.#find(".left-choice").hidden = layout !== "divider";
+    this.#find(".left-choice select").replaceChildren(...images.map((image) => {
+      const option = /** @type {HTMLOptionElement} */ (make("option", { value: image.key }, image.name));
+      option.selected = image.key === left.key;
+      return option;
+    }));
   }
-  pointers.set(event.pointerId, event);
-  if (pointers.size === 1) pan(before.clientX - event.clientX, before.clientY - event.clientY);
-  else if (pointers.size === 2) {
-    const [a, b] = [...pointers.values()], apart = Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
-    const box = grabbed.isConnected ? grabbed.getBoundingClientRect() : boxOf();
-    pinch = pinch || { apart, zoom: zoomFor(box) };
-    const wanted = (pinch.zoom * apart) / pinch.apart, off = (zoom) => Math.abs(Math.log(zoom / wanted));
-    const nearest = levels(box).reduce((best, zoom) => (off(zoom) < off(best) ? zoom : best));
-    if (snap(nearest) !== zoomFor(box)) zoomTo(nearest, (a.clientX + b.clientX) / 2, (a.clientY + b.clientY) / 2, box);
-  }
-});
-for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
-  stage.addEventListener(name, (event) => {
-    if (event.pointerId === dividing) dividing = null;
-    pointers.delete(event.pointerId);
-  });
-}
-let wheeled = 0;
-stage.addEventListener("wheel", (event) => {
-  const canvas = event.target.closest("canvas");
-  if (!canvas) return;
-  event.preventDefault();
-  wheeled += event.deltaY;
-  if (Math.abs(wheeled) < 40) return;
-  zoomStep(wheeled < 0 ? 1 : -1, event.clientX, event.clientY, canvas.getBoundingClientRect());
-  wheeled = 0;
-}, { passive: false });
-// What was captured is told to the stage itself.
-stage.addEventListener("dblclick", (event) => (event.target === stage ? grabbed : event.target.closest("canvas")) && reset());
 
-function moveFromOverview(event) {
-  const box = overview.getBoundingClientRect();
-  view.x = ((event.clientX - box.left) / box.width) * scene.width;
-  view.y = ((event.clientY - box.top) / box.height) * scene.height;
-  if (view.zoom === "fit") view.zoom = start().zoom;
-  redraw();
-}
-overview.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0) return;
-  overview.setPointerCapture(event.pointerId);
-  moveFromOverview(event);
-});
-overview.addEventListener("pointermove", (event) => overview.hasPointerCapture(event.pointerId) && moveFromOverview(event));
-
-root.addEventListener("keydown", (event) => {
-  if (!scene || event.target.closest("select, input") || event.ctrlKey || event.metaKey || event.altKey) return;
-  const far = boxOf().width / 8;
-  const actions = {
-    ArrowLeft: () => pan(-far, 0), ArrowRight: () => pan(far, 0), ArrowUp: () => pan(0, -far), ArrowDown: () => pan(0, far),
-    "+": () => centred((x, y) => zoomStep(1, x, y)), "=": () => centred((x, y) => zoomStep(1, x, y)),
-    "-": () => centred((x, y) => zoomStep(-1, x, y)), 0: () => centred((x, y) => zoomTo("fit", x, y)),
-    " ": () => { if (mode === "side") mode = "single"; else bringToFront(previous); build(); },
-    f: fullscreen, s: () => setMode("side"), d: () => setMode("divider"), r: reset,
-  };
-  const image = scene.images[Number(event.key) - 1];
-  if (/^[1-6]$/.test(event.key) && image) {
-    if (mode === "side") mode = "single";
-    bringToFront(image.key);
-    build();
-  } else if (event.key === " " && event.target.closest("button")) return;
-  else if (actions[event.key]) actions[event.key]();
-  else return;
-  event.preventDefault();
-});
-
-function fullscreen() {
-  if (document.fullscreenElement) document.exitFullscreen();
-  else root.requestFullscreen?.();
-}
-
-/** A link that opens this picture, scale, place and layout again. */
-function link() {
-  const zoom = view.zoom === "fit" ? 0 : view.zoom;
-  const place = new URLSearchParams({ x: view.x.toFixed(1), y: view.y.toFixed(1), zoom: String(zoom), layout: mode });
-  if (mode === "side") place.set("shown", visible().map((image) => image.key).join());
-  else place.set("front", front);
-  if (mode === "divider") place.set("left", left);
-  return `${location.origin}${location.pathname}?${scene.link}&${place}`;
-}
-
-async function copyLink(button) {
-  try {
-    await navigator.clipboard.writeText(link());
-    button.textContent = "Copied";
-  } catch {
-    history.replaceState(null, "", link());
-    button.textContent = "Link is in the address bar";
-  }
-  $(".said").textContent = button.textContent;
-  setTimeout(() => (button.textContent = "Copy link"), 2500);
-}
-
-$(".bar").addEventListener("click", (event) => {
-  const button = event.target.closest("button");
-  if (!button || !scene) return;
-  if (button.dataset.mode) setMode(button.dataset.mode);
-  else if (button.dataset.zoom) centred((x, y) => zoomTo(button.dataset.zoom === "fit" ? "fit" : Number(button.dataset.zoom), x, y));
-  else if (button.dataset.do === "fullscreen") fullscreen();
-  else if (button.dataset.do === "link") copyLink(button);
-});
-$(".size").addEventListener("input", (event) => centred((x, y) => zoomTo(levels(boxOf())[Number(event.target.value)], x, y)));
-$(".left-choice select").addEventListener("change", (event) => {
-  if (event.target.value === front) front = left;
-  left = event.target.value;
-  wished = { front, left };
-  build();
-});
-$('[data-do="fullscreen"]').hidden = !document.fullscreenEnabled;
-let wasSeen = false;
-new ResizeObserver(() => {
-  const isSeen = stage.clientWidth > 0, place = scene && places[scene.picture];
-  if (isSeen && !wasSeen && place) view = { ...place };  // on another tab the picture may have been moved
-  wasSeen = isSeen;
-  layout();
-}).observe(stage);
-document.addEventListener("fullscreenchange", () => {
-  $('[data-do="fullscreen"]').setAttribute("aria-pressed", String(document.fullscreenElement === root));
-  layout();
-});
-addEventListener("resize", layout);
-(function watchDots() {
-  const change = () => (layout(), watchDots());
-  matchMedia(`(resolution: ${dots()}dppx)`).addEventListener("change", change, { once: true });
-})();
-
-let shows = 0;
-
-async function show(value) {
-  const turn = ++shows;
-  if (!value) {
-    root.hidden = true;
-    return;
-  }
-  const decoded = new Map(), wanted = new Set([front, left, ...shown]);
-  const decode = (image) => {
-    const bitmap = new Image();
-    bitmap.src = image.file.url;
-    return bitmap.decode().then(() => decoded.set(image.key, bitmap), () => null);  // without it the panel stays empty
-  };
-  const files = value.images.filter((image) => image.file), isWanted = (image) => image.shown || wanted.has(image.key);
-  await Promise.all(files.filter(isWanted).map(decode));
-  if (turn !== shows) return;  // a later scene, whose images were decoded sooner
-  files.filter((image) => !isWanted(image)).forEach((image) => decode(image).then(redraw));
-  if (turn > 1) root.ariaBusy = "false";  // what comes with the page is not what a link waits for
-  const same = scene && scene.picture === value.picture;
-  scene = value;
-  pixels = decoded;
-  root.dataset.picture = scene.picture;
-  const keys = scene.images.map((image) => image.key);
-  if (!same) {
-    const { layout: asLinked, front: ahead, left: behind, shown: panels } = scene.start;
-    if (asLinked !== "side") mode = asLinked;
-    wished = { front: ahead || wished.front, left: behind || wished.left };
-    if (panels.length) {
-      shown = new Set(panels);
-      known = new Set(keys);
+  /** Show the zoom and the region in view. */
+  update() {
+    const { levels, level, zoom, place, region } = this.#viewport;
+    const slider = /** @type {HTMLInputElement} */ (this.#find(".size")), percent = `${Math.round(zoom * 100)} %`;
+    slider.max = String(levels.length - 1);
+    slider.value = String(level);
+    slider.setAttribute("aria-valuetext", percent);
+    this.#find(".zoom-now").textContent = percent;
+    this.#find(".place").textContent = `${region.width}×${region.height} pixels at ${region.x}, ${region.y}`;
+    for (const button of /** @type {NodeListOf<HTMLElement>} */ (this.#root.querySelectorAll("[data-zoom]"))) {
+      const isPressed = place.fit ? button.dataset.zoom === "fit" : button.dataset.zoom === String(place.zoom);
+      button.setAttribute("aria-pressed", String(isPressed));
     }
   }
-  const pick = (wish, other, ...others) => [wish, ...others, ...keys].find((key) => keys.includes(key) && key !== other);
-  front = pick(wished.front, mode === "divider" && wished.left !== wished.front ? wished.left : "", keys[2]);
-  left = pick(wished.left, mode === "divider" ? front : "", keys[1]);
-  previous = pick(previous, front, left);
-  for (const image of scene.images) {
-    if (image.shown && !known.has(image.key)) shown.add(image.key);
-    known.add(image.key);
+
+  /**
+   * Keep the keyboard's focus after the focused element was replaced.
+   * @param {HTMLElement} lost
+   */
+  restoreFocus(lost) {
+    const chips = /** @type {HTMLElement[]} */ ([...this.#root.querySelectorAll(".chips button")]);
+    const same = lost.matches(".handle")
+      ? /** @type {HTMLElement | null} */ (this.#root.querySelector(".handle"))
+      : chips.find((chip) => chip.dataset.key === lost.dataset.key);
+    (same ?? this.#root).focus({ preventScroll: true });
   }
-  $('[data-do="link"]').hidden = !scene.link;
-  build();
-  $(".said").textContent = missing(scene.images) || "all images are there";
-  if (!same) view = places[scene.picture] ? { ...places[scene.picture] } : start();
+
+  /**
+   * Say something to screen readers.
+   * @param {string} text
+   */
+  say(text) {
+    this.#find(".said").textContent = text;
+  }
+
+  /**
+   * @param {ImageValue} image
+   * @param {number} number
+   */
+  #makeChip(image, number) {
+    const chip = make("button", {
+      type: "button", "aria-pressed": String(this.#choice.isOn(image.key)), "data-key": image.key,
+    }, make("kbd", {}, number <= NUMBER_KEYS ? `${number} ` : ""), image.name);
+    chip.addEventListener("click", () => {
+      this.#choice.choose(image.key);
+      this.#rebuild();
+    });
+    return chip;
+  }
+
+  /** @param {Element} target */
+  #click(target) {
+    const button = /** @type {HTMLElement | null} */ (target.closest("button"));
+    if (!button || !this.#scene) return;
+    const { mode, zoom, do: action } = button.dataset;
+    if (mode) this.#arrangeAs(/** @type {Layout} */ (mode));
+    else if (zoom === "fit") this.#fit();
+    else if (zoom) this.#zoomTo(Number(zoom));
+    else if (action === "fullscreen") this.#toggleFullscreen();
+    else if (action === "link") void this.#copyLink(button, this.#scene);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #press(event) {
+    const target = /** @type {Element} */ (event.target);
+    if (!this.#scene || target.closest("select, input") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === " " && target.closest("button")) return;  // presses the button
+    const image = /^[1-9]$/.test(event.key) && Number(event.key) <= NUMBER_KEYS && this.#scene.images[Number(event.key) - 1];
+    const action = image ? () => this.#showInFront(image) : this.#keys[event.key];
+    if (!action) return;
+    action();
+    event.preventDefault();
+  }
+
+  /**
+   * Actions by key.
+   * @type {Record<string, () => void>}
+   */
+  #keys = {
+    ArrowLeft: () => this.#pan(-1, 0),
+    ArrowRight: () => this.#pan(1, 0),
+    ArrowUp: () => this.#pan(0, -1),
+    ArrowDown: () => this.#pan(0, 1),
+    "+": () => this.#step(1),
+    "=": () => this.#step(1),
+    "-": () => this.#step(-1),
+    0: () => this.#fit(),
+    " ": () => { this.#choice.flip(); this.#rebuild(); },
+    f: () => this.#toggleFullscreen(),
+    s: () => this.#arrangeAs("side"),
+    d: () => this.#arrangeAs("divider"),
+    r: () => this.#reset(),
+  };
+
+  /**
+   * @param {number} across
+   * @param {number} down
+   */
+  #pan(across, down) {
+    const far = this.#viewport.paneSize.width * KEY_PAN;
+    this.#viewport.panBy(across * far, down * far);
+    this.#stage.redraw();
+  }
+
+  /** @param {number} direction */
+  #step(direction) {
+    this.#viewport.step(direction);
+    this.#stage.redraw();
+  }
+
+  /** @param {number} zoom */
+  #zoomTo(zoom) {
+    this.#viewport.zoomTo(zoom);
+    this.#stage.redraw();
+  }
+
+  #fit() {
+    this.#viewport.fitImage();
+    this.#stage.redraw();
+  }
+
+  #reset() {
+    if (this.#scene) this.#viewport.moveToViewpoint(this.#scene.start);
+    this.#stage.redraw();
+  }
+
+  /** @param {Layout} layout */
+  #arrangeAs(layout) {
+    this.#choice.arrange(layout);
+    this.#rebuild();
+  }
+
+  /** @param {ImageValue} image */
+  #showInFront(image) {
+    this.#choice.showInFront(image.key);
+    this.#rebuild();
+  }
+
+  #toggleFullscreen() {
+    if (document.fullscreenElement) void document.exitFullscreen();
+    else void this.#root.requestFullscreen?.();
+  }
+
+  /**
+   * The address that opens these images at this place again.
+   * @param {SceneValue} scene
+   */
+  #link(scene) {
+    const { x, y, fit, zoom } = this.#viewport.place;
+    /** @type {LinkQuery} */
+    const query = { x: x.toFixed(1), y: y.toFixed(1), ...(fit ? { fit: "1" } : { zoom: String(zoom) }), ...this.#choice.query };
+    return `${location.origin}${location.pathname}?${scene.link}&${new URLSearchParams(/** @type {Record<string, string>} */ (query))}`;
+  }
+
+  /**
+   * Copy the link, or put it into the address bar where the browser does not allow that.
+   * @param {HTMLElement} button
+   * @param {SceneValue} scene
+   */
+  async #copyLink(button, scene) {
+    const link = this.#link(scene), label = "Copy link";
+    try {
+      await navigator.clipboard.writeText(link);
+      button.textContent = "Copied";
+    } catch {
+      history.replaceState(null, "", link);
+      button.textContent = "Link is in the address bar";
+    }
+    this.say(button.textContent);
+    setTimeout(() => (button.textContent = label), SAID_FOR);
+  }
+
+  /**
+   * @param {string} selector
+   * @returns {HTMLElement}
+   */
+  #find(selector) {
+    return /** @type {HTMLElement} */ (this.#root.querySelector(selector));
+  }
 }
-watch("value", () => show(props.value));
-watch("numbers", showNumbers);
-show(props.value);

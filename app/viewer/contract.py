@@ -1,0 +1,217 @@
+"""The data that the server and the viewer's JavaScript exchange.
+
+``static/contract.js`` repeats these types as JSDoc for the JavaScript side; a test holds both files together.
+Coordinates and sizes are in pixels of the original image (HR pixels) unless a field says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict, get_args
+
+Role = Literal["small", "method", "original", "error_map", "added_map"]
+"""What an image is: the LR input, a method's result, the original, a method's error, or the detail a method adds."""
+
+Layout = Literal["side", "divider", "single"]
+"""How images are arranged: side by side, two of them under a divider, or one at a time."""
+
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+
+
+class Region(TypedDict):
+    """A rectangle of the original image."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class StoredFile(TypedDict):
+    """A file in gradio's cache. The server sets ``path`` and ``meta``; gradio adds ``url`` on the way to the page."""
+
+    path: str
+    meta: dict[str, str]
+    url: NotRequired[str]
+
+
+class Legend(TypedDict):
+    """The labels at both ends of a map's colour scale."""
+
+    low: str
+    high: str
+
+
+class ImageValue(TypedDict):
+    """One image of a scene.
+
+    Attributes:
+        key: Identifies the image within its scene and in links. It carries no other meaning.
+        role: What the image is. An image of role "small" has one pixel for ``scale`` x ``scale`` HR pixels; every
+            other image has the size of the original.
+        scale: Scale of the comparison that the image belongs to.
+        method: Name of the method that made the image; None for the small image and the original.
+        name: Label.
+        note: A few words of explanation.
+        legend: Labels of the colour scale; None unless the image is a map.
+        shown: Whether the image is among the panels that a new visitor sees side by side.
+        file: The pixels, as a PNG file; None while they are being computed.
+    """
+
+    key: str
+    role: Role
+    scale: int
+    method: str | None
+    name: str
+    note: str
+    legend: Legend | None
+    shown: bool
+    file: StoredFile | None
+
+
+class Viewpoint(TypedDict):
+    """The place that the viewer looks at, and the images that it shows there.
+
+    Attributes:
+        x: Horizontal centre of the view.
+        y: Vertical centre of the view.
+        fit: Whether the whole image is fitted into a panel; the centre and the zoom then have no effect.
+        zoom: CSS pixels for one HR pixel, above 0.
+        min_width: HR pixels that must be visible across a panel. In a narrow panel the zoom is lowered for it; 0 leaves
+            the zoom as it is.
+        layout: How the images are arranged.
+        front: Key of the image in front, in the layouts "divider" and "single".
+        left: Key of the image left of the divider.
+        shown: Keys of the images side by side.
+
+    An empty ``front``, ``left`` or ``shown`` leaves the choice to the viewer. Unknown keys are ignored.
+    """
+
+    x: float
+    y: float
+    fit: bool
+    zoom: float
+    min_width: int
+    layout: Layout
+    front: str
+    left: str
+    shown: list[str]
+
+
+class SceneValue(TypedDict):
+    """The viewer's value: images that are shown under one viewport.
+
+    Attributes:
+        token: Identifies this set of images; it changes whenever an image changes.
+        picture: Identifies the photograph; the viewport is kept while it stays the same.
+        width: Of the original image.
+        height: Of the original image.
+        images: In the order of the number keys.
+        start: Where to look first.
+        columns: Panels in a row where there is room; None for as many as fit.
+        hint: A sentence shown below the panels; may be empty.
+        link: Query that opens these images again, without a viewpoint; None if no link can open them.
+        failed: Whether the images without a file will not be computed any more.
+    """
+
+    token: str
+    picture: str
+    width: int
+    height: int
+    images: list[ImageValue]
+    start: Viewpoint
+    columns: int | None
+    hint: str
+    link: str | None
+    failed: bool
+
+
+class Score(TypedDict):
+    """One value of a metric, formatted, and whether it is the best of the methods it is compared with."""
+
+    text: str
+    best: bool
+
+
+class Scores(TypedDict):
+    """PSNR and SSIM of one image over one area."""
+
+    psnr: Score
+    ssim: Score
+
+
+class ImageNumbers(TypedDict):
+    """The numbers of one image: over the region in view, over the whole image, and the seconds its method took."""
+
+    region: Scores
+    whole: Scores
+    seconds: float
+
+
+class Numbers(TypedDict):
+    """The answer to a ``ViewportEvent``.
+
+    Attributes:
+        token: Of the scene that was measured.
+        region: The region that was measured.
+        scores: By image key. Images without numbers are left out.
+    """
+
+    token: str
+    region: Region
+    scores: dict[str, ImageNumbers]
+
+
+class Props(TypedDict):
+    """What the server sets on the component; the viewer is hidden while ``value`` is None."""
+
+    value: SceneValue | None
+    numbers: Numbers | None
+
+
+class ViewportEvent(TypedDict):
+    """The event ``viewport``: the viewer asks for the numbers of a region of a scene."""
+
+    token: str
+    region: Region
+
+
+class LinkQuery(TypedDict, total=False):
+    """The part of a link's query that names a viewpoint. The viewer writes it; all values are text.
+
+    ``SceneValue.link`` is the other part, which names the images.
+
+    Attributes:
+        x: Horizontal centre of the view.
+        y: Vertical centre of the view.
+        zoom: CSS pixels for one HR pixel; absent where the whole image is fitted.
+        fit: "1" if the whole image is fitted.
+        layout: A ``Layout``.
+        shown: Keys of the images side by side, separated by commas.
+        front: Key of the image in front.
+        left: Key of the image left of the divider.
+    """
+
+    x: str
+    y: str
+    zoom: str
+    fit: str
+    layout: str
+    shown: str
+    front: str
+    left: str
+
+
+class ElementData(TypedDict):
+    """The ``data-`` attributes of the viewer's root element, which scripts of the page and the tests read.
+
+    Attributes:
+        picture: ``SceneValue.picture`` of the scene shown.
+        seen: The last ``ViewportEvent`` that the viewer asked for or will ask for, as JSON.
+        fresh: "true" if the numbers shown are those of ``seen``, else "false".
+        mode: The present ``Layout``.
+    """
+
+    picture: str
+    seen: str
+    fresh: str
+    mode: str

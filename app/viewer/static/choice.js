@@ -1,0 +1,173 @@
+// Which images of a scene are shown, and how they are arranged. This file uses neither the page nor the server.
+
+/** The choice of layout and images. Choices outlive a scene: an image that comes back is shown again. */
+class ImageChoice {
+  /** @type {ImageValue[]} */
+  #images = [];
+  /** @type {Layout} */
+  #layout = "side";
+  /** @type {Set<string>} */
+  #shown = new Set();  // keys of the images side by side
+  /** @type {Set<string>} */
+  #known = new Set();  // keys of all images so far: a hidden one stays hidden in the next scene
+  #front = "";
+  #left = "";
+  #previous = "";      // the image that was in front before
+  #wished = { front: "", left: "" };  // what the visitor or a link chose, whether the scene has it or not
+
+  /**
+   * Take the images of a new scene.
+   * @param {ImageValue[]} images
+   * @param {Viewpoint | null} start The choices of a link or of the server, if the photograph is a new one.
+   */
+  open(images, start) {
+    this.#images = images;
+    const keys = images.map((image) => image.key);
+    if (start) {
+      if (start.layout !== "side") this.#layout = start.layout;
+      this.#wished = { front: start.front || this.#wished.front, left: start.left || this.#wished.left };
+      if (start.shown.length) {
+        this.#shown = new Set(start.shown);
+        this.#known = new Set(keys);
+      }
+    }
+    this.#fillPlaces(keys);
+    for (const image of images) {
+      if (image.shown && !this.#known.has(image.key)) this.#shown.add(image.key);
+      this.#known.add(image.key);
+    }
+  }
+
+  /**
+   * Choose the images in front and on the left: the wished ones, else the first two methods, else any.
+   * @param {string[]} keys
+   */
+  #fillPlaces(keys) {
+    const pick = (/** @type {string} */ other, /** @type {(string | undefined)[]} */ ...wishes) =>
+      [...wishes, ...keys].find((key) => key !== undefined && keys.includes(key) && key !== other) ?? "";
+    const [first, second] = this.#images.filter((image) => image.role === "method").map((image) => image.key);
+    const wished = this.#wished, divided = this.#layout === "divider";
+    this.#front = pick(divided && wished.left !== wished.front ? wished.left : "", wished.front, second);
+    this.#left = pick(divided ? this.#front : "", wished.left, first);
+    this.#previous = pick(this.#front, this.#previous, this.#left);
+  }
+
+  get layout() {
+    return this.#layout;
+  }
+
+  get images() {
+    return this.#images;
+  }
+
+  /** The image in front, in the layouts "divider" and "single". */
+  get front() {
+    return this.#find(this.#front);
+  }
+
+  /** The image left of the divider. */
+  get left() {
+    return this.#find(this.#left);
+  }
+
+  /** The panels side by side: the chosen images, or the scene's first ones if it has none of those. */
+  get panels() {
+    const chosen = this.#images.filter((image) => this.#shown.has(image.key));
+    return chosen.length ? chosen : this.#images.filter((image) => image.shown);
+  }
+
+  /**
+   * Whether an image is among those on display.
+   * @param {string} key
+   */
+  isOn(key) {
+    return this.#layout === "side" ? this.panels.some((image) => image.key === key) : key === this.#front;
+  }
+
+  /**
+   * Whether an image may be needed at once. Others can be loaded later.
+   * @param {ImageValue} image
+   */
+  needs({ key, shown }) {
+    return shown || key === this.#front || key === this.#left || this.#shown.has(key);
+  }
+
+  /**
+   * Arrange the images in another way.
+   * @param {Layout} layout
+   */
+  arrange(layout) {
+    this.#layout = layout;
+    if (this.#left === this.#front) {
+      const other = this.#images.find((image) => image.key !== this.#front);
+      this.#left = this.#previous === this.#front ? other?.key ?? "" : this.#previous;
+    }
+    this.#wish();
+  }
+
+  /**
+   * Show or hide an image side by side, or bring it to the front in the other layouts. One image always stays.
+   * @param {string} key
+   */
+  choose(key) {
+    if (this.#layout !== "side") {
+      this.#bringToFront(key);
+      return;
+    }
+    for (const image of this.panels) this.#shown.add(image.key);
+    if (!this.#shown.delete(key)) this.#shown.add(key);
+    if (!this.#images.some((image) => this.#shown.has(image.key))) this.#shown.add(key);
+  }
+
+  /**
+   * Bring an image to the front; images side by side give way to it.
+   * @param {string} key
+   */
+  showInFront(key) {
+    if (this.#layout === "side") this.#layout = "single";
+    this.#bringToFront(key);
+  }
+
+  /** Go from side by side to one image, or back to the image that was in front before. */
+  flip() {
+    if (this.#layout === "side") this.#layout = "single";
+    else this.#bringToFront(this.#previous);
+  }
+
+  /**
+   * Put an image left of the divider; if it was in front, the two change places.
+   * @param {string} key
+   */
+  putLeft(key) {
+    if (key === this.#front) this.#front = this.#left;
+    this.#left = key;
+    this.#wish();
+  }
+
+  /**
+   * The layout and the images for a link.
+   * @returns {LinkQuery}
+   */
+  get query() {
+    if (this.#layout === "side") return { layout: "side", shown: this.panels.map((image) => image.key).join() };
+    if (this.#layout === "single") return { layout: "single", front: this.#front };
+    return { layout: "divider", front: this.#front, left: this.#left };
+  }
+
+  /** @param {string} key */
+  #bringToFront(key) {
+    if (key === this.#front) return;
+    if (this.#layout === "divider" && key === this.#left) this.#left = this.#front;
+    [this.#previous, this.#front] = [this.#front, key];
+    this.#wish();
+  }
+
+  #wish() {
+    this.#wished = { front: this.#front, left: this.#left };
+  }
+
+  /** @param {string} key */
+  #find(key) {
+    return this.#images.find((image) => image.key === key) ?? this.#images[0];
+  }
+}

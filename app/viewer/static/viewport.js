@@ -1,0 +1,283 @@
+// Which part of an image a panel shows. Arithmetic only: this file uses neither the page nor the server.
+//
+// Three kinds of pixels occur. HR pixels are those of the original image, CSS pixels those of the page, and device
+// pixels those of the screen. From 1 up, the number of device pixels for one HR pixel is whole, so that every HR pixel
+// is drawn as a sharp square.
+
+/** Zooms above the fitted one, in CSS pixels for one HR pixel. */
+const ZOOMS = [1, 2, 3, 4, 6, 8, 12, 16];
+
+/** Tolerance for comparing magnifications that are not whole. */
+const TOLERANCE = 1e-6;
+
+/**
+ * The centre of a view, in HR pixels, and its zoom, in CSS pixels for one HR pixel. `fit` replaces the zoom.
+ * @typedef {{ x: number, y: number, fit: boolean, zoom: number }} Place
+ */
+
+/** The view that all panels share. All panels have the same size. */
+class Viewport {
+  #imageWidth = 0;  // HR pixels
+  #imageHeight = 0;
+  #paneWidth = 0;   // device pixels
+  #paneHeight = 0;
+  #ratio = 1;       // device pixels for one CSS pixel
+  #x = 0;           // the centre, in HR pixels
+  #y = 0;
+  #zoom = 1;        // as asked for; `magnification` has it in whole device pixels
+  #fit = true;
+
+  /**
+   * Set the size of the original image.
+   * @param {number} width
+   * @param {number} height
+   */
+  setImage(width, height) {
+    this.#imageWidth = width;
+    this.#imageHeight = height;
+    this.#clamp();
+  }
+
+  /**
+   * Set the size of one panel, in CSS pixels, and the screen's device pixels for one CSS pixel.
+   * @param {number} width
+   * @param {number} height
+   * @param {number} ratio
+   */
+  setPane(width, height, ratio) {
+    this.#paneWidth = Math.round(width * ratio);
+    this.#paneHeight = Math.round(height * ratio);
+    this.#ratio = ratio;
+    this.#clamp();
+  }
+
+  /** Whether both sizes are known. They are not while the viewer is on a hidden tab. */
+  get isReady() {
+    return Math.min(this.#imageWidth, this.#imageHeight, this.#paneWidth, this.#paneHeight) > 0;
+  }
+
+  /** The panel's size in device pixels, which is the size of its canvas. */
+  get canvasSize() {
+    return { width: this.#paneWidth, height: this.#paneHeight };
+  }
+
+  /** The panel's size in CSS pixels. */
+  get paneSize() {
+    return { width: this.#paneWidth / this.#ratio, height: this.#paneHeight / this.#ratio };
+  }
+
+  /**
+   * The present place; give it to `moveTo` to come back.
+   * @returns {Place}
+   */
+  get place() {
+    return { x: this.#x, y: this.#y, fit: this.#fit, zoom: this.#zoom };
+  }
+
+  /**
+   * Move to a place.
+   * @param {Place} place
+   */
+  moveTo({ x, y, fit, zoom }) {
+    this.#x = x;
+    this.#y = y;
+    this.#fit = fit;
+    this.#zoom = zoom;
+    this.#clamp();
+  }
+
+  /**
+   * Move to a viewpoint that the server names.
+   * @param {Viewpoint} viewpoint
+   */
+  moveToViewpoint(viewpoint) {
+    const { x, y, fit } = viewpoint;
+    this.moveTo({ x, y, fit, zoom: this.#zoomOf(viewpoint) });
+  }
+
+  /**
+   * Move the centre to a point of the image. A fitted image gets the zoom of `viewpoint` first.
+   * @param {number} across Share of the image's width that is left of the point.
+   * @param {number} down Share of the image's height that is above the point.
+   * @param {Viewpoint} viewpoint
+   */
+  centreOn(across, down, viewpoint) {
+    const zoom = this.#fit ? this.#zoomOf(viewpoint) : this.#zoom;
+    this.moveTo({ x: across * this.#imageWidth, y: down * this.#imageHeight, fit: false, zoom });
+  }
+
+  /**
+   * Move the view by a distance in CSS pixels.
+   * @param {number} dx
+   * @param {number} dy
+   */
+  panBy(dx, dy) {
+    this.#x += dx / this.zoom;
+    this.#y += dy / this.zoom;
+    this.#clamp();
+  }
+
+  /** Device pixels for one HR pixel: a whole number from 1 up. */
+  get magnification() {
+    return this.#fit ? this.#fitted() : this.#magnify(this.#zoom);
+  }
+
+  /** CSS pixels for one HR pixel. */
+  get zoom() {
+    return this.magnification / this.#ratio;
+  }
+
+  /**
+   * The zooms that wheel, keys, pinch and slider stop at: the fitted one, then the larger ones of `ZOOMS`.
+   * @returns {number[]}
+   */
+  get levels() {
+    const fitted = this.#fitted();
+    return [fitted / this.#ratio, ...ZOOMS.filter((zoom) => this.#magnify(zoom) > fitted)];
+  }
+
+  /** The index of the largest of the `levels` that is not above the present zoom. */
+  get level() {
+    const now = this.magnification + TOLERANCE;
+    return this.levels.findLastIndex((zoom) => this.#magnify(zoom) <= now);
+  }
+
+  /**
+   * Find the point of the image, in HR pixels, at a position in the panel.
+   * @param {number} left CSS pixels from the panel's left edge.
+   * @param {number} top CSS pixels from the panel's upper edge.
+   */
+  imagePoint(left, top) {
+    const { width, height } = this.paneSize;
+    return { x: this.#x + (left - width / 2) / this.zoom, y: this.#y + (top - height / 2) / this.zoom };
+  }
+
+  /** Show the whole image. */
+  fitImage() {
+    this.#fit = true;
+    this.#clamp();
+  }
+
+  /**
+   * Change the zoom and keep the point of the image that is at a position in the panel, by default its middle.
+   * @param {number} zoom CSS pixels for one HR pixel.
+   * @param {number} left CSS pixels from the panel's left edge.
+   * @param {number} top CSS pixels from the panel's upper edge.
+   */
+  zoomTo(zoom, left = this.paneSize.width / 2, top = this.paneSize.height / 2) {
+    const kept = this.imagePoint(left, top);
+    this.#fit = zoom === this.#fitted() / this.#ratio;
+    this.#zoom = zoom;
+    const moved = this.imagePoint(left, top);
+    this.#x += kept.x - moved.x;
+    this.#y += kept.y - moved.y;
+    this.#clamp();
+  }
+
+  /**
+   * Go to the next of the `levels`, up (1) or down (-1), and keep a point as `zoomTo` does.
+   * @param {number} direction
+   * @param {number} [left]
+   * @param {number} [top]
+   */
+  step(direction, left, top) {
+    const now = this.magnification;
+    const next = direction > 0
+      ? this.levels.find((zoom) => this.#magnify(zoom) > now + TOLERANCE)
+      : this.levels.findLast((zoom) => this.#magnify(zoom) < now - TOLERANCE);
+    if (next !== undefined) this.zoomTo(next, left, top);
+  }
+
+  /**
+   * Go to the one of the `levels` that is nearest to a zoom by ratio, and keep a point as `zoomTo` does.
+   * @param {number} wanted CSS pixels for one HR pixel.
+   * @param {number} left
+   * @param {number} top
+   */
+  zoomNear(wanted, left, top) {
+    const distance = (/** @type {number} */ zoom) => Math.abs(Math.log(zoom / wanted));
+    const nearest = this.levels.reduce((best, zoom) => (distance(zoom) < distance(best) ? zoom : best));
+    if (Math.abs(this.#magnify(nearest) - this.magnification) > TOLERANCE) this.zoomTo(nearest, left, top);
+  }
+
+  /**
+   * The part of the image that is visible, in HR pixels. Pixels that are cut by the panel's edge count.
+   * @returns {Region}
+   */
+  get region() {
+    const { magnification, left, top } = this.#placement();
+    const x = Math.max(0, Math.floor(-left / magnification));
+    const y = Math.max(0, Math.floor(-top / magnification));
+    const right = Math.min(this.#imageWidth, Math.ceil((this.#paneWidth - left) / magnification));
+    const bottom = Math.min(this.#imageHeight, Math.ceil((this.#paneHeight - top) / magnification));
+    return { x, y, width: right - x, height: bottom - y };
+  }
+
+  /**
+   * Find what has to be drawn of an image between two columns of the canvas.
+   * @param {{ width: number, height: number }} bitmap The image's size in pixels of its own.
+   * @param {number} pixelSize HR pixels that one of its pixels covers on each axis.
+   * @param {number} from First canvas column.
+   * @param {number} to Canvas column after the last.
+   * @returns {{ source: Region, target: Region } | null} The part of the image in its own pixels, and its place in
+   *   device pixels; null if no part is visible.
+   */
+  part(bitmap, pixelSize, from, to) {
+    const { magnification, left, top } = this.#placement();
+    const size = magnification * pixelSize;
+    const x = Math.max(0, Math.floor((from - left) / size));
+    const y = Math.max(0, Math.floor(-top / size));
+    const width = Math.min(bitmap.width, Math.ceil((to - left) / size)) - x;
+    const height = Math.min(bitmap.height, Math.ceil((this.#paneHeight - top) / size)) - y;
+    if (width <= 0 || height <= 0) return null;
+    return {
+      source: { x, y, width, height },
+      target: { x: left + x * size, y: top + y * size, width: width * size, height: height * size },
+    };
+  }
+
+  /** The magnification, and the position of the image's upper left corner on the canvas, in whole device pixels. */
+  #placement() {
+    const magnification = this.magnification;
+    return {
+      magnification,
+      left: Math.round(this.#paneWidth / 2 - this.#x * magnification),
+      top: Math.round(this.#paneHeight / 2 - this.#y * magnification),
+    };
+  }
+
+  /**
+   * Convert a zoom to device pixels for one HR pixel.
+   * @param {number} zoom
+   */
+  #magnify(zoom) {
+    const magnification = zoom * this.#ratio;
+    return magnification >= 1 ? Math.round(magnification) : magnification;
+  }
+
+  /** The magnification at which the whole image is visible. */
+  #fitted() {
+    const largest = Math.min(this.#paneWidth / this.#imageWidth, this.#paneHeight / this.#imageHeight);
+    return largest >= 1 ? Math.floor(largest) : largest;
+  }
+
+  /**
+   * The zoom of a viewpoint, lowered where the panel would show less than `min_width` HR pixels.
+   * @param {Viewpoint} viewpoint
+   */
+  #zoomOf({ zoom, min_width }) {
+    const { width } = this.paneSize;
+    if (min_width === 0 || width === 0) return zoom;
+    return ZOOMS.findLast((step) => step <= zoom && width / step >= min_width) ?? 1;
+  }
+
+  /** Keep the panel filled where the image is large enough, and the image in the middle where it is not. */
+  #clamp() {
+    if (!this.isReady) return;
+    const magnification = this.magnification;
+    const clamp = (/** @type {number} */ centre, /** @type {number} */ visible, /** @type {number} */ size) =>
+      visible >= size ? size / 2 : Math.min(Math.max(centre, visible / 2), size - visible / 2);
+    this.#x = clamp(this.#x, this.#paneWidth / magnification, this.#imageWidth);
+    this.#y = clamp(this.#y, this.#paneHeight / magnification, this.#imageHeight);
+  }
+}

@@ -1,20 +1,17 @@
-"""The page's networks: bundled at once, the Hub's when they arrive, swapped as a whole."""
+"""The weights that the page serves: the bundled ones at once, the Hub's when they arrive, replaced as a whole."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, expect
 
 from app.engines import ServedWeights
-from app.page import build, launch
 from app.session import compute, open_session
 from drn import weights
 from drn.errors import InputError
@@ -24,35 +21,23 @@ from drn.model import DRN
 from drn.upscaler import Upscaler
 from drn.weights import Weights
 from tests.helpers.hub_server import wait_until
+from tests.helpers.late_hub import late_hub, other_weights
 from tests.helpers.models import small_model
-
-Answer = Callable[[], list[Weights]]
 
 
 @pytest.fixture
 def arriving(tmp_path: Path) -> list[Weights]:
-    """Other weights than the bundled ones, as if from the Hub."""
-    for scale in (2, 3, 4):
-        weights.save(tmp_path / weights.filename(scale), small_model(scale))
-    return [replace(part, source="hub drn/drn@1234567") for part in weights.load_scales(tmp_path)]
+    return other_weights(tmp_path)
 
 
 @pytest.fixture
 def release(monkeypatch: pytest.MonkeyPatch, arriving: list[Weights]) -> Iterator[threading.Event]:
     """A Hub that delivers when the event is set."""
-    event = threading.Event()
-
-    def load_hub(repo: HubRepo, scales: Sequence[int]) -> list[Weights]:
-        event.wait(60)
-        return arriving
-
-    monkeypatch.setenv("DRN_HUB_REPO", "drn/drn")
-    monkeypatch.setattr("drn.weights.load_hub", load_hub)
-    yield event
-    event.set()
+    with late_hub(monkeypatch, arriving) as release:
+        yield release
 
 
-def test_networks_are_swapped_together(release: threading.Event, arriving: list[Weights]) -> None:
+def test_all_scales_are_replaced_together(release: threading.Event, arriving: list[Weights]) -> None:
     served = ServedWeights()
     before, key = {scale: served.upscaler_for(scale) for scale in served.scales}, served.key
     assert "weights: bundled (x2" in served.header
@@ -74,7 +59,7 @@ def test_networks_are_swapped_together(release: threading.Event, arriving: list[
         ("<b>", "&#x27;&lt;b&gt;&#x27; is not a Hub repo"),
     ],
 )
-def test_a_failure_is_said_and_the_bundled_weights_stay(
+def test_the_header_says_why_the_bundled_weights_stay_in_use(
     monkeypatch: pytest.MonkeyPatch, repo: str, sentence: str
 ) -> None:
     def load_hub(repo: HubRepo, scales: Sequence[int]) -> list[Weights]:
@@ -87,7 +72,7 @@ def test_a_failure_is_said_and_the_bundled_weights_stay(
     assert "weights: bundled" in served.header
 
 
-def test_weights_that_cannot_be_placed_leave_the_bundled_ones(
+def test_weights_that_do_not_fit_the_device_leave_the_bundled_ones_in_use(
     release: threading.Event, arriving: list[Weights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def place(model: DRN) -> Upscaler:
@@ -107,10 +92,10 @@ def test_weights_that_cannot_be_placed_leave_the_bundled_ones(
     asyncio.run(asyncio.wait_for(served.settled(), 5))
 
 
-def test_one_comparison_is_made_by_one_set(
+def test_one_comparison_uses_one_set_of_weights(
     release: threading.Event, arriving: list[Weights], tmp_path: Path, photo: Array
 ) -> None:
-    """The Hub's weights arrive between DRN and DRN+: both are the bundled ones'."""
+    """The Hub's weights arrive between DRN and DRN+, which both use the bundled weights."""
     served = ServedWeights()
     bundled = served.upscaler_for(2)
     write_png(tmp_path / "a.png", Picture(photo))
@@ -125,64 +110,13 @@ def test_one_comparison_is_made_by_one_set(
     assert np.array_equal(session.results[2, "DRN+"].sr, bundled.upscale(lr, self_ensemble=True))
 
 
-def test_without_a_repo_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_repo_the_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DRN_HUB_REPO", raising=False)
     monkeypatch.setattr("drn.hub.fetch", lambda *_: pytest.fail("the Hub was asked"))
     assert 'data-testid="hub"' not in ServedWeights().header
 
 
-def test_an_open_page_learns_of_the_switch_and_the_next_one_begins_with_it(
-    release: threading.Event, browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    demo = build()
-    page = browser.new_page()
-    try:
-        url = launch(demo, block=False)
-        page.goto(url)
-        shown = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
-        expect(page.get_by_test_id("weights")).to_contain_text("bundled (x2")
-        expect(page.get_by_test_id("hub")).to_have_text("fetching drn/drn@main")
-        expect(shown).to_contain_text("dB", timeout=20_000)
-        before = shown.inner_text()
-        release.set()
-        expect(page.get_by_test_id("weights")).to_contain_text("hub drn/drn@1234567 (x2", timeout=20_000)
-        expect(page.get_by_test_id("hub")).to_have_count(0)
-        expect(shown).not_to_have_text(before, timeout=20_000)
-        expect(shown).to_contain_text("dB", timeout=20_000)
-        after = shown.inner_text()
-        page.close()
-        monkeypatch.setattr(Upscaler, "upscale", lambda *_, **__: pytest.fail("computed once more"))
-        page = browser.new_page()
-        page.goto(url)
-        expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')).to_have_text(after)
-    finally:
-        page.close()
-        demo.close()
-
-
-def test_a_link_keeps_its_scale_and_drn_plus_when_the_weights_switch(
-    release: threading.Event, browser: Browser
-) -> None:
-    demo = build()
-    page = browser.new_page()
-    try:
-        page.goto(f"{launch(demo, block=False)}?image=cat&scale=2&plus=1&x=60&y=60&zoom=2&layout=side")
-        place = page.locator("#viewer").get_by_test_id("place")
-        shown = page.locator('#viewer [data-of="drn+"] [data-testid="whole"] .psnr')
-        expect(shown).to_contain_text("dB", timeout=20_000)
-        before, there = shown.inner_text(), place.inner_text()
-        release.set()
-        expect(shown).not_to_have_text(before, timeout=20_000)
-        expect(shown).to_contain_text("dB", timeout=20_000)
-        assert place.inner_text() == there
-        expect(page.locator("#scale").get_by_label("x2")).to_be_checked()
-        expect(page.locator("#viewer [data-panel]")).to_have_count(5)
-    finally:
-        page.close()
-        demo.close()
-
-
-def test_a_damaged_bundled_file_leaves_its_scale_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_scale_of_a_damaged_bundled_file_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for scale in (2, 3):
         weights.save(tmp_path / weights.filename(scale), small_model(scale))
     digests = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in tmp_path.iterdir()]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from huggingface_hub import RepoCard
-from packaging.requirements import Requirement
-from playwright.sync_api import Browser, expect
 
 from drn import weights
 from drn.card import complete_card, read_rows
@@ -26,7 +24,7 @@ from drn.hub import HubRepo
 from drn.image import read_image
 from drn.publish import model_content, publish, space_content
 from drn.upscaler import Upscaler
-from tests.helpers.hub_server import TOKEN, Hub, running
+from tests.helpers.hub_server import Hub, run_drn, running
 from tests.helpers.models import small_model
 
 MODEL, SPACE = "drn/drn", "drn/demo"
@@ -41,15 +39,8 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture(scope="module")
 def run(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs the command line as somebody who may write to the loopback Hub."""
-    home = tmp_path_factory.mktemp("hf")
-
-    def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, **hub.env, "HF_TOKEN": TOKEN, "HF_HOME": str(home), **env}
-        command = [sys.executable, "-m", "drn", *arguments]
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
-
-    return run
+    """Runs the command line as a user who may write to the loopback Hub."""
+    return functools.partial(run_drn, hub, tmp_path_factory.mktemp("hf"))
 
 
 @pytest.fixture(scope="module")
@@ -246,64 +237,3 @@ def test_results_that_cannot_be_read_are_refused(tmp_path: Path, text: str) -> N
     (tmp_path / "README.md").write_text("# Our card\n")
     with pytest.raises(InputError, match=r"results\.json is not what"):
         model_content(tmp_path)
-
-
-def link_installed(requirements: str, target: Path) -> None:
-    """Fill ``target`` with what ``pip install -r`` of these requirements would put there, and no more."""
-    wanted, seen = (
-        [Requirement(line.partition("#")[0]) for line in requirements.splitlines() if line[:1].isalpha()],
-        set(),
-    )
-    while wanted:
-        requirement = wanted.pop()
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        found = distribution(requirement.name)
-        assert requirement.specifier.contains(found.version, prereleases=True), requirement
-        if found.name in seen:
-            continue
-        seen.add(found.name)
-        extras = [{"extra": extra} for extra in ("", *requirement.extras)]
-        for needed in map(Requirement, found.requires or []):
-            if needed.marker is None or any(needed.marker.evaluate(extra) for extra in extras):
-                needed.marker = None
-                wanted.append(needed)
-        for name in {path.parts[0] for path in found.files or [] if path.parts[0] not in ("..", "__pycache__")}:
-            if not (target / name).exists():
-                (target / name).symlink_to(Path(str(found.locate_file(name))))
-
-
-def test_the_space_alone_serves_a_comparison_with_the_hubs_weights(
-    hub: Hub, published: subprocess.CompletedProcess[str], tmp_path: Path, browser: Browser
-) -> None:
-    space = hub.repos["spaces", SPACE]
-    for path, content in space.files.items():
-        (tmp_path / "space" / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "space" / path).write_bytes(content)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    installed = tmp_path / "installed"
-    installed.mkdir()
-    link_installed((tmp_path / "space" / "requirements.txt").read_text(), installed)
-    env = {**os.environ, **hub.env, **space.variables, "HF_HOME": str(tmp_path / "hf"), "GRADIO_SERVER_PORT": str(port)}
-    env["PYTHONPATH"] = str(installed)
-    # -S: without the site-packages of the tests
-    server = subprocess.Popen(
-        [sys.executable, "-uS", "app.py"], cwd=tmp_path / "space", env=env, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert server.stdout is not None
-        assert any("Running on local URL" in line for line in server.stdout)
-        page = browser.new_page()
-        response = page.goto(f"http://127.0.0.1:{port}")
-        assert response is not None
-        assert response.status == 200
-        revision = space.variables["DRN_HUB_REPO"].split("@")[1][:7]
-        expect(page.get_by_test_id("weights")).to_contain_text(f"hub {MODEL}@{revision} (x2", timeout=20_000)
-        expect(page.get_by_test_id("hub")).to_have_count(0)
-        expect(page.locator("[data-panel]")).to_have_count(4)
-        page.close()
-    finally:
-        server.terminate()
-        server.wait(20)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -93,6 +97,13 @@ def running() -> Iterator[Hub]:
         hub.stopped.set()
         server.shutdown()
         server.server_close()
+
+
+def run_drn(hub: Hub, home: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user who may write to ``hub``, with ``home`` as the cache folder."""
+    env = {**os.environ, **hub.env, "HF_TOKEN": TOKEN, "HF_HOME": str(home), **env}
+    command = [sys.executable, "-m", "drn", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
 
 
 class _Answered(Exception):

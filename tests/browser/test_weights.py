@@ -1,0 +1,72 @@
+"""The page while the Hub's weights arrive, in a real browser."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from app.page import build, launch
+from drn.upscaler import Upscaler
+from tests.helpers.late_hub import late_hub, other_weights
+
+
+@pytest.fixture
+def release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[threading.Event]:
+    """A Hub that delivers when the event is set."""
+    with late_hub(monkeypatch, other_weights(tmp_path)) as release:
+        yield release
+
+
+def test_an_open_page_changes_to_the_new_weights_and_the_next_page_starts_with_them(
+    release: threading.Event, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = build()
+    page = browser.new_page()
+    try:
+        url = launch(demo, block=False)
+        page.goto(url)
+        shown = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
+        expect(page.get_by_test_id("weights")).to_contain_text("bundled (x2")
+        expect(page.get_by_test_id("hub")).to_have_text("fetching drn/drn@main")
+        expect(shown).to_contain_text("dB", timeout=20_000)
+        before = shown.inner_text()
+        release.set()
+        expect(page.get_by_test_id("weights")).to_contain_text("hub drn/drn@1234567 (x2", timeout=20_000)
+        expect(page.get_by_test_id("hub")).to_have_count(0)
+        expect(shown).not_to_have_text(before, timeout=20_000)
+        expect(shown).to_contain_text("dB", timeout=20_000)
+        after = shown.inner_text()
+        page.close()
+        monkeypatch.setattr(Upscaler, "upscale", lambda *_, **__: pytest.fail("computed once more"))
+        page = browser.new_page()
+        page.goto(url)
+        expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')).to_have_text(after)
+    finally:
+        page.close()
+        demo.close()
+
+
+def test_a_shared_link_keeps_its_scale_and_drn_plus_when_the_weights_change(
+    release: threading.Event, browser: Browser
+) -> None:
+    demo = build()
+    page = browser.new_page()
+    try:
+        page.goto(f"{launch(demo, block=False)}?image=cat&scale=2&plus=1&x=60&y=60&zoom=2&layout=side")
+        place = page.locator("#viewer").get_by_test_id("place")
+        shown = page.locator('#viewer [data-of="drn+"] [data-testid="whole"] .psnr')
+        expect(shown).to_contain_text("dB", timeout=20_000)
+        before, there = shown.inner_text(), place.inner_text()
+        release.set()
+        expect(shown).not_to_have_text(before, timeout=20_000)
+        expect(shown).to_contain_text("dB", timeout=20_000)
+        assert place.inner_text() == there
+        expect(page.locator("#scale").get_by_label("x2")).to_be_checked()
+        expect(page.locator("#viewer [data-panel]")).to_have_count(5)
+    finally:
+        page.close()
+        demo.close()

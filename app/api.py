@@ -11,8 +11,8 @@ from typing import Any
 import gradio as gr
 
 from app.engines import Engine
-from app.jobs import Job, told_to_visitor
-from app.session import Session, compute, open_session
+from app.jobs import Job, deadline, told_to_visitor
+from app.session import Session, compute, session_of_upload
 from app.tabs.compare import HEAVY, draw_figure
 from app.tabs.upscale import enlarge
 from drn.compare import Score, notes_on, parse_region, score, whole_of
@@ -46,12 +46,14 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
         crop: X,Y,W,H, the region of the photograph that is measured and drawn; all of it if empty.
         """
         with told_to_visitor(str):
-            path = Path(_given("image", image))
-            opened = open_session(path, int(_given("scale", scale)), path.stem)
-            session = replace(opened, plus=bool(self_ensemble))
+            path, ends = Path(_given("image", image)), deadline()
+            opening = Job(session_of_upload(path, int(_given("scale", scale)), ends))
+            for _ in opening:
+                yield gr.skip(), gr.skip()
+            session = replace(opening.result, name=path.stem, plus=bool(self_ensemble))
             (pair,) = session.pairs
             region = parse_region(crop, pair) if crop else whole_of(pair)
-            for computed in compute(session, engine, session.plus):
+            for computed in compute(session, engine, session.plus, ends):
                 session = computed or session
                 yield gr.skip(), gr.skip()
             drawn = draw_figure(session, region)

@@ -6,7 +6,7 @@ import functools
 import math
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from urllib.parse import urlencode
 import numpy as np
 from PIL import Image
 
+from app import decoding
 from app.engines import Engine
 from app.jobs import Job, deadline, in_steps
 from app.viewer import LAYOUTS, Layer, Line, Scene, View, first_view, numbers_for
 from drn.compare import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
 from drn.errors import InputError
-from drn.image import Array, Picture, find_images, read_image
-from drn.inference import Region
+from drn.image import Array, Picture, check_bytes, find_images, read_image
+from drn.inference import Progress, Region
 
 EXAMPLES = Path(__file__).parent / "examples"
 FIRST_EXAMPLE = "astronaut"
@@ -105,51 +106,73 @@ def examples() -> list[Path]:
 
 
 def thumbnail(path: Path) -> Array:
-    """A photograph for the gallery, at most ``THUMBNAIL`` pixels a side.
+    """An example for the gallery, at most ``THUMBNAIL`` pixels a side.
 
     Raises:
         InputError: If it cannot be compared.
     """
-    image = Image.fromarray(read_photograph(path).rgb)
+    image = Image.fromarray(read_example(path).rgb)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     return np.asarray(image)
 
 
-def read_upload(path: Path, max_pixels: int) -> Picture:
-    """Read an image file that a visitor may have sent.
-
-    Raises:
-        InputError: If it is gone (such files are swept), cannot be read, or is too large.
-    """
-    if not path.is_file():
-        raise InputError("The image is no longer on the server: choose it again.")
-    return read_image(path, MAX_UPLOAD_BYTES, max_pixels)
-
-
-def read_photograph(path: Path) -> Picture:
-    """Read a ground truth.
+def read_example(path: Path) -> Picture:
+    """Read a ground truth of our own, in this process.
 
     Raises:
         InputError: If it cannot be read, or is too large or too small.
     """
-    picture = read_upload(path, MAX_PIXELS)
+    return _large_enough(read_image(path, MAX_UPLOAD_BYTES, MAX_PIXELS))
+
+
+def read_upload(path: Path, max_pixels: int, ends: float) -> Generator[tuple[int, int], None, Picture]:
+    """Read an image file that a visitor may have sent, in a process of its own; closing the generator ends that.
+
+    Args:
+        ends: When to give up: the job's ``deadline()``.
+
+    Raises:
+        InputError: If it is gone (such files are swept), cannot be decoded within the limits, or is too large.
+    """
+
+    def work(_: Progress, cancelled: Callable[[], bool]) -> Picture:
+        try:
+            check_bytes(path.name, path.stat().st_size, MAX_UPLOAD_BYTES)
+            data = path.read_bytes()
+        except OSError as error:
+            raise InputError("The image is no longer on the server: choose it again.") from error
+        return decoding.pool.decode(data, path.name, max_pixels, cancelled)
+
+    return (yield from in_steps(work, ends))
+
+
+def _large_enough(picture: Picture) -> Picture:
     if min(picture.rgb.shape[:2]) < MIN_SIDE:
         raise InputError(f"The photograph is smaller than {MIN_SIDE} pixels: choose a larger one.")
     return picture
 
 
-def open_session(path: Path, scale: int, name: str = "", view: View | None = None) -> Session:
-    """Read a photograph to compare at one scale.
+def session_of_example(path: Path, scale: int, view: View | None = None) -> Session:
+    """Read an example to compare at one scale.
 
     Args:
-        name: Of the example that it is; empty for a visitor's own.
         view: Where to look first.
 
     Raises:
         InputError: If it cannot be read, or is too large or too small.
     """
-    picture = read_photograph(path)
-    return Session(picture, new_token(), (make_pair(picture, scale),), name=name, view=view)
+    picture = read_example(path)
+    return Session(picture, new_token(), (make_pair(picture, scale),), name=path.stem, view=view)
+
+
+def session_of_upload(path: Path, scale: int, ends: float) -> Generator[tuple[int, int], None, Session]:
+    """Read a visitor's photograph to compare at one scale; see ``read_upload``.
+
+    Raises:
+        InputError: If it cannot be read, or is too large or too small.
+    """
+    picture = _large_enough((yield from read_upload(path, MAX_PIXELS, ends)))
+    return Session(picture, new_token(), (make_pair(picture, scale),))
 
 
 def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Sequence[int]) -> Session:
@@ -175,22 +198,25 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
         raise lost
     shown = tuple(filter(None, params.get("shown", "").split(",")))
     view = View(x, y, zoom, layout, front=params.get("front", ""), left=params.get("left", ""), shown=shown)
-    return replace(open_session(path, scale, path.stem, view), plus=params.get("plus") == "1")
+    return replace(session_of_example(path, scale, view), plus=params.get("plus") == "1")
 
 
 def methods(plus: bool) -> list[str]:
     return [method for method in METHODS if plus or method != "DRN+"]
 
 
-def compute(session: Session, engine: Engine, plus: bool) -> Iterator[Session | None]:
+def compute(session: Session, engine: Engine, plus: bool, ends: float | None = None) -> Iterator[Session | None]:
     """The session with the results of one more method, at every scale, as they are known; None in between.
 
     Closing it stops the work within a tile.
 
+    Args:
+        ends: When to give up; the ``deadline()`` of this moment if None.
+
     Raises:
         InputError: If it takes too long, or a tile fails.
     """
-    ends = deadline()
+    ends = deadline() if ends is None else ends
     upscalers = {pair.scale: engine(pair.scale) for pair in session.pairs}  # one set, whatever arrives meanwhile
     for method in methods(plus):
         found = {}

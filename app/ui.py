@@ -7,6 +7,7 @@ import os
 import gradio as gr
 from starlette.middleware import Middleware
 
+from app import decoding
 from app.api import endpoints
 from app.cache import start_sweeping, use_own_folder
 from app.engines import Engines
@@ -89,6 +90,7 @@ def build() -> gr.Blocks:
 def launch(demo: gr.Blocks, *, block: bool = True) -> str:
     """Serve the page and return its address; ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT`` are respected."""
     keep_requests_out_of_the_log()
+    decoding.pool.warm()
     start_sweeping(lambda: demo.is_running)
     _, url, _ = demo.launch(
         theme=THEME,

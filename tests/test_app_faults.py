@@ -25,7 +25,7 @@ from gradio_client.exceptions import AppError
 
 from app import cache
 from app.jobs import new_file
-from app.session import open_session, scene
+from app.session import scene, session_of_example
 from app.ui import MAX_WAITING, build, launch
 from app.viewer import scene_value
 from drn import load_model, weights
@@ -171,7 +171,7 @@ def test_older_files_make_room_for_newer_ones(
             new_file("result.png")
             assert not any(path.exists() for path in stored), "a result needs room too"
             (again,) = web.post("/gradio_api/upload", files={"files": ("again.png", bytes(100_000))}).json()
-            scene_value(scene(open_session(small, 2)))
+            scene_value(scene(session_of_example(small, 2)))
             assert not Path(again).exists(), "so do the viewer's pictures"
             assert {web.get(path).status_code for path in own} == {200}, "the page's own pictures have gone"
     finally:
@@ -209,7 +209,7 @@ def test_looking_for_room_survives_folders_that_go(tmp_path: Path, monkeypatch: 
 
 def test_an_image_that_was_swept_is_asked_for_again(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^The image is no longer on the server: choose it again\.$"):
-        open_session(tmp_path / "photo.png", 2)
+        session_of_example(tmp_path / "photo.png", 2)
 
 
 def test_a_full_disk_is_one_sentence(photo: Array, tmp_path: Path) -> None:

@@ -13,8 +13,19 @@ from typing import Any
 import gradio as gr
 
 from app.engines import Engine
-from app.jobs import new_file, told_to_visitor
-from app.session import Session, compute, examples, new_token, numbers, open_link, open_session, scene, thumbnail
+from app.jobs import Job, deadline, new_file, told_to_visitor
+from app.session import (
+    Session,
+    compute,
+    examples,
+    new_token,
+    numbers,
+    open_link,
+    scene,
+    session_of_example,
+    session_of_upload,
+    thumbnail,
+)
 from app.shelf import Shelf
 from app.viewer import busy_js, numbers_for, scene_value, viewer
 from drn.compare import clip, make_pair, notes_on
@@ -89,15 +100,21 @@ def giving_way(work: Callable[..., Shown], controls: Callable[[str | None], tupl
     return handler
 
 
-def show(session: Session, shelf: Shelf, key: str | None, engine: Engine, plus: bool) -> Shown:
-    """The session as it is, then again as each result is known; it takes the place of what ``key`` names."""
+def show(
+    session: Session, shelf: Shelf, key: str | None, engine: Engine, plus: bool, ends: float | None = None
+) -> Shown:
+    """The session as it is, then again as each result is known; it takes the place of what ``key`` names.
+
+    Args:
+        ends: When to give up; the ``deadline()`` of this moment if None.
+    """
     session = replace(session, plus=plus, failed=False)
     with told_to_visitor():
         value = scene_value(scene(session))
         key = shelf.put(session, key)
         try:
             yield key, value
-            for computed in compute(session, engine, plus):
+            for computed in compute(session, engine, plus, ends):
                 if computed is None:
                     yield gr.skip(), gr.skip()
                 else:
@@ -148,7 +165,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         Where sessions are kept, and the key of this visitor's, for the tabs that look at the same photograph.
     """
     scale, photographs = max(scales), examples()
-    *_, session = filter(None, compute(open_session(photographs[0], scale, photographs[0].stem), engine, plus=False))
+    *_, session = filter(None, compute(session_of_example(photographs[0], scale), engine, plus=False))
 
     shelf = Shelf(session, in_use.value)
     # gradio forgets the states of a visitor who was away for an hour: none is then not the first comparison.
@@ -192,16 +209,20 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         session = shelf.find(key)
         with told_to_visitor():
             if session is None or (session.name, session.pairs[0].scale) != (path.stem, scale):
-                session = open_session(path, scale, path.stem)
+                session = session_of_example(path, scale)
         # The same one, of a second click, keeps its results and the place that is looked at.
         yield from show(replace(session, token=new_token()), shelf, key, engine, latest.plus)
 
     def open_upload(path: str, key: str | None, latest: Latest) -> Shown:
         with told_to_visitor():
-            session = open_session(Path(path), int(latest.scale))
+            ends = deadline()
+            opening = Job(session_of_upload(Path(path), int(latest.scale), ends))
+            for _ in opening:
+                yield gr.skip(), gr.skip()
+        session = opening.result
         for note in notes_on(session.picture):
             gr.Info(escape(note))
-        yield from show(session, shelf, key, engine, latest.plus)
+        yield from show(session, shelf, key, engine, latest.plus, ends)
 
     def restore(sent: float, latest: Latest, request: gr.Request) -> Shown:
         with told_to_visitor():

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from app.engines import Engine
-from app.jobs import Job, in_steps, new_file, told_to_visitor
+from app.jobs import Job, deadline, in_steps, new_file, told_to_visitor
 from app.session import METHODS, new_token, read_upload
 from app.tabs.compare import HEAVY, QUIET
 from app.viewer import Layer, Scene, first_view, scene_value, viewer
@@ -125,8 +125,9 @@ def enlarge(path: Path, upscaler: Upscaler, plus: bool) -> Generator[tuple[int, 
         InputError: If the file cannot be read, the result would be too large, or it takes too long.
     """
     scale = upscaler.scale
-    lr = read_upload(path, MAX_OUTPUT_PIXELS // scale**2)
-    sr = yield from in_steps(functools.partial(_upscale_picture, upscaler, lr, plus))
+    ends = deadline()
+    lr = yield from read_upload(path, MAX_OUTPUT_PIXELS // scale**2, ends)
+    sr = yield from in_steps(functools.partial(_upscale_picture, upscaler, lr, plus), ends)
     target = new_file(f"{path.stem}_DRN_x{scale}.png")
     write_png(target, sr)
     return Enlarged(lr, sr, target)

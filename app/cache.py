@@ -130,6 +130,22 @@ def make_room(nbytes: int) -> None:
             excess -= size
 
 
+@contextlib.contextmanager
+def folder_for(path: Path) -> Iterator[None]:
+    """Make the folder of a file that is written meanwhile; if that fails the folder goes again, unless it is in use.
+
+    Raises:
+        OSError: If the folder cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+        raise
+
+
 def remove_own_folder() -> None:
     """Remove this process's files."""
     for own in _own:

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from app.cache import make_room
+from app.cache import folder_for, make_room
 from drn.errors import InputError
 from drn.inference import Cancelled, Progress
 
@@ -67,12 +67,17 @@ def told_to_visitor(quote: Callable[[str], str] = escape) -> Iterator[None]:
         raise gr.Error(sentence, print_exception=False) from error
 
 
-def new_file(name: str) -> Path:
-    """A path for a result called ``name``, in a folder of its own that the page's cache clears."""
+def store_result(name: str, write: Callable[[Path], object]) -> Path:
+    """Let ``write`` fill a file called ``name``, in a folder of its own that the page's cache clears.
+
+    Raises:
+        OSError: If the disk is full, for example; then neither file nor folder is left.
+    """
     make_room(MAX_RESULT_BYTES)
-    folder = Path(get_upload_folder()) / secrets.token_hex(16)
-    folder.mkdir(parents=True)
-    return folder / name
+    path = Path(get_upload_folder()) / secrets.token_hex(16) / name
+    with folder_for(path):
+        write(path)
+    return path
 
 
 def in_steps(

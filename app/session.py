@@ -261,6 +261,7 @@ def scene(session: Session) -> Scene:
         columns=len(layers) // len(session.pairs) if several else 0,
         link="" if several or not session.name else urlencode(link),
         failed=session.failed,
+        owner="" if session.name else session.picture_token,
     )
 
 

@@ -11,6 +11,7 @@ from app import decoding
 from app.api import endpoints
 from app.cache import start_sweeping, use_own_folder
 from app.engines import Engines
+from app.gradio_patches import hide_uploads
 from app.guard import Guard, keep_requests_out_of_the_log
 from app.session import MAX_UPLOAD_BYTES
 from app.tabs.benchmarks import benchmarks_tab
@@ -90,6 +91,7 @@ def build() -> gr.Blocks:
 def launch(demo: gr.Blocks, *, block: bool = True) -> str:
     """Serve the page and return its address; ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT`` are respected."""
     keep_requests_out_of_the_log()
+    hide_uploads()
     decoding.pool.warm()
     start_sweeping(lambda: demo.is_running)
     _, url, _ = demo.launch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,13 +16,16 @@ import numpy as np
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from app.cache import make_room
+from app.cache import folder_for, make_room
 from drn.compare import Score, best, format_psnr, format_ssim
 from drn.image import Array, replace_file
 from drn.inference import Region
 
 STATIC = Path(__file__).parent / "static"
 LAYOUTS = ("side", "divider", "single")
+
+_SECRET = secrets.token_bytes(32)
+"""Key of the digests that name image files. A plain digest would tell who knows an image whether it was looked at."""
 
 
 def read_static(*names: str) -> str:
@@ -97,6 +101,7 @@ class Scene:
         hint: A sentence shown below the panels.
         link: The query that opens these images again; empty if there is none.
         failed: Whether images without pixels are not being computed any more.
+        owner: Scenes of one owner share the files of equal images; the owner of the examples is empty.
     """
 
     token: str
@@ -109,6 +114,7 @@ class Scene:
     hint: str = ""
     link: str = ""
     failed: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ def busy_js(elem_id: str, busy: bool) -> str:
 
 def scene_value(scene: Scene) -> dict[str, Any]:
     """The scene as the client side takes it; the images become PNG files in gradio's cache."""
-    files = _store({layer.key: layer.pixels for layer in scene.layers if layer.pixels is not None})
+    files = _store({layer.key: layer.pixels for layer in scene.layers if layer.pixels is not None}, scene.owner)
     return {
         "token": scene.token,
         "picture": scene.picture,
@@ -172,12 +178,22 @@ def _image(layer: Layer, file: Path | None) -> dict[str, Any]:
     return described
 
 
-def _store(images: Mapping[str, Array]) -> dict[str, Path]:
-    """PNG files of ``images``, by key; equal pixels are one file, so it appears whole and is never written again."""
+def image_path(pixels: Array, owner: str) -> Path:
+    """The file of an image: its name tells nobody outside of this process what is in it."""
+    digest = hashlib.blake2b(f"{owner} {pixels.shape}".encode(), key=_SECRET, digest_size=32)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return Path(get_upload_folder()) / digest.hexdigest() / "image.png"
+
+
+def _store(images: Mapping[str, Array], owner: str) -> dict[str, Path]:
+    """PNG files of ``images``, by key; equal pixels of one owner are one file, which is never written again.
+
+    Raises:
+        OSError: If the disk is full, for example; then the file that was being written is not there.
+    """
     paths, new = {}, {}
     for key, pixels in images.items():
-        digest = hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).data).hexdigest()
-        paths[key] = path = Path(get_upload_folder()) / digest / "image.png"
+        paths[key] = path = image_path(pixels, owner)
         try:
             os.utime(path)
         except FileNotFoundError:
@@ -185,9 +201,8 @@ def _store(images: Mapping[str, Array]) -> dict[str, Path]:
     if new:
         make_room(sum(pixels.nbytes for pixels in new.values()))  # which walks the whole folder: once a scene
     for path, pixels in new.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save = functools.partial(Image.fromarray(pixels).save, format="PNG", compress_level=4)
-        replace_file(path, save)
+        with folder_for(path):
+            replace_file(path, functools.partial(Image.fromarray(pixels).save, format="PNG", compress_level=4))
     return paths
 
 

@@ -24,8 +24,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from app import cache
-from app.jobs import new_file
-from app.session import scene, session_of_example
+from app.jobs import Job, deadline, store_result
+from app.session import scene, session_of_example, session_of_upload
 from app.ui import MAX_WAITING, build, launch
 from app.viewer import scene_value
 from drn import load_model, weights
@@ -168,7 +168,7 @@ def test_older_files_make_room_for_newer_ones(
                 stored += [Path(path) for path in web.post("/gradio_api/upload", files=file).json()]
                 time.sleep(0.05)
             assert [path.exists() for path in stored] == [False, True, True]
-            new_file("result.png")
+            store_result("result.png", lambda path: path.write_bytes(b"x"))
             assert not any(path.exists() for path in stored), "a result needs room too"
             (again,) = web.post("/gradio_api/upload", files={"files": ("again.png", bytes(100_000))}).json()
             scene_value(scene(session_of_example(small, 2)))
@@ -209,7 +209,7 @@ def test_looking_for_room_survives_folders_that_go(tmp_path: Path, monkeypatch: 
 
 def test_an_image_that_was_swept_is_asked_for_again(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^The image is no longer on the server: choose it again\.$"):
-        session_of_example(tmp_path / "photo.png", 2)
+        list(Job(session_of_upload(tmp_path / "photo.png", 2, deadline())))
 
 
 def test_a_full_disk_is_one_sentence(photo: Array, tmp_path: Path) -> None:

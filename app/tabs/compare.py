@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from app.engines import Engine
-from app.jobs import Job, deadline, new_file, told_to_visitor
+from app.jobs import Job, deadline, store_result, told_to_visitor
 from app.session import (
     Session,
     compute,
@@ -150,9 +150,9 @@ def draw_figure(session: Session, region: Region) -> str:
     pair = session.pairs[0]
     results = {method: result for (_, method), result in session.results.items() if method in session.shown}
     drawn = figure(pair, results, clip(region, pair))
-    target = new_file(f"{session.name or 'image'}_x{pair.scale}_figure.png")
-    replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
-    return str(target)
+    save = functools.partial(drawn.save, format="PNG")
+    name = f"{session.name or 'image'}_x{pair.scale}_figure.png"
+    return str(store_result(name, lambda path: replace_file(path, save)))
 
 
 def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.State) -> tuple[Shelf, gr.State]:
@@ -246,9 +246,9 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     def compute_anew(key: str | None, used: str) -> Shown:
         with told_to_visitor():
             session = shelf.get(key)
-        if key == Shelf.FIRST and shelf.made_with == used:
-            yield key, scene_value(scene(session))
-            return
+            if key == Shelf.FIRST and shelf.made_with == used:
+                yield key, scene_value(scene(session))
+                return
         shown = show(replace(session, results={}, token=new_token()), shelf, key, engine, session.plus)
         own, opened = next(shown)
         yield own, opened
@@ -269,7 +269,8 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         if session is None or session.settled:
             return gr.skip(), gr.skip()
         session = replace(session, failed=True)
-        return shelf.put(session, key), scene_value(scene(session))
+        with told_to_visitor():
+            return shelf.put(session, key), scene_value(scene(session))
 
     def note_choice(moment: float, latest: Latest, scale: str, plus: bool) -> None:
         if moment >= latest.chosen:

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from app.engines import Engine
-from app.jobs import Job, deadline, in_steps, new_file, told_to_visitor
+from app.jobs import Job, deadline, in_steps, store_result, told_to_visitor
 from app.session import METHODS, new_token, read_upload
 from app.tabs.compare import HEAVY, QUIET
 from app.viewer import Layer, Scene, first_view, scene_value, viewer
@@ -128,9 +128,8 @@ def enlarge(path: Path, upscaler: Upscaler, plus: bool) -> Generator[tuple[int, 
     ends = deadline()
     lr = yield from read_upload(path, MAX_OUTPUT_PIXELS // scale**2, ends)
     sr = yield from in_steps(functools.partial(_upscale_picture, upscaler, lr, plus), ends)
-    target = new_file(f"{path.stem}_DRN_x{scale}.png")
-    write_png(target, sr)
-    return Enlarged(lr, sr, target)
+    file = store_result(f"{path.stem}_DRN_x{scale}.png", lambda target: write_png(target, sr))
+    return Enlarged(lr, sr, file)
 
 
 def _upscale_picture(
@@ -149,7 +148,7 @@ def scene(lr: Picture, sr: Picture, scale: int, name: str) -> Scene:
         Layer("sr", name, METHODS[name], on_checkers(sr, CHECKER * scale)),
     )
     token = new_token()
-    return Scene(token, token, width, height, layers, first_view(width / 2, height / 2), hint=NO_TRUTH)
+    return Scene(token, token, width, height, layers, first_view(width / 2, height / 2), hint=NO_TRUTH, owner=token)
 
 
 def status_html(text: str, share: float | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from PIL import Image
 
 from app.engines import Engine
 from app.jobs import Job, deadline, in_steps
+from app.uploads import find_upload
 from app.viewer import LAYOUTS, Layer, Line, Scene, View, first_view, numbers_for
 from drn.compare import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
 from drn.errors import InputError
@@ -34,6 +36,13 @@ MAX_ZOOM = 16
 THUMBNAIL = 320
 
 METHODS = {"bicubic": "the baseline", "DRN": "one pass", "DRN+": "mean of 8 passes"}
+
+
+TOKEN = re.compile(r"[0-9a-f]{16}")
+"""The form of ``new_token``."""
+
+MAX_KEY, MAX_SHOWN = 32, 16
+"""Characters of a viewer's key in a link, and the number of such keys."""
 
 
 def new_token() -> str:
@@ -110,46 +119,71 @@ def thumbnail(path: Path) -> Array:
     Raises:
         InputError: If it cannot be compared.
     """
-    image = Image.fromarray(read_photograph(path).rgb)
+    image = Image.fromarray(read_example(path).rgb)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     return np.asarray(image)
 
 
-def read_upload(path: Path, max_pixels: int) -> Picture:
-    """Read an image file that a visitor may have sent.
+def read_upload(path: str, max_pixels: int) -> Picture:
+    """Read an image that a visitor has uploaded.
+
+    Args:
+        path: As the visitor sent it.
+        max_pixels: Largest width times height.
 
     Raises:
-        InputError: If it is gone (such files are swept), cannot be read, or is too large.
+        InputError: If it is no upload of this page (any more), cannot be read, or is too large.
     """
-    if not path.is_file():
-        raise InputError("The image is no longer on the server: choose it again.")
-    return read_image(path, MAX_UPLOAD_BYTES, max_pixels)
+    return read_image(find_upload(path), MAX_UPLOAD_BYTES, max_pixels)
 
 
-def read_photograph(path: Path) -> Picture:
-    """Read a ground truth.
+def read_example(path: Path) -> Picture:
+    """Read a photograph of the gallery; no visitor names its path.
 
     Raises:
         InputError: If it cannot be read, or is too large or too small.
     """
-    picture = read_upload(path, MAX_PIXELS)
+    return _checked(read_image(path, MAX_UPLOAD_BYTES, MAX_PIXELS))
+
+
+def _checked(picture: Picture) -> Picture:
+    """``picture``, if it is large enough to be compared.
+
+    Raises:
+        InputError: If it is too small.
+    """
     if min(picture.rgb.shape[:2]) < MIN_SIDE:
         raise InputError(f"The photograph is smaller than {MIN_SIDE} pixels: choose a larger one.")
     return picture
 
 
-def open_session(path: Path, scale: int, name: str = "", view: View | None = None) -> Session:
-    """Read a photograph to compare at one scale.
+def open_upload(path: str, scale: int) -> Session:
+    """The session of a photograph that a visitor has uploaded.
 
     Args:
-        name: Of the example that it is; empty for a visitor's own.
+        path: As the visitor sent it.
+        scale: The scale to compare at.
+
+    Raises:
+        InputError: If it is no upload of this page (any more), cannot be read, or is too large or too small.
+    """
+    picture = _checked(read_upload(path, MAX_PIXELS))
+    return Session(picture, new_token(), (make_pair(picture, scale),))
+
+
+def open_example(path: Path, scale: int, view: View | None = None) -> Session:
+    """The session of a photograph of the gallery.
+
+    Args:
+        path: Of the photograph; links name it by its stem.
+        scale: The scale to compare at.
         view: Where to look first.
 
     Raises:
         InputError: If it cannot be read, or is too large or too small.
     """
-    picture = read_photograph(path)
-    return Session(picture, new_token(), (make_pair(picture, scale),), name=name, view=view)
+    picture = read_example(path)
+    return Session(picture, new_token(), (make_pair(picture, scale),), name=path.stem, view=view)
 
 
 def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Sequence[int]) -> Session:
@@ -174,8 +208,11 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
     if scale not in scales or layout not in LAYOUTS or not all(map(math.isfinite, (x, y))) or not 0 <= zoom <= MAX_ZOOM:
         raise lost
     shown = tuple(filter(None, params.get("shown", "").split(",")))
-    view = View(x, y, zoom, layout, front=params.get("front", ""), left=params.get("left", ""), shown=shown)
-    return replace(open_session(path, scale, path.stem, view), plus=params.get("plus") == "1")
+    front, left = params.get("front", ""), params.get("left", "")
+    if len(shown) > MAX_SHOWN or max(map(len, (front, left, *shown))) > MAX_KEY:
+        raise lost
+    view = View(x, y, zoom, layout, front=front, left=left, shown=shown)
+    return replace(open_example(path, scale, view), plus=params.get("plus") == "1")
 
 
 def methods(plus: bool) -> list[str]:

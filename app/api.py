@@ -12,9 +12,10 @@ import gradio as gr
 
 from app.engines import Engine
 from app.jobs import Job, deadline, told_to_visitor
-from app.session import Session, compute, session_of_upload
+from app.session import Session, compute, open_upload
 from app.tabs.compare import HEAVY, draw_figure
 from app.tabs.upscale import enlarge
+from app.uploads import path_of
 from drn.compare import Score, notes_on, parse_region, score, whole_of
 from drn.errors import InputError
 from drn.inference import Region
@@ -26,6 +27,7 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
     """Add the endpoints to the page; their components give the clients types and defaults, and are not shown."""
     with gr.Row(visible=False):
         image = gr.File(label="image")
+        image.preprocess = path_of  # type: ignore[method-assign]
         scale = gr.Radio([str(s) for s in scales], value=str(max(scales)), label="scale")
         self_ensemble = gr.Checkbox(label="self_ensemble")
         crop = gr.Textbox(label="crop", value="")
@@ -35,7 +37,7 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
     def upscale(image: str | None, scale: str | None, self_ensemble: bool) -> Iterator[Any]:
         """Enlarge an image; answers with a PNG called <stem>_DRN_x<scale>.png, alpha kept."""
         with told_to_visitor(str):
-            job = Job(enlarge(Path(_given("image", image)), engine(int(_given("scale", scale))), bool(self_ensemble)))
+            job = Job(enlarge(_given("image", image), engine(int(_given("scale", scale))), bool(self_ensemble)))
             for _ in job:
                 yield gr.skip()
         yield str(job.result.file)
@@ -46,11 +48,11 @@ def endpoints(engine: Engine, scales: list[int]) -> None:
         crop: X,Y,W,H, the region of the photograph that is measured and drawn; all of it if empty.
         """
         with told_to_visitor(str):
-            path, ends = Path(_given("image", image)), deadline()
-            opening = Job(session_of_upload(path, int(_given("scale", scale)), ends))
+            path, ends = _given("image", image), deadline()
+            opening = Job(open_upload(path, int(_given("scale", scale)), ends))
             for _ in opening:
                 yield gr.skip(), gr.skip()
-            session = replace(opening.result, name=path.stem, plus=bool(self_ensemble))
+            session = replace(opening.result, name=Path(path).stem, plus=bool(self_ensemble))
             (pair,) = session.pairs
             region = parse_region(crop, pair) if crop else whole_of(pair)
             for computed in compute(session, engine, session.plus, ends):

@@ -16,12 +16,14 @@ from html import escape
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import cv2
 import gradio as gr
 from gradio.utils import get_upload_folder
 
 from app.cache import folder_for, make_room
+from app.uploads import NO_ROOM
 from drn.errors import InputError
-from drn.inference import Cancelled, Progress
+from drn.inference import Cancelled, Progress, lacks_memory
 
 Result = TypeVar("Result")
 
@@ -35,6 +37,8 @@ JOB_SECONDS = 120.0
 
 MAX_RESULT_BYTES = 64_000_000
 """The largest file a job makes: 16 megapixels, RGBA."""
+
+NO_MEMORY = "The server has too little memory for this just now: choose a smaller image, or try again later."
 
 _closing = threading.Event()
 
@@ -51,8 +55,9 @@ def stop_jobs() -> None:
 
 @contextlib.contextmanager
 def told_to_visitor(quote: Callable[[str], str] = escape) -> Iterator[None]:
-    """Turn bad input and a full disk into the message that the page or the client shows; of them the log has no more
-    than that files cannot be stored.
+    """Turn bad input, a full disk and a lack of memory into the message that the page or the client shows.
+
+    The log says no more than that files cannot be stored, or that memory is short.
 
     Args:
         quote: Makes a sentence fit for where it is shown; the page takes HTML.
@@ -63,8 +68,12 @@ def told_to_visitor(quote: Callable[[str], str] = escape) -> Iterator[None]:
         raise gr.Error(quote(str(error)), print_exception=False) from error
     except OSError as error:
         logger.error("Files cannot be stored: %s", error.strerror)
-        sentence = "The server cannot store files just now: try again later."
-        raise gr.Error(sentence, print_exception=False) from error
+        raise gr.Error(NO_ROOM, print_exception=False) from error
+    except Exception as error:
+        if not (lacks_memory(error) or (isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem)):
+            raise
+        logger.error("Memory is short: %s", type(error).__name__)
+        raise gr.Error(NO_MEMORY, print_exception=False) from error
 
 
 def store_result(name: str, write: Callable[[Path], object]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 import secrets
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from PIL import Image
 from app import decoding
 from app.engines import Engine
 from app.jobs import Job, deadline, in_steps
+from app.uploads import NO_UPLOAD, find_upload
 from app.viewer import LAYOUTS, Layer, Line, Scene, View, first_view, numbers_for
 from drn.compare import ADDED_GAIN, ERROR_RANGE, Pair, Result, added_map, error_map, make_pair, run, score
 from drn.errors import InputError
@@ -35,6 +37,13 @@ MAX_ZOOM = 16
 THUMBNAIL = 320
 
 METHODS = {"bicubic": "the baseline", "DRN": "one pass", "DRN+": "mean of 8 passes"}
+
+
+TOKEN = re.compile(r"[0-9a-f]{16}")
+"""The form of ``new_token``."""
+
+MAX_KEY, MAX_SHOWN = 32, 16
+"""Characters of a viewer's key in a link, and the number of such keys."""
 
 
 def new_token() -> str:
@@ -116,46 +125,72 @@ def thumbnail(path: Path) -> Array:
     return np.asarray(image)
 
 
-def read_example(path: Path) -> Picture:
-    """Read a ground truth of our own, in this process.
-
-    Raises:
-        InputError: If it cannot be read, or is too large or too small.
-    """
-    return _large_enough(read_image(path, MAX_UPLOAD_BYTES, MAX_PIXELS))
-
-
-def read_upload(path: Path, max_pixels: int, ends: float) -> Generator[tuple[int, int], None, Picture]:
-    """Read an image file that a visitor may have sent, in a process of its own; closing the generator ends that.
+def read_upload(path: str, max_pixels: int, ends: float) -> Generator[tuple[int, int], None, Picture]:
+    """Read an image that a visitor has uploaded, in a process of its own; closing the generator ends that.
 
     Args:
+        path: As the visitor sent it.
+        max_pixels: Largest width times height.
         ends: When to give up: the job's ``deadline()``.
 
     Raises:
-        InputError: If it is gone (such files are swept), cannot be decoded within the limits, or is too large.
+        InputError: If it is no upload of this page (any more), cannot be decoded within the limits, or is too large.
     """
 
     def work(_: Progress, cancelled: Callable[[], bool]) -> Picture:
+        found = find_upload(path)
         try:
-            check_bytes(path.name, path.stat().st_size, MAX_UPLOAD_BYTES)
-            data = path.read_bytes()
-        except OSError as error:
-            raise InputError("The image is no longer on the server: choose it again.") from error
-        return decoding.pool.decode(data, path.name, max_pixels, cancelled)
+            check_bytes(found.name, found.stat().st_size, MAX_UPLOAD_BYTES)
+            data = found.read_bytes()
+        except OSError as error:  # swept meanwhile
+            raise InputError(NO_UPLOAD) from error
+        return decoding.pool.decode(data, found.name, max_pixels, cancelled)
 
     return (yield from in_steps(work, ends))
 
 
-def _large_enough(picture: Picture) -> Picture:
+def read_example(path: Path) -> Picture:
+    """Read a photograph of the gallery, in this process; no visitor names its path.
+
+    Raises:
+        InputError: If it cannot be read, or is too large or too small.
+    """
+    return _checked(read_image(path, MAX_UPLOAD_BYTES, MAX_PIXELS))
+
+
+def _checked(picture: Picture) -> Picture:
+    """``picture``, if it is large enough to be compared.
+
+    Raises:
+        InputError: If it is too small.
+    """
     if min(picture.rgb.shape[:2]) < MIN_SIDE:
         raise InputError(f"The photograph is smaller than {MIN_SIDE} pixels: choose a larger one.")
     return picture
 
 
-def session_of_example(path: Path, scale: int, view: View | None = None) -> Session:
-    """Read an example to compare at one scale.
+def open_upload(path: str, scale: int, ends: float) -> Generator[tuple[int, int], None, Session]:
+    """The session of a photograph that a visitor has uploaded; closing the generator ends the decoding.
 
     Args:
+        path: As the visitor sent it.
+        scale: The scale to compare at.
+        ends: When to give up: the job's ``deadline()``.
+
+    Raises:
+        InputError: If it is no upload of this page (any more), cannot be decoded within the limits, or is too large or
+            too small.
+    """
+    picture = _checked((yield from read_upload(path, MAX_PIXELS, ends)))
+    return Session(picture, new_token(), (make_pair(picture, scale),))
+
+
+def open_example(path: Path, scale: int, view: View | None = None) -> Session:
+    """The session of a photograph of the gallery.
+
+    Args:
+        path: Of the photograph; links name it by its stem.
+        scale: The scale to compare at.
         view: Where to look first.
 
     Raises:
@@ -163,16 +198,6 @@ def session_of_example(path: Path, scale: int, view: View | None = None) -> Sess
     """
     picture = read_example(path)
     return Session(picture, new_token(), (make_pair(picture, scale),), name=path.stem, view=view)
-
-
-def session_of_upload(path: Path, scale: int, ends: float) -> Generator[tuple[int, int], None, Session]:
-    """Read a visitor's photograph to compare at one scale; see ``read_upload``.
-
-    Raises:
-        InputError: If it cannot be read, or is too large or too small.
-    """
-    picture = _large_enough((yield from read_upload(path, MAX_PIXELS, ends)))
-    return Session(picture, new_token(), (make_pair(picture, scale),))
 
 
 def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Sequence[int]) -> Session:
@@ -197,8 +222,11 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
     if scale not in scales or layout not in LAYOUTS or not all(map(math.isfinite, (x, y))) or not 0 <= zoom <= MAX_ZOOM:
         raise lost
     shown = tuple(filter(None, params.get("shown", "").split(",")))
-    view = View(x, y, zoom, layout, front=params.get("front", ""), left=params.get("left", ""), shown=shown)
-    return replace(session_of_example(path, scale, view), plus=params.get("plus") == "1")
+    front, left = params.get("front", ""), params.get("left", "")
+    if len(shown) > MAX_SHOWN or max(map(len, (front, left, *shown))) > MAX_KEY:
+        raise lost
+    view = View(x, y, zoom, layout, front=front, left=left, shown=shown)
+    return replace(open_example(path, scale, view), plus=params.get("plus") == "1")
 
 
 def methods(plus: bool) -> list[str]:

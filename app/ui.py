@@ -10,9 +10,10 @@ from starlette.middleware import Middleware
 from app import decoding
 from app.api import endpoints
 from app.cache import start_sweeping, use_own_folder
+from app.connections import bound_the_log
 from app.engines import Engines
-from app.gradio_patches import hide_uploads
-from app.guard import Guard, keep_requests_out_of_the_log
+from app.gradio_patches import Listeners, keep_requests_out_of_the_log, serve_behind, store_no_inputs
+from app.guard import Failures, Guard, log_kind
 from app.session import MAX_UPLOAD_BYTES
 from app.tabs.benchmarks import benchmarks_tab
 from app.tabs.compare import compare_tab
@@ -90,9 +91,12 @@ def build() -> gr.Blocks:
 
 def launch(demo: gr.Blocks, *, block: bool = True) -> str:
     """Serve the page and return its address; ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT`` are respected."""
-    keep_requests_out_of_the_log()
-    hide_uploads()
+    keep_requests_out_of_the_log(log_kind)
+    store_no_inputs()
+    bound_the_log()
     decoding.pool.warm()
+    listeners = Listeners(demo)
+    serve_behind(lambda app: Guard(app, listeners))
     start_sweeping(lambda: demo.is_running)
     _, url, _ = demo.launch(
         theme=THEME,
@@ -105,7 +109,7 @@ def launch(demo: gr.Blocks, *, block: bool = True) -> str:
         mcp_server=False,
         ssr_mode=False,
         footer_links=[],
-        app_kwargs={"middleware": [Middleware(Guard)]},
+        app_kwargs={"middleware": [Middleware(Failures)], "lifespan": listeners.lifespan},
         state_session_capacity=500,  # each holds a copy of the page's config
         prevent_thread_lock=not block,
     )

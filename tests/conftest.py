@@ -6,11 +6,11 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 from safetensors.torch import load_file, save_file
 
+from app.jobs import Job
 from app.session import examples
 from drn import weights
 from drn.image import Array, mod_crop, read_image
@@ -151,6 +152,16 @@ def config(tmp_path: Path, photo: Array, one_thread: None) -> TrainConfig:
         valid_every=4,
         dtype="fp32",
     )
+
+
+Result = TypeVar("Result")
+
+
+def result_of(steps: Generator[tuple[int, int], None, Result]) -> Result:
+    """Run a job to its end."""
+    job = Job(steps)
+    list(job)
+    return job.result
 
 
 def rows(run: Path) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from app.engines import Engines
-from app.session import compute, session_of_example
+from app.session import compute, open_example
 from app.ui import build, launch
 from drn import weights
 from drn.errors import InputError
@@ -110,7 +110,7 @@ def test_one_comparison_is_made_by_one_set(
     engines = Engines()
     bundled = engines(2)
     write_png(tmp_path / "a.png", Picture(photo))
-    session = session_of_example(tmp_path / "a.png", 2)
+    session = open_example(tmp_path / "a.png", 2)
     for computed in compute(session, engines, plus=True):
         session = computed or session
         if (2, "DRN") in session.results and not release.is_set():

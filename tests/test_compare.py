@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.session import Session, compute, examples, numbers, scene, session_of_example, thumbnail
+from app.session import Session, compute, examples, numbers, open_example, scene, thumbnail
 from app.shelf import Shelf
 from app.tabs.compare import show
 from app.viewer import Scene, scene_value
@@ -216,7 +216,7 @@ def test_examples_are_enough_and_credited() -> None:
 def test_photographs_that_cannot_be_compared_are_refused(tmp_path: Path, photo: Array) -> None:
     Image.fromarray(photo[:10]).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="smaller than 16 pixels"):
-        session_of_example(tmp_path / "a.png", 2)
+        open_example(tmp_path / "a.png", 2)
     Image.new("L", (3000, 2000)).save(tmp_path / "b.png")
     with pytest.raises(InputError, match=r"3000x2000: the limit here is 4\.00 megapixels"):
-        session_of_example(tmp_path / "b.png", 2)
+        open_example(tmp_path / "b.png", 2)

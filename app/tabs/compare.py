@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,18 +14,20 @@ import gradio as gr
 from app.engines import Engine
 from app.jobs import Job, deadline, store_result, told_to_visitor
 from app.session import (
+    TOKEN,
     Session,
     compute,
     examples,
     new_token,
     numbers,
+    open_example,
     open_link,
+    open_upload,
     scene,
-    session_of_example,
-    session_of_upload,
     thumbnail,
 )
 from app.shelf import Shelf
+from app.uploads import path_of
 from app.viewer import busy_js, numbers_for, scene_value, viewer
 from drn.compare import clip, make_pair, notes_on
 from drn.errors import InputError
@@ -52,6 +53,9 @@ BUSY, NOT_BUSY = busy_js("viewer", True), busy_js("viewer", False)
 
 SEEN = "(key) => [key, document.querySelector('#viewer .viewer').dataset.seen]"
 """Add what the viewer shows, as [token, region]."""
+
+MAX_COORDINATE = 1_000_000
+"""Largest coordinate or side of a region, in HR pixels."""
 
 Shown = Iterator[tuple[Any, ...]]
 """Values for the session's key and the viewer, better ones replacing the first."""
@@ -131,7 +135,8 @@ def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State) -> None:
 
     def measure(event: gr.EventData, key: str | None) -> Any:
         seen = event._data or {}
-        token, region = str(seen["token"]), region_of(seen)
+        with told_to_visitor():
+            token, region = checked_token(seen.get("token")), region_of(seen)
         if session := shelf.shown(key, token):
             return gr.HTML(numbers=numbers(session, region))
         # Put away: without an answer the viewer would go on asking. Else newer images are on their way to it.
@@ -140,9 +145,41 @@ def measure_view(panels: gr.HTML, shelf: Shelf, state: gr.State) -> None:
     panels.viewport(measure, [state], [panels], concurrency_limit=2, **EACH)
 
 
+def checked_token(token: object) -> str:
+    """The token that a viewer sends of the images that it shows.
+
+    Raises:
+        InputError: If it has not the form of ``new_token``.
+    """
+    if not isinstance(token, str) or not TOKEN.fullmatch(token):
+        raise InputError("The images are just changing: ask once more.")
+    return token
+
+
+def parse_seen(seen: str) -> tuple[str, Region]:
+    """The token and the region of ``SEEN``, which is JSON.
+
+    Raises:
+        InputError: If it is not.
+    """
+    try:
+        token, region = json.loads(seen)
+        return checked_token(token), region_of(region)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError("The images are just changing: ask for the figure once more.") from error
+
+
 def region_of(seen: Mapping[str, Any]) -> Region:
-    """The region that a viewer says it shows."""
-    return Region(*(int(seen[name]) for name in ("x", "y", "width", "height")))
+    """The region that a viewer says it shows.
+
+    Raises:
+        InputError: If it is none: four numbers in HR pixels, at most ``MAX_COORDINATE`` each way.
+    """
+    values = [seen.get(name) for name in ("x", "y", "width", "height")]
+    numbers = [value for value in values if isinstance(value, (int, float)) and abs(value) <= MAX_COORDINATE]
+    if len(numbers) < len(values):
+        raise InputError("The region is not one of these images: ask once more.")
+    return Region(*map(int, numbers))
 
 
 def draw_figure(session: Session, region: Region) -> str:
@@ -165,7 +202,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         Where sessions are kept, and the key of this visitor's, for the tabs that look at the same photograph.
     """
     scale, photographs = max(scales), examples()
-    *_, session = filter(None, compute(session_of_example(photographs[0], scale), engine, plus=False))
+    *_, session = filter(None, compute(open_example(photographs[0], scale), engine, plus=False))
 
     shelf = Shelf(session, in_use.value)
     # gradio forgets the states of a visitor who was away for an hour: none is then not the first comparison.
@@ -190,6 +227,7 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
         )
         plus_box = gr.Checkbox(label="DRN+ too: 8 passes, averaged", elem_id="plus", min_width=200)
         upload = gr.UploadButton("Upload or paste", file_types=["image"], size="sm", elem_id="upload", min_width=200)
+    upload.preprocess = path_of  # type: ignore[method-assign]
     panels = viewer(scene(session), "viewer")
     with gr.Row():
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
@@ -202,21 +240,23 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     outputs, controls = [state, panels], [scale_radio, plus_box, gallery]
 
     def choose_example(event: gr.SelectData) -> tuple[int, str]:
+        if event.index not in range(len(photographs)):
+            raise gr.Error("There is no such photograph: choose one of those shown.", print_exception=False)
         return int(event.index), new_token()  # the same one again is a choice too
 
-    def open_example(choice: tuple[int, str], key: str | None, latest: Latest) -> Shown:
+    def show_example(choice: tuple[int, str], key: str | None, latest: Latest) -> Shown:
         path, scale = photographs[choice[0]], int(latest.scale)
         session = shelf.find(key)
         with told_to_visitor():
             if session is None or (session.name, session.pairs[0].scale) != (path.stem, scale):
-                session = session_of_example(path, scale)
+                session = open_example(path, scale)
         # The same one, of a second click, keeps its results and the place that is looked at.
         yield from show(replace(session, token=new_token()), shelf, key, engine, latest.plus)
 
-    def open_upload(path: str, key: str | None, latest: Latest) -> Shown:
+    def show_upload(path: str, key: str | None, latest: Latest) -> Shown:
         with told_to_visitor():
             ends = deadline()
-            opening = Job(session_of_upload(Path(path), int(latest.scale), ends))
+            opening = Job(open_upload(path, int(latest.scale), ends))
             for _ in opening:
                 yield gr.skip(), gr.skip()
         session = opening.result
@@ -289,11 +329,11 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
 
     def store_figure(key: str | None, seen: str) -> str:
         with told_to_visitor():
-            token, region = json.loads(seen or '["", {}]')
+            token, region = parse_seen(seen)
             session = shelf.shown(key, token)
             if session is None:
                 raise InputError("The images are just changing: ask for the figure once more.")
-            return draw_figure(session, region_of(region))
+            return draw_figure(session, region)
 
     asked = [gallery.select, upload.upload, scale_radio.input, plus_box.input]
     # Before the events that do the work, as the page sends them one after another.
@@ -303,8 +343,8 @@ def compare_tab(page: gr.Blocks, engine: Engine, scales: list[int], in_use: gr.S
     computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls], "js": sent_js()}
     for event in (
         gallery.select(choose_example, None, chosen, **EACH),
-        chosen.change(choice(open_example), [sent, latest, chosen, state, latest], **computing),
-        upload.upload(choice(open_upload), [sent, latest, upload, state, latest], **computing),
+        chosen.change(choice(show_example), [sent, latest, chosen, state, latest], **computing),
+        upload.upload(choice(show_upload), [sent, latest, upload, state, latest], **computing),
         scale_radio.input(choice(change_scale), [sent, latest, state, latest], **computing),
         plus_box.input(choice(change_plus), [sent, latest, state, latest], **computing),
     ):

@@ -16,6 +16,7 @@ from app.engines import Engine
 from app.jobs import Job, deadline, in_steps, store_result, told_to_visitor
 from app.session import METHODS, new_token, read_upload
 from app.tabs.compare import HEAVY, QUIET
+from app.uploads import path_of
 from app.viewer import Layer, Scene, first_view, scene_value, viewer
 from drn.errors import InputError
 from drn.image import Picture, fill_clear, on_checkers, write_png
@@ -67,7 +68,7 @@ def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
                 buttons=[],
             )
             # Files go to our own reader as they are: gradio's would refuse a bad one without a word.
-            image.preprocess = lambda payload: payload.path if payload else None  # type: ignore[method-assign]
+            image.preprocess = path_of  # type: ignore[method-assign]
             with gr.Column(min_width=260):
                 scale_radio = gr.Radio(
                     [(f"x{s}", str(s)) for s in scales], value=str(max(scales)), label="Scale", elem_id="upscale-scale"
@@ -87,7 +88,7 @@ def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
             raise gr.Error("Choose an image first.", print_exception=False)
         yield status_html("Upscaling…", UNKNOWN), gr.DownloadButton(visible=False), gr.skip()
         with told_to_visitor():
-            job = Job(enlarge(Path(path), engine(int(scale)), plus))
+            job = Job(enlarge(path, engine(int(scale)), plus))
             try:
                 for done, total in job:
                     told = f"Upscaling: {done} of {total} tiles done" if total > 1 else "Upscaling…"
@@ -118,8 +119,8 @@ def upscale_tab(engine: Engine, scales: list[int]) -> gr.Tab:
     return tab
 
 
-def enlarge(path: Path, upscaler: Upscaler, plus: bool) -> Generator[tuple[int, int], None, Enlarged]:
-    """Upscale a file and store the result, yielding (tiles done, tiles in all); closing it cancels.
+def enlarge(path: str, upscaler: Upscaler, plus: bool) -> Generator[tuple[int, int], None, Enlarged]:
+    """Upscale an uploaded file and store the result, yielding (tiles done, tiles in all); closing it cancels.
 
     Raises:
         InputError: If the file cannot be read, the result would be too large, or it takes too long.
@@ -128,7 +129,7 @@ def enlarge(path: Path, upscaler: Upscaler, plus: bool) -> Generator[tuple[int, 
     ends = deadline()
     lr = yield from read_upload(path, MAX_OUTPUT_PIXELS // scale**2, ends)
     sr = yield from in_steps(functools.partial(_upscale_picture, upscaler, lr, plus), ends)
-    file = store_result(f"{path.stem}_DRN_x{scale}.png", lambda target: write_png(target, sr))
+    file = store_result(f"{Path(path).stem}_DRN_x{scale}.png", lambda target: write_png(target, sr))
     return Enlarged(lr, sr, file)
 
 

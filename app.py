@@ -10,6 +10,7 @@ import sys
 import warnings
 
 from app.cache import remove_own_folder
+from app.connections import raise_file_limit
 from app.jobs import stop_jobs
 from app.page import build, launch
 from drn.errors import InputError
@@ -32,6 +33,7 @@ if __name__ == "__main__":
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, stop)
     use_few_arenas()
+    raise_file_limit()
     warnings.filterwarnings("ignore", module="PIL")
     try:
         launch(build())

@@ -1,4 +1,4 @@
-"""The endpoints for programs, ``/compare`` and ``/upscale``; every other event of the page is private."""
+"""The endpoints for programs, ``/compare`` and ``/upscale``; all other events of the page are private."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import gradio as gr
 from app.engines import UpscalerFor
 from app.events import HEAVY
 from app.figures import store_figure
-from app.jobs import Job, told_to_visitor
-from app.session import Session, compute, open_session
-from app.tabs.upscale import enlarge
+from app.gradio_patches import take_path
+from app.jobs import Job, deadline, errors_for_visitor
+from app.session import Session, compute, open_upload
+from app.upscaling import enlarge
 from drn.errors import InputError
 from drn.evaluation.comparison import Score, score
 from drn.evaluation.pairs import notes_on, parse_rect, whole_rect
@@ -25,7 +26,7 @@ OPTIONS: dict[str, Any] = {**HEAVY, "api_visibility": "public"}
 
 
 def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
-    """Add the endpoints to the page; their components give the clients types and defaults, and are not shown."""
+    """Add the endpoints to the page, with components that are not shown: clients take types and defaults from them."""
     with gr.Row(visible=False):
         image = gr.File(label="image")
         scale = gr.Radio([str(s) for s in scales], value=str(max(scales)), label="scale")
@@ -33,13 +34,13 @@ def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
         crop = gr.Textbox(label="crop", value="")
         numbers, drawn, enlarged = gr.JSON(label="numbers"), gr.File(label="figure"), gr.File(label="enlarged")
         call = gr.Button()
+    take_path(image)
 
     def upscale(image: str | None, scale: str | None, self_ensemble: bool) -> Iterator[Any]:
         """Enlarge an image; answers with a PNG called <stem>_DRN_x<scale>.png, alpha kept."""
-        with told_to_visitor(str):
-            job = Job(
-                enlarge(Path(_given("image", image)), upscaler_for(int(_given("scale", scale))), bool(self_ensemble))
-            )
+        with errors_for_visitor(str):
+            upscaler = upscaler_for(int(_given("scale", scale)))
+            job = Job(enlarge(_given("image", image), upscaler, bool(self_ensemble)))
             for _ in job:
                 yield gr.skip()
         yield str(job.result.file)
@@ -49,24 +50,35 @@ def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
 
         crop: X,Y,W,H, the region of the photograph that is measured and drawn; all of it if empty.
         """
-        with told_to_visitor(str):
-            path = Path(_given("image", image))
-            opened = open_session(path, int(_given("scale", scale)), path.stem)
-            session = replace(opened, self_ensemble=bool(self_ensemble))
+        with errors_for_visitor(str):
+            path, ends = _given("image", image), deadline()
+            opening = Job(open_upload(path, int(_given("scale", scale)), ends))
+            for _ in opening:
+                yield gr.skip(), gr.skip()
+            session = replace(opening.result, name=Path(path).stem, self_ensemble=bool(self_ensemble))
             (pair,) = session.pairs
-            region = parse_rect(crop, pair) if crop else whole_rect(pair)
-            for computed in compute(session, upscaler_for, session.self_ensemble):
+            hr_rect = parse_rect(crop, pair) if crop else whole_rect(pair)
+            for computed in compute(session, upscaler_for, session.self_ensemble, ends):
                 session = computed or session
                 yield gr.skip(), gr.skip()
-            drawn = store_figure(session, region)
-        yield answer(session, region), drawn
+            figure = store_figure(session, hr_rect)
+        yield answer(session, hr_rect), figure
 
     call.click(upscale, [image, scale, self_ensemble], enlarged, api_name="upscale", **OPTIONS)
     call.click(compare, [image, scale, self_ensemble, crop], [numbers, drawn], api_name="compare", **OPTIONS)
 
 
-def answer(session: Session, region: Rect) -> dict[str, Any]:
-    """What ``/compare`` measured, as JSON holds it: no number where there is none to give, equal images included."""
+def answer(session: Session, hr_rect: Rect) -> dict[str, Any]:
+    """Make the JSON answer of ``/compare``.
+
+    Args:
+        session: The comparison.
+        hr_rect: The region that is measured, in HR pixels.
+
+    Returns:
+        The scores in the region and over the whole image, by method. A score is null where it cannot be measured; so
+        is the PSNR of equal images, which JSON has no number for.
+    """
     (pair,) = session.pairs
 
     def numbers(value: Score) -> dict[str, float | None]:
@@ -76,10 +88,10 @@ def answer(session: Session, region: Rect) -> dict[str, Any]:
     return {
         "scale": pair.scale,
         "notes": notes_on(session.picture),
-        "crop": [region.x, region.y, region.width, region.height],
+        "crop": [hr_rect.x, hr_rect.y, hr_rect.width, hr_rect.height],
         "methods": {
             method: {
-                "crop": numbers(score(pair, result.sr, region)),
+                "crop": numbers(score(pair, result.sr, hr_rect)),
                 "image": numbers(result.whole),
                 "seconds": round(result.seconds, 3),
             }
@@ -89,6 +101,11 @@ def answer(session: Session, region: Rect) -> dict[str, Any]:
 
 
 def _given(name: str, value: str | None) -> str:
+    """Return a parameter's value.
+
+    Raises:
+        InputError: If it is missing.
+    """
     if value is None:
         raise InputError(f"No {name} was given: send one.")
     return value

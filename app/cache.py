@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from drn.errors import InputError
 
@@ -27,9 +29,16 @@ MAX_STORED_BYTES = 2_000_000_000
 LEAST_BYTES = 65_536
 """What a smaller file counts as, with the folder of its own: the folder never holds very many."""
 
+PARTIAL = ".partial"
+"""Name of a file that is being uploaded. Its room is reserved, so it is not counted as stored."""
+
 _own: list[Path] = []
 _keep: set[Path] = set()
 """The page's own files."""
+
+_room = threading.Lock()
+_reserved = 0
+"""Bytes that are kept for files under way."""
 
 
 def use_own_folder() -> None:
@@ -43,7 +52,7 @@ def use_own_folder() -> None:
     """
     if _own:
         return
-    root = Path(os.environ.get("GRADIO_TEMP_DIR", tempfile.gettempdir()))
+    root = Path(os.environ.get("GRADIO_TEMP_DIR", tempfile.gettempdir())).resolve()
     try:
         root.mkdir(parents=True, exist_ok=True)
         for left in root.glob(f"{PREFIX}*"):
@@ -110,24 +119,80 @@ def _remove_if_old(path: Path) -> None:
                 path.unlink()
 
 
+def is_own_file(path: Any) -> bool:
+    """Whether ``path`` is exactly that of one of the page's own files; no file is looked at."""
+    return isinstance(path, str) and Path(path) in _keep
+
+
+def is_stored(path: str) -> bool:
+    """Whether ``path`` leads to a file in the folder, links resolved."""
+    with contextlib.suppress(OSError, ValueError):
+        resolved = Path(path).resolve(strict=True)
+        return resolved.is_file() and any(resolved.is_relative_to(own) for own in _own)
+    return False
+
+
 def make_room(nbytes: int) -> None:
-    """Remove visitors' oldest files until ``nbytes`` more fit in."""
+    """Remove visitors' oldest files until ``nbytes`` more fit in, beside what is reserved."""
+    with _room:
+        _make_room(nbytes)
+
+
+def reserve(nbytes: int) -> None:
+    """Keep room for a file of ``nbytes`` that is about to be written; ``release`` it when it is there, or given up.
+
+    Raises:
+        OSError: If there is no room, even without all the files that may go.
+    """
+    global _reserved
+    with _room:
+        if _make_room(nbytes) > 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        _reserved += nbytes
+
+
+def release(nbytes: int) -> None:
+    """Give up room that was reserved."""
+    global _reserved
+    with _room:
+        _reserved -= nbytes
+
+
+def _make_room(nbytes: int) -> int:
+    """Remove visitors' oldest files until ``nbytes`` more fit in; returns the bytes lacking, 0 or less if none are."""
     found = []
-    for path in (path for own in _own for path in _below(own)):
+    for path in (path for own in _own for path in _below(own) if path.name != PARTIAL):
         with contextlib.suppress(OSError):  # gone meanwhile
             about = path.stat()
             if stat.S_ISREG(about.st_mode):
                 found.append((about.st_mtime, max(about.st_size, LEAST_BYTES), path))
-    excess = sum(size for _, size, _ in found) + nbytes - MAX_STORED_BYTES
+    excess = sum(size for _, size, _ in found) + _reserved + nbytes - MAX_STORED_BYTES
     for _, size, path in sorted(found):
         if excess <= 0:
-            return
+            break
         if path not in _keep:
             path.unlink(missing_ok=True)
             if path.parent not in _own:
                 with contextlib.suppress(OSError):  # not the last one in its folder
                     path.parent.rmdir()
             excess -= size
+    return excess
+
+
+@contextlib.contextmanager
+def folder_for(path: Path) -> Iterator[None]:
+    """Make the folder of a file that is written meanwhile; if that fails the folder goes again, unless it is in use.
+
+    Raises:
+        OSError: If the folder cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+        raise
 
 
 def remove_own_folder() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from app.jobs import new_file
+import functools
+
+from app.jobs import store_result
 from app.session import Session
 from drn.evaluation.figure import figure
 from drn.evaluation.pairs import clip_rect
@@ -23,6 +25,6 @@ def store_figure(session: Session, hr_rect: Rect) -> str:
     pair = session.pairs[0]
     results = {method: result for (_, method), result in session.results.items() if method in session.shown}
     drawn = figure(pair, results, clip_rect(hr_rect, pair))
-    target = new_file(f"{session.name or 'image'}_x{pair.scale}_figure.png")
-    replace_file(target, lambda temporary: drawn.save(temporary, format="PNG"))
-    return str(target)
+    save = functools.partial(drawn.save, format="PNG")
+    name = f"{session.name or 'image'}_x{pair.scale}_figure.png"
+    return str(store_result(name, lambda path: replace_file(path, save)))

@@ -1,4 +1,4 @@
-"""Long work on a thread of its own, seen as a generator: progress as it comes, and closing it cancels the work."""
+"""Long work in a thread, seen as a generator: it yields progress, and closing it cancels the work."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from html import escape
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import cv2
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from app.cache import make_room
+from app.cache import folder_for, make_room
+from app.uploads import NO_ROOM
+from drn.device import lacks_memory
 from drn.errors import InputError
 from drn.upscaler import Cancelled, OnTile
 
@@ -28,34 +31,40 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 HEARTBEAT = 0.25
-"""Seconds after which a step is yielded again, so that whoever iterates can stop in the middle of one."""
+"""Seconds after which the last step is yielded again, so that the caller can stop in the middle of a step."""
 
 JOB_SECONDS = 120.0
-"""How long the network may run for one request."""
+"""How long the work for one request may take."""
 
 MAX_RESULT_BYTES = 64_000_000
-"""The largest file a job makes: 16 megapixels, RGBA."""
+"""Size of the largest result: 16 megapixels of RGBA."""
+
+NO_MEMORY = "The server has too little memory for this just now: choose a smaller image, or try again later."
 
 _closing = threading.Event()
 
 
 def deadline() -> float:
-    """When a job that starts now has to end, by ``time.monotonic()``."""
+    """Return the time, by ``time.monotonic()``, at which a job that starts now must end."""
     return time.monotonic() + JOB_SECONDS
 
 
 def stop_jobs() -> None:
-    """Stop whatever runs, and whatever will be started: the server is closing."""
+    """Stop all jobs, running and future ones, because the server is closing."""
     _closing.set()
 
 
 @contextlib.contextmanager
-def told_to_visitor(quote: Callable[[str], str] = escape) -> Iterator[None]:
-    """Turn bad input and a full disk into the message that the page or the client shows; of them the log has no more
-    than that files cannot be stored.
+def errors_for_visitor(quote: Callable[[str], str] = escape) -> Iterator[None]:
+    """Turn bad input, a full disk and a lack of memory into a message for the page or the client.
+
+    The log only notes that files cannot be stored or that memory is short.
 
     Args:
-        quote: Makes a sentence fit for where it is shown; the page takes HTML.
+        quote: Makes a sentence fit for the place where it is shown; the page takes HTML.
+
+    Raises:
+        gr.Error: With the message.
     """
     try:
         yield
@@ -63,32 +72,53 @@ def told_to_visitor(quote: Callable[[str], str] = escape) -> Iterator[None]:
         raise gr.Error(quote(str(error)), print_exception=False) from error
     except OSError as error:
         logger.error("Files cannot be stored: %s", error.strerror)
-        sentence = "The server cannot store files just now: try again later."
-        raise gr.Error(sentence, print_exception=False) from error
+        raise gr.Error(NO_ROOM, print_exception=False) from error
+    except Exception as error:
+        if not (lacks_memory(error) or (isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem)):
+            raise
+        logger.error("Memory is short: %s", type(error).__name__)
+        raise gr.Error(NO_MEMORY, print_exception=False) from error
 
 
-def new_file(name: str) -> Path:
-    """A path for a result called ``name``, in a folder of its own that the page's cache clears."""
-    make_room(MAX_RESULT_BYTES)
-    folder = Path(get_upload_folder()) / secrets.token_hex(16)
-    folder.mkdir(parents=True)
-    return folder / name
-
-
-def in_steps(
-    work: Callable[[OnTile, Callable[[], bool]], Result], ends: float | None = None
-) -> Generator[tuple[int, int], None, Result]:
-    """Run ``work(progress, cancelled)`` and yield the (done, total) that it reported last, again and again.
+def store_result(name: str, write: Callable[[Path], object]) -> Path:
+    """Store a result in a new folder, which is removed with the page's other temporary files.
 
     Args:
-        ends: When to give up; the ``deadline()`` of this moment if None.
+        name: Name of the file.
+        write: Writes the file to the path that it is given.
 
     Returns:
-        What ``work`` returned (the generator's value). Closing the generator makes ``cancelled()`` True.
+        The path of the file.
+
+    Raises:
+        OSError: If it cannot be written, for example because the disk is full; neither file nor folder is left.
+    """
+    make_room(MAX_RESULT_BYTES)
+    path = Path(get_upload_folder()) / secrets.token_hex(16) / name
+    with folder_for(path):
+        write(path)
+    return path
+
+
+def run_in_steps(
+    work: Callable[[OnTile, Callable[[], bool]], Result], ends: float | None = None
+) -> Generator[tuple[int, int], None, Result]:
+    """Run work in a thread and yield its progress, the last step again every ``HEARTBEAT`` seconds.
+
+    Args:
+        work: Called with two functions: ``on_tile(done, total)`` reports progress, ``cancelled()`` is True when the
+            work is to stop. Closing the generator makes it True.
+        ends: When to give up; None for the ``deadline()`` of a job that starts now.
+
+    Yields:
+        The (done, total) that was reported last.
+
+    Returns:
+        The result of ``work`` (the generator's value).
 
     Raises:
         InputError: If it takes too long; ``cancelled()`` is True from then on.
-        Exception: Whatever ``work`` raised.
+        Exception: Any exception that ``work`` raises.
     """
     steps: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
     closed = threading.Event()
@@ -108,7 +138,7 @@ def in_steps(
         finally:
             steps.put(None)
 
-    # The context tells whose request this is, which a ZeroGPU Space needs to know.
+    # The context holds the visitor's request, by which a ZeroGPU Space lends the GPU.
     threading.Thread(target=contextvars.copy_context().run, args=(target,)).start()
     try:
         step: tuple[int, int] | None = (0, 1)
@@ -128,10 +158,11 @@ def in_steps(
 
 @dataclass
 class Job(Generic[Result]):
-    """A generator of steps to iterate over, whose return value is ``result`` from then on."""
+    """Iterates over a generator of steps and keeps its return value as ``result``."""
 
     steps: Generator[tuple[int, int], None, Result]
     result: Result = field(init=False)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Iterate over the steps."""
         self.result = yield from self.steps

@@ -8,9 +8,13 @@ from typing import Any
 import gradio as gr
 
 from app.events import EACH
+from app.jobs import errors_for_visitor
+from app.limits import MAX_COORDINATE
 from app.scene import numbers_of
+from app.session import TOKEN
 from app.shelf import Shelf
 from app.viewer.component import numbers_for
+from drn.errors import InputError
 from drn.geometry import Rect
 
 PROTOCOL = (
@@ -20,12 +24,22 @@ PROTOCOL = (
 
 
 def parse_viewport(event: Mapping[str, Any]) -> tuple[str, Rect]:
-    """Read a ``ViewportEvent``.
+    """Read a ``ViewportEvent`` that a viewer has sent.
 
     Returns:
         The token of the images that the viewer shows, and the region in view in HR pixels.
+
+    Raises:
+        InputError: If it has no token or region, or a number of the region is larger than ``MAX_COORDINATE``.
     """
-    return str(event["token"]), Rect(*(int(event["region"][name]) for name in ("x", "y", "width", "height")))
+    token, region = event.get("token"), event.get("region")
+    if not isinstance(token, str) or not TOKEN.fullmatch(token) or not isinstance(region, Mapping):
+        raise InputError("The images are just changing: ask once more.")
+    values = [region.get(name) for name in ("x", "y", "width", "height")]
+    numbers = [value for value in values if isinstance(value, (int, float)) and abs(value) <= MAX_COORDINATE]
+    if len(numbers) < len(values):
+        raise InputError("The region is not one of these images: ask once more.")
+    return token, Rect(*map(int, numbers))
 
 
 def answer_viewport(panels: gr.HTML, shelf: Shelf, key: gr.State) -> None:
@@ -38,7 +52,8 @@ def answer_viewport(panels: gr.HTML, shelf: Shelf, key: gr.State) -> None:
     """
 
     def measure(event: gr.EventData, key: str | None) -> Any:
-        token, hr_rect = parse_viewport(event._data or {})
+        with errors_for_visitor():
+            token, hr_rect = parse_viewport(event._data or {})
         if session := shelf.shown(key, token):
             return gr.HTML(numbers=numbers_of(session, hr_rect))
         if shelf.find(key) is None:  # the session is gone: an empty answer ends the viewer's questions

@@ -7,19 +7,19 @@ import os
 import gradio as gr
 from starlette.middleware import Middleware
 
+from app import decoding
 from app.api import endpoints
 from app.cache import start_sweeping, use_own_folder
+from app.connections import bound_the_log
 from app.engines import ServedWeights
-from app.guard import Guard, keep_requests_out_of_the_log
-from app.session import MAX_UPLOAD_BYTES
+from app.gradio_patches import Listeners, keep_requests_out_of_the_log, serve_behind, store_no_inputs
+from app.guard import Failures, Guard, log_kind
+from app.limits import MAX_UPLOAD_BYTES, MAX_WAITING
 from app.tabs.compare import compare_tab
 from app.tabs.results import results_tab
 from app.tabs.scales import scales_tab
 from app.tabs.upscale import upscale_tab
 from app.viewer.component import read_static
-
-MAX_WAITING = 32
-"""Most requests that may wait in the queue; further ones are refused with a message."""
 
 PAPER = "https://arxiv.org/abs/1907.02843"
 
@@ -101,7 +101,12 @@ def launch(demo: gr.Blocks, *, block: bool = True) -> str:
     Returns:
         The address of the page.
     """
-    keep_requests_out_of_the_log()
+    keep_requests_out_of_the_log(log_kind)
+    store_no_inputs()
+    bound_the_log()
+    decoding.pool.warm()
+    listeners = Listeners(demo)
+    serve_behind(lambda app: Guard(app, listeners))
     start_sweeping(lambda: demo.is_running)
     _, url, _ = demo.launch(
         theme=THEME,
@@ -114,7 +119,7 @@ def launch(demo: gr.Blocks, *, block: bool = True) -> str:
         mcp_server=False,
         ssr_mode=False,
         footer_links=[],
-        app_kwargs={"middleware": [Middleware(Guard)]},
+        app_kwargs={"middleware": [Middleware(Failures)], "lifespan": listeners.lifespan},
         state_session_capacity=500,  # each takes memory for a copy of the page's config
         prevent_thread_lock=not block,
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlencode
 
+from app.links import link_query
 from app.session import Session
 from app.viewer.component import Layer, Measured, Scene, first_view, numbers_for
 from app.viewer.contract import Numbers
@@ -28,7 +28,6 @@ def scene_of(session: Session) -> Scene:
         layers += _maps(session)
     height, width = session.pairs[0].hr.shape[:2]
     x, y = CENTRES.get(session.name, (width / 2, height / 2))
-    query = {"image": session.name, "scale": session.pairs[0].scale} | ({"plus": 1} if session.self_ensemble else {})
     return Scene(
         session.token,
         session.picture_token,
@@ -37,23 +36,29 @@ def scene_of(session: Session) -> Scene:
         tuple(layers),
         session.view or first_view(x, y),
         columns=len(layers) // len(session.pairs) if several else None,
-        link=None if several or not session.name else urlencode(query),
+        link=link_query(session),
         failed=session.failed,
+        owner="" if session.name else session.picture_token,
     )
+
+
+def _key(session: Session, pair: Pair, name: str) -> str:
+    """Make the viewer's key of an image; it contains the scale if the session has several."""
+    return name.lower() if len(session.pairs) == 1 else f"{name.lower()}-x{pair.scale}"
 
 
 def _images(session: Session, pair: Pair) -> Iterator[Layer]:
     """The small image, the result of each method and the original, at one scale."""
     scale = pair.scale
     suffix = f" x{scale}" if len(session.pairs) > 1 else ""
-    yield Layer(session.key(pair, "lr"), "small", scale, f"LR{suffix}", "all that is given", pair.lr)
+    yield Layer(_key(session, pair, "lr"), "small", scale, f"LR{suffix}", "all that is given", pair.lr)
     for method in session.shown:
         result = session.results.get((scale, method))
         pixels = None if result is None else result.sr
         yield Layer(
-            session.key(pair, method), "method", scale, method + suffix, DESCRIPTIONS[method], pixels, method=method
+            _key(session, pair, method), "method", scale, method + suffix, DESCRIPTIONS[method], pixels, method=method
         )
-    yield Layer(session.key(pair, "truth"), "original", scale, f"ground truth{suffix}", "the original", pair.hr)
+    yield Layer(_key(session, pair, "truth"), "original", scale, f"ground truth{suffix}", "the original", pair.hr)
 
 
 def _maps(session: Session) -> Iterator[Layer]:
@@ -96,7 +101,7 @@ def numbers_of(session: Session, region: Rect) -> Numbers:
         known = {method: session.results.get((pair.scale, method)) for method in session.shown}
         groups.append(
             {
-                session.key(pair, method): Measured(score(pair, result.sr, region), result.whole, result.seconds)
+                _key(session, pair, method): Measured(score(pair, result.sr, region), result.whole, result.seconds)
                 for method, result in known.items()
                 if result is not None
             }

@@ -1,55 +1,47 @@
-"""What one visitor is looking at: a photograph, its LR images, what each method made of them; and how it is shown."""
+"""The comparison that a visitor looks at: a photograph, its LR images, and the results of the methods."""
 
 from __future__ import annotations
 
 import functools
-import math
-import os
+import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from app.engines import UpscalerFor
-from app.jobs import Job, deadline, in_steps
-from app.viewer.component import FIRST_ZOOM
-from app.viewer.contract import LAYOUTS, Viewpoint
-from drn.errors import InputError
+from app.jobs import Job, deadline, run_in_steps
+from app.limits import MAX_PIXELS
+from app.photographs import check_size, read_example, read_upload
+from app.viewer.contract import Viewpoint
 from drn.evaluation.comparison import Result, measure
 from drn.evaluation.methods import builtin_methods, builtin_names
 from drn.evaluation.pairs import Pair, make_pair
-from drn.image import Array, Picture, find_images, read_image
+from drn.image import Picture
 
-EXAMPLES = Path(__file__).parent / "examples"
-FIRST_EXAMPLE = "astronaut"
-MAX_UPLOAD_BYTES = 20_000_000
-MAX_PIXELS = 4_000_000
-MIN_SIDE = 16
-MAX_ZOOM = 16
-THUMBNAIL = 320
+TOKEN = re.compile(r"[0-9a-f]{16}")
+"""The form of ``new_token``."""
 
 
 def new_token() -> str:
+    """Make a random name for a set of images."""
     return secrets.token_hex(8)
 
 
 @dataclass(frozen=True)
 class Session:
-    """One visitor's comparison.
+    """A visitor's comparison.
 
     Attributes:
-        picture: The ground truth as read.
-        picture_token: Names this picture, so that the viewer keeps its place while it does not change.
-        pairs: It and its LR image, for each scale looked at; all of one size.
-        results: By scale and method, as far as they are known.
-        name: Of the example, for links; empty for a visitor's own photograph.
-        view: Where a link asks to look; None is the middle.
+        picture: The original, as it was read.
+        picture_token: Identifies the picture; the viewer keeps its viewport while this stays the same.
+        pairs: The original and its LR image, for each scale; all originals have one size.
+        results: The results that are known, by scale and name of the method.
+        name: Stem of the example's name; empty for an uploaded photograph.
+        view: The viewpoint of a shared link; None for the usual one.
         self_ensemble: Whether DRN+ is shown too.
-        failed: Whether what has no result will get none.
-        token: Names this set of images, so that late questions about another one are not answered.
+        failed: Whether the missing results will not be computed.
+        token: Identifies the set of images, so that a question about another set is not answered.
     """
 
     picture: Picture
@@ -64,14 +56,14 @@ class Session:
 
     @property
     def nbytes(self) -> int:
-        """Memory that its pixels take."""
+        """Bytes of memory that the pixels take."""
         own = [self.picture.rgb] if self.picture.alpha is None else [self.picture.rgb, self.picture.alpha]
         arrays = [*own, *(pair.lr for pair in self.pairs), *(result.sr for result in self.results.values())]
         return sum(array.nbytes for array in arrays)
 
     @property
     def shown(self) -> list[str]:
-        """The methods that the viewer shows."""
+        """Names of the methods that the viewer shows."""
         return builtin_names(self.self_ensemble)
 
     @property
@@ -79,127 +71,66 @@ class Session:
         """Whether nothing is left to compute."""
         return self.failed or all((pair.scale, name) in self.results for pair in self.pairs for name in self.shown)
 
-    def key(self, pair: Pair, name: str) -> str:
-        """The viewer's key for an image; it names the scale where there are several."""
-        return name.lower() if len(self.pairs) == 1 else f"{name.lower()}-x{pair.scale}"
 
+def open_upload(path: str, scale: int, ends: float) -> Generator[tuple[int, int], None, Session]:
+    """Open an uploaded photograph; closing the generator ends the decoding.
 
-def examples() -> list[Path]:
-    """The bundled photographs, the first one first, then those of the folder ``DRN_EXAMPLES``, if it is set.
+    Args:
+        path: The path that the visitor sent.
+        scale: The scale to compare at.
+        ends: When to give up: the ``deadline()`` of the job.
 
-    Of several with one name, the first is taken.
-
-    Raises:
-        InputError: If that folder is missing or holds no images.
-    """
-    bundled = sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != FIRST_EXAMPLE, path.stem))
-    folder = os.environ.get("DRN_EXAMPLES", "")
-    by_name: dict[str, Path] = {}
-    for path in [*bundled, *(find_images(Path(folder)) if folder else [])]:
-        by_name.setdefault(path.stem, path)  # links and the page name them by it
-    return list(by_name.values())
-
-
-def thumbnail(path: Path) -> Array:
-    """A photograph for the gallery, at most ``THUMBNAIL`` pixels a side.
+    Returns:
+        The session (the generator's value).
 
     Raises:
-        InputError: If it cannot be compared.
+        InputError: If the file is not, or no longer, an upload of this page, cannot be decoded within the limits, or
+            is too large or too small.
     """
-    image = Image.fromarray(read_photograph(path).rgb)
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    return np.asarray(image)
+    picture = check_size((yield from read_upload(path, MAX_PIXELS, ends)))
+    return Session(picture, new_token(), (make_pair(picture, scale),))
 
 
-def read_upload(path: Path, max_pixels: int) -> Picture:
-    """Read an image file that a visitor may have sent.
+def open_example(path: Path, scale: int, view: Viewpoint | None = None) -> Session:
+    """Open an example.
 
-    Raises:
-        InputError: If it is gone (such files are swept), cannot be read, or is too large.
-    """
-    if not path.is_file():
-        raise InputError("The image is no longer on the server: choose it again.")
-    return read_image(path, MAX_UPLOAD_BYTES, max_pixels)
-
-
-def read_photograph(path: Path) -> Picture:
-    """Read a ground truth.
+    Args:
+        path: The example.
+        scale: The scale to compare at.
+        view: The first viewpoint; None for the usual one.
 
     Raises:
         InputError: If it cannot be read, or is too large or too small.
     """
-    picture = read_upload(path, MAX_PIXELS)
-    if min(picture.rgb.shape[:2]) < MIN_SIDE:
-        raise InputError(f"The photograph is smaller than {MIN_SIDE} pixels: choose a larger one.")
-    return picture
+    picture = read_example(path)
+    return Session(picture, new_token(), (make_pair(picture, scale),), name=path.stem, view=view)
 
 
-def open_session(path: Path, scale: int, name: str = "", view: Viewpoint | None = None) -> Session:
-    """Read a photograph to compare at one scale.
-
-    Args:
-        name: Of the example that it is; empty for a visitor's own.
-        view: Where to look first.
-
-    Raises:
-        InputError: If it cannot be read, or is too large or too small.
-    """
-    picture = read_photograph(path)
-    return Session(picture, new_token(), (make_pair(picture, scale),), name=name, view=view)
-
-
-def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Sequence[int]) -> Session:
-    """The session that a shared link describes.
+def compute(
+    session: Session, upscaler_for: UpscalerFor, self_ensemble: bool, ends: float | None = None
+) -> Iterator[Session | None]:
+    """Compute the missing results; closing the iterator stops the work within a tile.
 
     Args:
-        params: The page's query: ``image`` (an example), ``scale``, ``plus``, and the members of ``LinkQuery``.
-        photographs: The examples.
+        session: The session.
+        upscaler_for: Gives the network for a scale.
+        self_ensemble: Whether to compute DRN+ too.
+        ends: When to give up; None for the ``deadline()`` of a job that starts now.
 
-    Raises:
-        InputError: If it names an image, a scale or a place that is not here.
-    """
-    lost = InputError("This link leads to nothing that is here: look at the first photograph instead.")
-    named = {path.stem: path for path in photographs}
-    try:
-        path, scale = named[params["image"]], int(params["scale"])
-        x, y = float(params["x"]), float(params["y"])
-        fit = params.get("fit") == "1"
-        zoom = FIRST_ZOOM if fit else float(params["zoom"])
-        layout = next(layout for layout in LAYOUTS if layout == params["layout"])
-    except (KeyError, ValueError, StopIteration) as error:
-        raise lost from error
-    if scale not in scales or not all(map(math.isfinite, (x, y))) or not 0 < zoom <= MAX_ZOOM:
-        raise lost
-    view = Viewpoint(
-        x=x,
-        y=y,
-        fit=fit,
-        zoom=zoom,
-        min_width=0,
-        layout=layout,
-        front=params.get("front", ""),
-        left=params.get("left", ""),
-        shown=list(filter(None, params.get("shown", "").split(","))),
-    )
-    return replace(open_session(path, scale, path.stem, view), self_ensemble=params.get("plus") == "1")
-
-
-def compute(session: Session, upscaler_for: UpscalerFor, self_ensemble: bool) -> Iterator[Session | None]:
-    """The session with the results of one more method, at every scale, as they are known; None in between.
-
-    Closing it stops the work within a tile.
+    Yields:
+        The session with the results of one more method at every scale, or None while work goes on.
 
     Raises:
         InputError: If it takes too long, or a tile fails.
     """
-    ends = deadline()
+    ends = deadline() if ends is None else ends
     # The methods keep their networks, even if other weights arrive meanwhile.
     methods = [(pair, builtin_methods(upscaler_for(pair.scale), self_ensemble)) for pair in session.pairs]
     for index, name in enumerate(builtin_names(self_ensemble)):
         found = {}
         for pair, of_scale in methods:
             if (pair.scale, name) not in session.results:
-                job = Job(in_steps(functools.partial(measure, pair, of_scale[index]), ends))
+                job = Job(run_in_steps(functools.partial(measure, pair, of_scale[index]), ends))
                 for _ in job:
                     yield None
                 found[pair.scale, name] = job.result

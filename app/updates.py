@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.engines import UpscalerFor
-from app.jobs import told_to_visitor
+from app.jobs import errors_for_visitor
 from app.scene import scene_of
 from app.session import Session, compute
 from app.shelf import Shelf
@@ -22,7 +22,12 @@ Updates = Generator[Update, None, None]
 
 
 def compute_and_show(
-    session: Session, shelf: Shelf, key: str | None, upscaler_for: UpscalerFor, self_ensemble: bool
+    session: Session,
+    shelf: Shelf,
+    key: str | None,
+    upscaler_for: UpscalerFor,
+    self_ensemble: bool,
+    ends: float | None = None,
 ) -> Updates:
     """Show a session at once, and again with each result that is computed.
 
@@ -32,6 +37,7 @@ def compute_and_show(
         key: Key of the visitor's present session, or None.
         upscaler_for: Gives the network for a scale.
         self_ensemble: Whether to compute DRN+ too; the viewer shows it if the session says so.
+        ends: When to give up; None for the ``deadline()`` of a job that starts now.
 
     Yields:
         The session's key and the viewer's value, or ``gr.skip()`` twice while nothing has changed.
@@ -40,12 +46,12 @@ def compute_and_show(
         gr.Error: If a result cannot be computed or stored. The session is then shown as failed.
     """
     session = replace(session, failed=False)
-    with told_to_visitor():
+    with errors_for_visitor():
         value = scene_value(scene_of(session))
         key = shelf.put(session, key)
         try:
             yield key, value
-            for computed in compute(session, upscaler_for, self_ensemble):
+            for computed in compute(session, upscaler_for, self_ensemble, ends):
                 if computed is None:
                     yield gr.skip(), gr.skip()
                 else:

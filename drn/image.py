@@ -6,16 +6,18 @@ import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from drn.errors import InputError
 from drn.files import replace_file
+
+if TYPE_CHECKING:
+    import torch
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -99,11 +101,15 @@ def mod_crop(image: Array, scale: int) -> Array:
 
 def to_tensor(rgb: Array, device: torch.device | str = "cpu") -> torch.Tensor:
     """uint8 (H, W, 3) in [0, 255] -> float32 (1, 3, H, W) in [0, 1], on ``device``."""
+    import torch  # imported here, so that a process that only decodes images does not load it
+
     return torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(2, 0, 1)[None].float().div_(255)
 
 
 def quantize(x: torch.Tensor) -> Array:
     """Float (1, 3, H, W), clamped to [0, 1] and rounded -> uint8 (H, W, 3)."""
+    import torch
+
     levels = x[0].float().mul(255).clamp_(0, 255).round_().to(torch.uint8)
     return levels.permute(1, 2, 0).cpu().contiguous().numpy()
 
@@ -190,18 +196,41 @@ def _decode(image: Image.Image, name: str) -> Picture:
     return Picture(np.array(image.convert("RGB")), alpha, is_grey, tuple(notes))
 
 
-def read_image(source: Path | IO[bytes], max_bytes: int | None = None, max_pixels: int | None = None) -> Picture:
+def check_bytes(name: str, nbytes: int, max_bytes: int) -> None:
+    """Refuse a file that is larger than ``max_bytes``.
+
+    Raises:
+        InputError: If it is.
+    """
+    if nbytes > max_bytes:
+        raise InputError(f"{name} has {nbytes / 1e6:.1f} MB: the limit is {max_bytes / 1e6:.0f} MB.")
+
+
+def check_pixels(name: str, width: int, height: int, max_pixels: int) -> None:
+    """Refuse an image of more than ``max_pixels``.
+
+    Raises:
+        InputError: If it has more.
+    """
+    if width * height > max_pixels:
+        raise InputError(f"{name} is {width}x{height}: the limit here is {max_pixels / 1e6:.2f} megapixels.")
+
+
+def read_image(
+    source: Path | IO[bytes], max_bytes: int | None = None, max_pixels: int | None = None, name: str = ""
+) -> Picture:
     """Read an image file: EXIF orientation applied, embedded profiles converted to sRGB.
 
     Args:
         source: A file name or an open binary file.
         max_bytes: Largest file accepted.
         max_pixels: Largest width times height accepted; checked before anything is decoded.
+        name: The file's name in error messages; by default the name of a ``Path``, and "The file" for an open file.
 
     Raises:
         InputError: If the file is missing, too large, damaged, or not an image.
     """
-    name = source.name if isinstance(source, Path) else "The file"
+    name = name or (source.name if isinstance(source, Path) else "The file")
     try:
         file: IO[bytes] = source.open("rb") if isinstance(source, Path) else source
     except OSError as error:
@@ -209,12 +238,11 @@ def read_image(source: Path | IO[bytes], max_bytes: int | None = None, max_pixel
     try:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        if max_bytes is not None and size > max_bytes:
-            raise InputError(f"{name} has {size / 1e6:.1f} MB: the limit is {max_bytes / 1e6:.0f} MB.")
+        if max_bytes is not None:
+            check_bytes(name, size, max_bytes)
         with Image.open(file, formats=FORMATS) as image:
-            width, height = image.size
-            if max_pixels is not None and width * height > max_pixels:
-                raise InputError(f"{name} is {width}x{height}: the limit here is {max_pixels / 1e6:.2f} megapixels.")
+            if max_pixels is not None:
+                check_pixels(name, *image.size, max_pixels)
             return _decode(image, name)
     except UnidentifiedImageError as error:
         raise InputError(f"{name} is not an image that can be read ({', '.join(FORMATS)}).") from error

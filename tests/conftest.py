@@ -69,7 +69,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def truth() -> Array:
-    from app.session import examples
+    from app.photographs import examples
 
     return mod_crop(read_image(examples()[0]).rgb, 4)
 

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import random
+import resource
 import sys
 import uuid
 from collections import Counter
@@ -24,8 +25,10 @@ import numpy as np
 import typer
 from PIL import Image
 
+from app.decoding import Pool
+from app.prechecks import check_effort
 from drn.errors import InputError
-from drn.image import read_image
+from drn.image import Picture, read_image
 
 MAX_PIXELS = 1_000_000
 SECRETS = ("/etc/passwd", "/etc/hostname", "/proc/self/environ")
@@ -87,22 +90,55 @@ def damaged(files: list[bytes], choose: random.Random) -> bytes:
     return bytes(data)
 
 
-def fuzz_images(count: int, seed: int = 0) -> Counter[str]:
-    """Read ``count`` damaged files; anything but a picture or one sentence is raised."""
+def fuzz_images(count: int, seed: int = 0, pool: Pool | None = None) -> Counter[str]:
+    """Read ``count`` damaged files; anything but a picture or one sentence is raised.
+
+    Args:
+        count: How many.
+        seed: Of the damage.
+        pool: Where to decode each file once more, which must come to the same end.
+    """
     choose, files, outcomes = random.Random(seed), seeds(), Counter[str]()
     for _ in range(count):
         data = damaged(files, choose)
+        picture: Picture | str
         try:
             picture = read_image(io.BytesIO(data), max_bytes=100_000, max_pixels=MAX_PIXELS)
         except InputError as error:
-            sentence = str(error)
-            assert "\n" not in sentence and len(sentence) < 200, sentence
+            picture = str(error)
+        if pool is not None:
+            outcomes["apart: " + _decoded_apart(pool, data, picture)] += 1
+        if isinstance(picture, str):
+            assert "\n" not in picture and len(picture) < 200, picture
             kinds = ("limit", "not an image", "damaged", "not supported")
-            outcomes["refused: " + next((kind for kind in kinds if kind in sentence), sentence)] += 1
+            outcomes["refused: " + next((kind for kind in kinds if kind in picture), picture)] += 1
             continue
         assert picture.rgb.dtype == np.uint8 and picture.rgb.shape[0] * picture.rgb.shape[1] <= MAX_PIXELS
         outcomes["read"] += 1
     return outcomes
+
+
+def _decoded_apart(pool: Pool, data: bytes, expected: Picture | str) -> str:
+    """Decode a file in a process of its own; returns whether that came to the expected end, or was refused before."""
+    try:
+        check_effort(data, "The file", MAX_PIXELS)
+    except InputError:
+        return "refused before it was decoded"
+    try:
+        picture = pool.decode(data, "The file", MAX_PIXELS, lambda: False)
+    except InputError as error:
+        assert str(error) == expected, (str(error), expected)
+        return "the same"
+    assert isinstance(expected, Picture) and np.array_equal(picture.rgb, expected.rgb)
+    assert (picture.alpha is None) == (expected.alpha is None)
+    assert picture.alpha is None or np.array_equal(picture.alpha, np.asarray(expected.alpha))
+    assert (picture.is_grey, picture.notes) == (expected.is_grey, expected.notes)
+    return "the same"
+
+
+def peak_of_processes() -> float:
+    """Largest resident memory of a process that this one has started and that has ended, in MB."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
 
 
 def nonsense(choose: random.Random, uploaded: list[str], depth: int = 0) -> Any:
@@ -230,8 +266,11 @@ def main(
     from app.page import build, launch
 
     jobs.JOB_SECONDS = 1.0  # some of it is a lot of honest work
-    outcomes = fuzz_images(images, seed)
+    pool = Pool()
+    outcomes = fuzz_images(images, seed, pool)
+    pool.close()
     print("images", *(f"{count:8} {outcome}" for outcome, count in outcomes.most_common()), sep="\n")
+    print(f"peak memory of the decoding processes: {peak_of_processes():.0f} MB")
     demo = build()
     outcomes, watch = fuzz_events(launch(demo, block=False), events, seed)
     print("events", *(f"{count:8} {outcome}" for outcome, count in outcomes.most_common()), sep="\n")

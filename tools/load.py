@@ -27,7 +27,7 @@ import typer
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from app.session import examples
+from app.photographs import examples
 from drn.image import read_image
 
 ROOT = Path(__file__).resolve().parent.parent

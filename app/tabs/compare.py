@@ -9,9 +9,11 @@ import gradio as gr
 from app.choices import NewestChoices
 from app.engines import UpscalerFor
 from app.events import QUIET
+from app.gradio_patches import take_path
 from app.measurements import PROTOCOL
+from app.photographs import examples, thumbnail
 from app.scene import scene_of
-from app.session import Session, compute, examples, open_session, thumbnail
+from app.session import Session, compute, open_example
 from app.shelf import Shelf
 from app.tabs.compare_events import CompareHandlers, CompareLayout, connect
 from app.viewer.component import viewer
@@ -33,7 +35,7 @@ def compare_tab(
         show the same photograph.
     """
     scale, photographs = max(scales), examples()
-    opened = open_session(photographs[0], scale, photographs[0].stem)
+    opened = open_example(photographs[0], scale)
     *_, first = filter(None, compute(opened, upscaler_for, self_ensemble=False))
     shelf = Shelf(first, weights_key.value)
     # gradio drops the states of a visitor who was away for an hour. None is then not taken for the first comparison.
@@ -65,6 +67,7 @@ def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> Comp
         scale = gr.Radio(choices, value=str(max(scales)), label="Scale", elem_id="scale", min_width=200)
         self_ensemble = gr.Checkbox(label="DRN+ too: 8 passes, averaged", elem_id="plus", min_width=200)
         upload = gr.UploadButton("Upload or paste", file_types=["image"], size="sm", elem_id="upload", min_width=200)
+    take_path(upload)
     panels = viewer(scene_of(first), "viewer")
     with gr.Row():
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)

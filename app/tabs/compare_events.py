@@ -16,10 +16,11 @@ from app.choices import Choice, NewestChoices
 from app.engines import UpscalerFor
 from app.events import EACH, HEAVY, QUIET, moment_js
 from app.figures import store_figure
-from app.jobs import told_to_visitor
+from app.jobs import Job, deadline, errors_for_visitor
+from app.links import open_link
 from app.measurements import answer_viewport, parse_viewport
 from app.scene import scene_of
-from app.session import Session, new_token, open_link, open_session
+from app.session import Session, new_token, open_example, open_upload
 from app.shelf import Shelf
 from app.updates import Update, Updates, compute_and_show
 from app.viewer.component import busy_js, scene_value
@@ -110,6 +111,8 @@ class CompareHandlers:
         self, moment: float, scale: str, self_ensemble: bool, event: gr.SelectData, request: gr.Request
     ) -> Choice:
         """Note that an example was chosen."""
+        if event.index not in range(len(self.photographs)):
+            raise gr.Error("There is no such photograph: choose one of those shown.", print_exception=False)
         return self._note(Choice(self.photographs[event.index].stem, int(scale), self_ensemble, moment), request)
 
     def note_upload(self, moment: float, scale: str, self_ensemble: bool, path: str, request: gr.Request) -> Choice:
@@ -126,7 +129,7 @@ class CompareHandlers:
 
     def show_link(self, moment: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Show the comparison that the page's address describes."""
-        with told_to_visitor():
+        with errors_for_visitor():
             session = open_link(dict(request.query_params), self.photographs, self.scales)
         yield from self._until_newer(self._compute_and_show(session, None), moment, request)
 
@@ -148,7 +151,8 @@ class CompareHandlers:
         if session is None or session.settled:
             return gr.skip(), gr.skip()
         session = replace(session, failed=True)
-        return self.shelf.put(session, key), scene_value(scene_of(session))
+        with errors_for_visitor():
+            return self.shelf.put(session, key), scene_value(scene_of(session))
 
     def controls_of(self, key: str | None) -> tuple[Any, Any, Any]:
         """Set scale, DRN+ and gallery to what the session shows; leave them if there is no such session."""
@@ -162,10 +166,11 @@ class CompareHandlers:
 
     def draw_figure(self, key: str | None, seen: str) -> str:
         """Store the figure of the region in view and return its path."""
-        with told_to_visitor():
-            if not seen:
-                raise InputError("The images are not there yet: ask for the figure once more.")
-            token, hr_rect = parse_viewport(json.loads(seen))
+        with errors_for_visitor():
+            try:
+                token, hr_rect = parse_viewport(json.loads(seen))
+            except (ValueError, TypeError, AttributeError, RecursionError) as error:
+                raise InputError("The images are just changing: ask for the figure once more.") from error
             session = self.shelf.shown(key, token)
             if session is None:
                 raise InputError("The images are just changing: ask for the figure once more.")
@@ -185,38 +190,52 @@ class CompareHandlers:
 
         yield from until_newer(updates, self.controls_of, is_outdated)
 
-    def _compute_and_show(self, session: Session, key: str | None) -> Updates:
-        return compute_and_show(session, self.shelf, key, self.upscaler_for, session.self_ensemble)
+    def _compute_and_show(self, session: Session, key: str | None, ends: float | None = None) -> Updates:
+        return compute_and_show(session, self.shelf, key, self.upscaler_for, session.self_ensemble, ends)
 
     def _show_choice(self, choice: Choice, key: str | None) -> Updates:
-        with told_to_visitor():
-            session = self._session_for(choice, key)
+        ends = deadline()
+        with errors_for_visitor():
+            if isinstance(choice.image, Path):
+                opening = Job(open_upload(str(choice.image), choice.scale, ends))
+                for _ in opening:
+                    yield gr.skip(), gr.skip()
+                session = opening.result
+            else:
+                session = self._session_for(choice.image, choice.scale, key)
         if isinstance(choice.image, Path):
             for note in notes_on(session.picture):
                 gr.Info(escape(note))
         # A new token makes even the same images a new scene, which ends the viewer's wait.
         session = replace(session, self_ensemble=choice.self_ensemble, token=new_token())
-        yield from self._compute_and_show(session, key)
+        yield from self._compute_and_show(session, key, ends)
 
-    def _session_for(self, choice: Choice, key: str | None) -> Session:
-        """Open the chosen image, or keep the shown one, at the chosen scale."""
-        if isinstance(choice.image, Path):
-            return open_session(choice.image, choice.scale)
-        shown = self.shelf.get(key) if choice.image is None else self.shelf.find(key)
-        if shown is not None and choice.image in (None, shown.name):
-            if shown.pairs[0].scale == choice.scale:
-                return shown
-            pair = make_pair(shown.picture, choice.scale)
-            return Session(shown.picture, shown.picture_token, (pair,), name=shown.name)
-        (path,) = (path for path in self.photographs if path.stem == choice.image)
-        return open_session(path, choice.scale, path.stem)
+    def _session_for(self, example: str | None, scale: int, key: str | None) -> Session:
+        """Open an example, or keep the image that is shown, at a scale.
+
+        Args:
+            example: Name of the example; None keeps the image that is shown.
+            scale: The scale.
+            key: Key of the session that is shown.
+
+        Raises:
+            InputError: If the image that is shown is no longer on the server, or the example cannot be read.
+        """
+        shown = self.shelf.get(key) if example is None else self.shelf.find(key)
+        if shown is None or example not in (None, shown.name):
+            (path,) = (path for path in self.photographs if path.stem == example)
+            return open_example(path, scale)
+        if shown.pairs[0].scale == scale:
+            return shown  # with its results and its place
+        pair = make_pair(shown.picture, scale)
+        return Session(shown.picture, shown.picture_token, (pair,), name=shown.name)
 
     def _compute_anew(self, key: str | None, weights_key: str) -> Updates:
-        with told_to_visitor():
+        with errors_for_visitor():
             session = self.shelf.get(key)
-        if key == Shelf.FIRST and self.shelf.weights_key == weights_key:
-            yield key, scene_value(scene_of(session))
-            return
+            if key == Shelf.FIRST and self.shelf.weights_key == weights_key:
+                yield key, scene_value(scene_of(session))
+                return
         updates = self._compute_and_show(replace(session, results={}, token=new_token()), key)
         own_key, first = next(updates)
         yield own_key, first

@@ -13,7 +13,7 @@ import gradio as gr
 from app.charts import chart
 from app.engines import UpscalerFor
 from app.events import HEAVY, QUIET
-from app.jobs import told_to_visitor
+from app.jobs import errors_for_visitor
 from app.measurements import PROTOCOL, answer_viewport
 from app.scene import scene_of
 from app.session import Session
@@ -66,12 +66,12 @@ def scales_tab(
         again = gr.Button(visible="hidden", elem_id="scales-again")
 
     def show_scales(compared_key: str | None, key: str | None) -> Iterator[tuple[Any, ...]]:
-        with told_to_visitor():
+        with errors_for_visitor():
             compared, shown = shelf.get(compared_key), shelf.find(key)
         is_shown = shown is not None and shown.picture_token == compared.picture_token
         session = shown if shown and is_shown else at_scales(compared, scales)
         if len(session.results) == len(scales) * len(DESCRIPTIONS):
-            with told_to_visitor():  # the page may have missed the last result
+            with errors_for_visitor():  # the page may have missed the last result
                 yield key, scene_value(scene_of(session)), psnr_chart(session)
             return
         updates = compute_and_show(session, shelf, key, upscaler_for, self_ensemble=True)

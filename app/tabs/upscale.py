@@ -1,167 +1,162 @@
-"""The Upscale tab: one's own small image, with no ground truth to compare with."""
+"""The Upscale tab: a visitor's own small image, enlarged."""
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app.engines import UpscalerFor
 from app.events import HEAVY, QUIET
-from app.jobs import Job, in_steps, new_file, told_to_visitor
-from app.session import new_token, read_upload
-from app.viewer.component import Layer, Scene, first_view, scene_value, viewer
+from app.gradio_patches import take_path
+from app.jobs import Job, errors_for_visitor
+from app.limits import MAX_OUTPUT_PIXELS
+from app.upscaling import enlarge
+from app.viewer.component import scene_value, viewer
 from drn.errors import InputError
-from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN, DRN_PLUS
-from drn.image import Picture, fill_clear, on_checkers, write_png
-from drn.resize import upscale
-from drn.upscaler import OnTile, Upscaler
 
-MAX_OUTPUT_PIXELS = 16_000_000
-CHECKER = 4
-"""Side of the squares behind what is transparent, in LR pixels."""
+UNKNOWN = -1.0
+"""Progress of work that cannot tell how far it is."""
 
-NO_TRUTH = "There is no original to compare with, so there is no PSNR or SSIM: judge by eye."
+
+def status_html(text: str, progress: float | None = None) -> str:
+    """Make a line of text and, unless ``progress`` is None, a progress bar.
+
+    Args:
+        text: The text; it is escaped.
+        progress: The part that is done, 0 to 1, or ``UNKNOWN``.
+    """
+    value = "" if progress in (None, UNKNOWN) else f' value="{progress:.3f}"'
+    bar = "" if progress is None else f'<progress aria-label="Progress" max="1"{value}></progress>'
+    return f'<p class="note" role="status" data-testid="status">{escape(text)}</p>{bar}'
+
+
+IDLE = status_html(f"The result may have up to {MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels.")
+WAITING = status_html("Waiting for the server…", UNKNOWN)
 
 
 @dataclass(frozen=True)
-class Enlarged:
-    """An upscaled file: what was read, what was made of it, and where that is stored."""
+class _Layout:
+    """The components of the tab.
 
-    lr: Picture
-    sr: Picture
-    file: Path
+    Attributes:
+        image: Takes the image.
+        scale: Chooses the scale.
+        self_ensemble: Chooses DRN+.
+        start: Starts the work.
+        cancel: Cancels the work.
+        status: Shows progress, result or error.
+        is_busy: Whether the status shows progress; not visible.
+        download: Downloads the result.
+        panels: The viewer.
+    """
 
-    @property
-    def told(self) -> str:
-        """What was done, in a line."""
-        height, width = self.sr.rgb.shape[:2]
-        kept = ["Transparency was kept."] if self.sr.alpha is not None else []
-        return " ".join([f"{width}×{height} pixels.", *kept, *self.lr.notes])
-
-
-WAITING = "Waiting for the server…"
-
-UNKNOWN = -1.0
-"""The share done of what cannot be told: the bar only says that something is going on."""
+    image: gr.Image
+    scale: gr.Radio
+    self_ensemble: gr.Checkbox
+    start: gr.Button
+    cancel: gr.Button
+    status: gr.HTML
+    is_busy: gr.Checkbox
+    download: gr.DownloadButton
+    panels: gr.HTML
 
 
 def upscale_tab(upscaler_for: UpscalerFor, scales: list[int]) -> gr.Tab:
-    """Lay out the tab."""
+    """Add the tab's components and events.
+
+    Args:
+        upscaler_for: Gives the network for a scale.
+        scales: The scales to choose from.
+    """
     tab: gr.Tab
     with gr.Tab("Upscale", id="upscale", elem_id="upscale-tab") as tab:
-        with gr.Row(equal_height=False):
-            image = gr.Image(
-                label="A small image",
-                sources=["upload", "clipboard"],
-                type="filepath",
-                image_mode=None,
-                format="png",
-                height=230,
-                elem_id="small-image",
-                buttons=[],
-            )
-            # Files go to our own reader as they are: gradio's would refuse a bad one without a word.
-            image.preprocess = lambda payload: payload.path if payload else None  # type: ignore[method-assign]
-            with gr.Column(min_width=260):
-                scale_radio = gr.Radio(
-                    [(f"x{s}", str(s)) for s in scales], value=str(max(scales)), label="Scale", elem_id="upscale-scale"
-                )
-                plus_box = gr.Checkbox(label="DRN+: 8 passes, averaged", elem_id="upscale-plus")
-                with gr.Row():
-                    start = gr.Button("Upscale", variant="primary", elem_id="upscale-start")
-                    cancel = gr.Button("Cancel", elem_id="upscale-cancel")
-                idle = status_html(f"The result may have up to {MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels.")
-                status = gr.HTML(idle, min_height=64)
-                download = gr.DownloadButton("Download PNG", visible=False, elem_id="download")
-        panels = viewer(None, "upscale-viewer")
-
-    def run(path: str | None, scale: str, plus: bool) -> Iterator[tuple[Any, Any, Any]]:
-        if path is None:
-            yield idle, gr.skip(), gr.skip()
-            raise gr.Error("Choose an image first.", print_exception=False)
-        yield status_html("Upscaling…", UNKNOWN), gr.DownloadButton(visible=False), gr.skip()
-        with told_to_visitor():
-            job = Job(enlarge(Path(path), upscaler_for(int(scale)), plus))
-            try:
-                for done, total in job:
-                    told = f"Upscaling: {done} of {total} tiles done" if total > 1 else "Upscaling…"
-                    yield status_html(told, done / total if total > 1 else UNKNOWN), gr.skip(), gr.skip()
-            except InputError as error:
-                yield status_html(str(error)), gr.skip(), gr.skip()
-                raise
-            result = job.result
-            shown = scene_value(scene(result.lr, result.sr, int(scale), DRN_PLUS if plus else DRN))
-        yield status_html(result.told), gr.DownloadButton(value=str(result.file), visible=True), shown
-
-    waiting = json.dumps(status_html(WAITING, UNKNOWN))
-    start.click(None, None, status, js=f"() => {waiting}", api_visibility="private")  # first: the page keeps the order
-    asked = {**HEAVY, "trigger_mode": "once"}
-    running = start.click(run, [image, scale_radio, plus_box], [status, download, panels], **asked)
-    refused = f"(told) => told.includes('<progress') ? {json.dumps(idle)} : told"
-    running.failure(None, status, status, js=refused, api_visibility="private")
-
-    def say_cancelled(told: str) -> Any:
-        return status_html("Cancelled.") if "<progress" in told else gr.skip()
-
-    def forget() -> tuple[str, Any, None]:
-        return idle, gr.DownloadButton(visible=False), None
-
-    # What was made of another image does not stand beside this one.
-    image.change(forget, None, [status, download, panels], cancels=[running], queue=False, **QUIET)
-    cancel.click(say_cancelled, status, status, cancels=[running], queue=False, api_visibility="private")
+        layout = _lay_out(scales)
+    _connect(layout, upscaler_for)
     return tab
 
 
-def enlarge(path: Path, upscaler: Upscaler, plus: bool) -> Generator[tuple[int, int], None, Enlarged]:
-    """Upscale a file and store the result, yielding (tiles done, tiles in all); closing it cancels.
+def _lay_out(scales: list[int]) -> _Layout:
+    """Create the components in the order in which the tab shows them."""
+    with gr.Row(equal_height=False):
+        image = gr.Image(
+            label="A small image",
+            sources=["upload", "clipboard"],
+            type="filepath",
+            image_mode=None,
+            format="png",
+            height=230,
+            elem_id="small-image",
+            buttons=[],
+        )
+        take_path(image)
+        with gr.Column(min_width=260):
+            choices = [(f"x{scale}", str(scale)) for scale in scales]
+            scale = gr.Radio(choices, value=str(max(scales)), label="Scale", elem_id="upscale-scale")
+            self_ensemble = gr.Checkbox(label="DRN+: 8 passes, averaged", elem_id="upscale-plus")
+            with gr.Row():
+                start = gr.Button("Upscale", variant="primary", elem_id="upscale-start")
+                cancel = gr.Button("Cancel", elem_id="upscale-cancel")
+            status = gr.HTML(IDLE, min_height=64)
+            is_busy = gr.Checkbox(visible="hidden")
+            download = gr.DownloadButton("Download PNG", visible=False, elem_id="download")
+    panels = viewer(None, "upscale-viewer")
+    return _Layout(image, scale, self_ensemble, start, cancel, status, is_busy, download, panels)
 
-    Raises:
-        InputError: If the file cannot be read, the result would be too large, or it takes too long.
+
+def _connect(layout: _Layout, upscaler_for: UpscalerFor) -> None:
+    """Connect the components to their handlers.
+
+    Args:
+        layout: The components.
+        upscaler_for: Gives the network for a scale.
     """
-    scale = upscaler.scale
-    lr = read_upload(path, MAX_OUTPUT_PIXELS // scale**2)
-    sr = yield from in_steps(functools.partial(_upscale_picture, upscaler, lr, plus))
-    target = new_file(f"{path.stem}_DRN_x{scale}.png")
-    write_png(target, sr)
-    return Enlarged(lr, sr, target)
+
+    def run(path: str | None, scale: str, self_ensemble: bool) -> Iterator[tuple[Any, ...]]:
+        """Yield the status, whether it shows progress, the download and the viewer's value."""
+        if path is None:
+            yield IDLE, False, gr.skip(), gr.skip()
+            raise gr.Error("Choose an image first.", print_exception=False)
+        yield status_html("Upscaling…", UNKNOWN), True, gr.DownloadButton(visible=False), gr.skip()
+        with errors_for_visitor():
+            job = Job(enlarge(path, upscaler_for(int(scale)), self_ensemble))
+            try:
+                for done, total in job:
+                    yield _progress_html(done, total), True, gr.skip(), gr.skip()
+            except InputError as error:
+                yield status_html(str(error)), False, gr.skip(), gr.skip()
+                raise
+            result = job.result
+            shown = scene_value(result.scene)
+        download = gr.DownloadButton(value=str(result.file), visible=True)
+        yield status_html(result.description), False, download, shown
+
+    def say_cancelled(is_busy: bool) -> tuple[Any, bool]:
+        return status_html("Cancelled.") if is_busy else gr.skip(), False
+
+    def clear() -> tuple[str, bool, Any, None]:
+        return IDLE, False, gr.DownloadButton(visible=False), None
+
+    status = [layout.status, layout.is_busy]
+    outputs = [*status, layout.download, layout.panels]
+    inputs = [layout.image, layout.scale, layout.self_ensemble]
+    # The page runs the events of a click in this order.
+    layout.start.click(None, None, status, js=f"() => [{json.dumps(WAITING)}, true]", api_visibility="private")
+    running = layout.start.click(run, inputs, outputs, **{**HEAVY, "trigger_mode": "once"})
+    # A message of the handler stays; progress does not stay when the queue is full.
+    settle = f"(status, isBusy) => [isBusy ? {json.dumps(IDLE)} : status, false]"
+    running.failure(None, status, status, js=settle, api_visibility="private")
+    # The result of another image is removed.
+    layout.image.change(clear, None, outputs, cancels=[running], queue=False, **QUIET)
+    layout.cancel.click(say_cancelled, layout.is_busy, status, cancels=[running], queue=False, api_visibility="private")
 
 
-def _upscale_picture(
-    upscaler: Upscaler, lr: Picture, plus: bool, on_tile: OnTile, cancelled: Callable[[], bool]
-) -> Picture:
-    return upscaler.upscale_picture(lr, self_ensemble=plus, on_tile=on_tile, cancelled=cancelled)
-
-
-def scene(lr: Picture, sr: Picture, scale: int, name: str) -> Scene:
-    """LR, bicubic and the result, without a ground truth."""
-    height, width = sr.rgb.shape[:2]
-    bicubic = replace(sr, rgb=upscale(fill_clear(lr), scale))
-    layers = (
-        Layer("lr", "small", scale, "LR", "your image", on_checkers(lr, CHECKER)),
-        Layer(
-            "bicubic",
-            "method",
-            scale,
-            BICUBIC,
-            DESCRIPTIONS[BICUBIC],
-            on_checkers(bicubic, CHECKER * scale),
-            method=BICUBIC,
-        ),
-        Layer("sr", "method", scale, name, DESCRIPTIONS[name], on_checkers(sr, CHECKER * scale), method=name),
-    )
-    token = new_token()
-    return Scene(token, token, width, height, layers, first_view(width / 2, height / 2), hint=NO_TRUTH)
-
-
-def status_html(text: str, share: float | None = None) -> str:
-    """A line of text, with a progress bar if ``share`` (0 to 1, or ``UNKNOWN``) is given."""
-    value = "" if share in (None, UNKNOWN) else f' value="{share:.3f}"'
-    bar = "" if share is None else f'<progress aria-label="Progress" max="1"{value}></progress>'
-    return f'<p class="note" role="status" data-testid="status">{escape(text)}</p>{bar}'
+def _progress_html(done: int, total: int) -> str:
+    """Make the status for a number of tiles."""
+    if total == 1:
+        return status_html("Upscaling…", UNKNOWN)
+    return status_html(f"Upscaling: {done} of {total} tiles done", done / total)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from app.cache import make_room
+from app.cache import folder_for, make_room
 from app.viewer.contract import ImageNumbers, ImageValue, Legend, Numbers, Role, SceneValue, Scores, Viewpoint
 from drn.evaluation.comparison import Score, best, format_psnr, format_ssim
 from drn.files import replace_file
@@ -24,6 +25,9 @@ from drn.image import Array
 APP = Path(__file__).parents[1]
 SCRIPTS = ("viewport", "choice", "numbers", "panels", "stage", "gestures", "controls", "viewer")
 """The JavaScript files in the order in which they are joined: each uses only those before it when it is run."""
+
+_SECRET = secrets.token_bytes(32)
+"""Key of the digests that name image files. A plain digest would tell who knows an image whether it was compared."""
 
 FIRST_ZOOM = 4.0
 """CSS pixels for one HR pixel, in the first view."""
@@ -87,6 +91,7 @@ class Scene:
         hint: A sentence shown below the panels.
         link: Query that opens these images again; None if no link can open them.
         failed: Whether the images without pixels will not be computed any more.
+        owner: Scenes of one owner share the files of equal images; the owner of the examples is empty.
     """
 
     token: str
@@ -99,6 +104,7 @@ class Scene:
     hint: str = ""
     link: str | None = None
     failed: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def busy_js(elem_id: str, busy: bool) -> str:
 
 def scene_value(scene: Scene) -> SceneValue:
     """Convert a scene to its form on the page; the images become PNG files in gradio's cache."""
-    files = _store({layer.key: layer.pixels for layer in scene.layers if layer.pixels is not None})
+    files = _store({layer.key: layer.pixels for layer in scene.layers if layer.pixels is not None}, scene.owner)
     return {
         "token": scene.token,
         "picture": scene.picture,
@@ -162,15 +168,29 @@ def _image(layer: Layer, file: Path | None) -> ImageValue:
     }
 
 
-def _store(images: Mapping[str, Array]) -> dict[str, Path]:
+def image_path(pixels: Array, owner: str) -> Path:
+    """Name the file of an image, so that the name tells nobody outside of this process what the file shows.
+
+    Args:
+        pixels: The image.
+        owner: See ``Scene``.
+    """
+    digest = hashlib.blake2b(f"{owner} {pixels.shape}".encode(), key=_SECRET, digest_size=32)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return Path(get_upload_folder()) / digest.hexdigest() / "image.png"
+
+
+def _store(images: Mapping[str, Array], owner: str) -> dict[str, Path]:
     """Write images as PNG files and return their paths by key.
 
-    A file is named by its pixels, so equal images share one file, and a file that exists is not written again.
+    Equal images of one owner share one file, and a file that exists is not written again.
+
+    Raises:
+        OSError: If a file cannot be written, for example because the disk is full; it is then not there.
     """
     paths, new = {}, {}
     for key, pixels in images.items():
-        digest = hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).data).hexdigest()
-        paths[key] = path = Path(get_upload_folder()) / digest / "image.png"
+        paths[key] = path = image_path(pixels, owner)
         try:
             os.utime(path)
         except FileNotFoundError:
@@ -178,9 +198,8 @@ def _store(images: Mapping[str, Array]) -> dict[str, Path]:
     if new:
         make_room(sum(pixels.nbytes for pixels in new.values()))  # walks the whole folder, so call it once for a scene
     for path, pixels in new.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save = functools.partial(Image.fromarray(pixels).save, format="PNG", compress_level=4)
-        replace_file(path, save)
+        with folder_for(path):
+            replace_file(path, functools.partial(Image.fromarray(pixels).save, format="PNG", compress_level=4))
     return paths
 
 

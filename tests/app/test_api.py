@@ -16,7 +16,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from app.session import examples
+from app.photographs import examples
 from drn import load_model
 from drn.image import Array, Picture, mod_crop, read_image, write_png
 from drn.metrics import psnr, ssim

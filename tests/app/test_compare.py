@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.photographs import examples, thumbnail
 from app.scene import numbers_of, scene_of
-from app.session import Session, compute, examples, open_session, thumbnail
+from app.session import Session, compute, open_example
 from app.shelf import Shelf
 from app.updates import compute_and_show
 from app.viewer.component import Scene, scene_value
@@ -222,7 +223,7 @@ def test_examples_are_enough_and_credited() -> None:
 def test_photographs_that_cannot_be_compared_are_refused(tmp_path: Path, photo: Array) -> None:
     Image.fromarray(photo[:10]).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="smaller than 16 pixels"):
-        open_session(tmp_path / "a.png", 2)
+        open_example(tmp_path / "a.png", 2)
     Image.new("L", (3000, 2000)).save(tmp_path / "b.png")
     with pytest.raises(InputError, match=r"3000x2000: the limit here is 4\.00 megapixels"):
-        open_session(tmp_path / "b.png", 2)
+        open_example(tmp_path / "b.png", 2)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from app.engines import ServedWeights
-from app.session import compute, open_session
+from app.session import compute, open_example
 from drn import weights
 from drn.errors import InputError
 from drn.hub import HubRepo
@@ -99,7 +99,7 @@ def test_one_comparison_uses_one_set_of_weights(
     served = ServedWeights()
     bundled = served.upscaler_for(2)
     write_png(tmp_path / "a.png", Picture(photo))
-    session = open_session(tmp_path / "a.png", 2)
+    session = open_example(tmp_path / "a.png", 2)
     for computed in compute(session, served.upscaler_for, self_ensemble=True):
         session = computed or session
         if (2, "DRN") in session.results and not release.is_set():

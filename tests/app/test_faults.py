@@ -24,16 +24,19 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from app import cache
-from app.jobs import new_file
-from app.page import MAX_WAITING, build, launch
+from app.gradio_patches import MAX_SHARE
+from app.jobs import deadline, store_result
+from app.limits import MAX_WAITING
+from app.page import build, launch
 from app.scene import scene_of
-from app.session import open_session
+from app.session import open_example, open_upload
 from app.viewer.component import scene_value
 from drn import load_model, weights
 from drn.errors import InputError
 from drn.image import Array, Picture, read_image, write_png
 from drn.upscaler import Upscaler
 from tests.helpers.browsing import work_until_cancelled
+from tests.helpers.jobs import result_of
 from tools.load import served
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,10 +172,10 @@ def test_older_files_make_room_for_newer_ones(
                 stored += [Path(path) for path in web.post("/gradio_api/upload", files=file).json()]
                 time.sleep(0.05)
             assert [path.exists() for path in stored] == [False, True, True]
-            new_file("result.png")
+            store_result("result.png", lambda path: path.write_bytes(b"x"))
             assert not any(path.exists() for path in stored), "a result needs room too"
             (again,) = web.post("/gradio_api/upload", files={"files": ("again.png", bytes(100_000))}).json()
-            scene_value(scene_of(open_session(small, 2)))
+            scene_value(scene_of(open_example(small, 2)))
             assert not Path(again).exists(), "so do the viewer's pictures"
             assert {web.get(path).status_code for path in own} == {200}, "the page's own pictures have gone"
     finally:
@@ -209,8 +212,8 @@ def test_looking_for_room_survives_folders_that_go(tmp_path: Path, monkeypatch: 
 
 
 def test_an_image_that_was_swept_is_asked_for_again(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^The image is no longer on the server: choose it again\.$"):
-        open_session(tmp_path / "photo.png", 2)
+    with pytest.raises(InputError, match=r"^The server has no such upload: choose the image again\.$"):
+        result_of(open_upload(str(tmp_path / "photo.png"), 2, deadline()))
 
 
 def test_a_full_disk_is_one_sentence(photo: Array, tmp_path: Path) -> None:
@@ -314,7 +317,12 @@ def test_a_queue_that_is_full_says_so(client: Client, url: str, small: Path, mon
         raise InputError("enough")
 
     monkeypatch.setattr(Upscaler, "upscale_picture", slow)
-    jobs = [client.submit(handle_file(str(small)), "2", api_name="/upscale") for _ in range(MAX_WAITING + 3)]
+    clients = [client, *(Client(url, verbose=False, analytics_enabled=False) for _ in range(2))]
+    jobs = [
+        sender.submit(handle_file(str(small)), "2", api_name="/upscale")
+        for sender, count in zip(clients, (MAX_SHARE, MAX_SHARE, 3), strict=True)
+        for _ in range(count)
+    ]
     try:
         told = ""
         deadline = time.monotonic() + 20
@@ -322,7 +330,9 @@ def test_a_queue_that_is_full_says_so(client: Client, url: str, small: Path, mon
             told = next((str(job.exception()) for job in jobs if job.done()), "")
             time.sleep(0.1)
         assert told == "Queue is full! Please try again."
-        given = [{"path": str(small), "meta": {"_type": "gradio.FileData"}}, "2", False]
+        with small.open("rb") as file:
+            (stored,) = httpx.post(f"{url}gradio_api/upload", files={"files": file}).json()
+        given = [{"path": stored, "meta": {"_type": "gradio.FileData"}}, "2", False]
         answer = httpx.post(f"{url}gradio_api/call/upscale", json={"data": given})
         assert answer.status_code == 503
         assert f"Max size is {MAX_WAITING}" in answer.json()["detail"]

@@ -4,6 +4,8 @@ import contextlib
 import io
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from drn import load_model
 from drn.image import Array, Picture, read_image, write_png
 from drn.upscaler import Upscaler
 from tools.fuzz import SECRETS, elsewhere, fuzz_events, fuzz_images, seeds, watching
-from tools.load import resident
+from tools.load import ROOT, resident
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -25,6 +27,26 @@ def test_damaged_images_are_read_or_refused_in_a_sentence() -> None:
     assert outcomes["read"] > 100, "too damaged to find anything"
     assert sum(count for outcome, count in outcomes.items() if outcome.startswith("refused")) > 1000
     assert resident(os.getpid()) - memory < 300
+
+
+APART = """
+from app.decoding import Pool
+from tools.fuzz import fuzz_images, peak_of_processes
+pool = Pool()
+outcomes = fuzz_images(600, 7, pool)
+pool.close()
+print(outcomes["apart: the same"], outcomes["apart: refused before it was decoded"], peak_of_processes())
+"""
+
+
+def test_damaged_images_come_to_the_same_end_in_a_process_of_their_own() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", APART], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    same, refused_before, peak = map(float, done.stdout.split())
+    assert same > 550
+    assert same + refused_before == 600
+    assert 20 < peak < 300
 
 
 def test_the_files_are_whole_before_they_are_damaged() -> None:

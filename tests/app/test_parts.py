@@ -15,7 +15,7 @@ import gradio as gr
 import pytest
 
 from app.charts import Points, chart
-from app.jobs import in_steps, told_to_visitor
+from app.jobs import errors_for_visitor, run_in_steps
 from app.tabs.results import PUBLISHED, curves_html, peers_html, read_results, results_html, times_html
 from drn.errors import InputError
 from drn.upscaler import Cancelled, OnTile
@@ -76,7 +76,7 @@ def test_a_job_yields_its_progress_and_returns_its_result() -> None:
             progress(done, 2)
         return "done"
 
-    steps = in_steps(work)
+    steps = run_in_steps(work)
     assert (next(steps), next(steps), next(steps)) == ((0, 1), (1, 2), (2, 2))
     with pytest.raises(StopIteration) as finished:
         next(steps)
@@ -88,12 +88,12 @@ def test_a_failing_job_raises_in_the_caller() -> None:
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        list(in_steps(work))
+        list(run_in_steps(work))
 
 
 def test_a_slow_step_is_reported_again() -> None:
     hold = threading.Event()
-    steps = in_steps(lambda progress, cancelled: hold.wait(30))
+    steps = run_in_steps(lambda progress, cancelled: hold.wait(30))
     assert (next(steps), next(steps), next(steps)) == ((0, 1), (0, 1), (0, 1))
     hold.set()
     with pytest.raises(StopIteration):
@@ -110,7 +110,7 @@ def test_closing_a_job_stops_its_work() -> None:
         stopped.set()
         raise Cancelled
 
-    steps = in_steps(work)
+    steps = run_in_steps(work)
     next(steps)
     steps.close()
     assert stopped.wait(5)
@@ -158,6 +158,6 @@ def test_benchmarks_show_what_was_measured_beside_what_was_published(tmp_path: P
 
 def test_a_sentence_is_html_for_the_page_alone() -> None:
     for options, told in (((), "&lt;b&gt; &amp; co: no image."), ((str,), "<b> & co: no image.")):
-        with pytest.raises(gr.Error) as caught, told_to_visitor(*options):
+        with pytest.raises(gr.Error) as caught, errors_for_visitor(*options):
             raise InputError("<b> & co: no image.")
         assert caught.value.message == told

@@ -16,7 +16,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from app import session
+from app import photographs
 from app.shelf import Shelf
 from drn.errors import InputError
 from drn.image import Array, Picture, mod_crop, read_image
@@ -40,7 +40,7 @@ def test_the_last_of_two_quick_choices_is_opened(page: Page, monkeypatch: pytest
     page.wait_for_timeout(300)
     examples.nth(2).click()
     examples.nth(5).click()
-    chosen = read_image(session.examples()[5]).rgb
+    chosen = read_image(photographs.examples()[5]).rgb
     hr = mod_crop(chosen, 4)
     expected = psnr(upscale(downscale(hr, 4), 4), hr, 4)
     shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
@@ -136,7 +136,7 @@ def test_on_a_busy_server_the_last_choice_of_several_kinds_is_opened(
     with page.expect_response("**/queue/join*"):
         thumbnails(page).nth(2).click()
     free()
-    hr = mod_crop(read_image(session.examples()[2]).rgb, 4)
+    hr = mod_crop(read_image(photographs.examples()[2]).rgb, 4)
     expected = f"{psnr(upscale(downscale(hr, 4), 4), hr, 4):.2f} dB"
     shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
     expect(shown).to_have_text(expected)

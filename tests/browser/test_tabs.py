@@ -226,7 +226,7 @@ def test_a_full_disk_leaves_no_progress_behind(
     page.get_by_role("tab", name="Upscale").click()
     page.locator("#small-image input[type=file]").set_input_files(tmp_path / "small.png")
     expect(page.locator("#small-image img")).to_have_count(1)
-    monkeypatch.setattr("app.tabs.upscale.write_png", Mock(side_effect=OSError(28, "No space left on device")))
+    monkeypatch.setattr("app.upscaling.write_png", Mock(side_effect=OSError(28, "No space left on device")))
     page.locator("#upscale-start").click()
     expect(page.get_by_text("The server cannot store files just now")).to_be_visible()
     expect(page.locator("#upscale-tab progress")).to_have_count(0)

@@ -8,7 +8,7 @@ import pytest
 import typer
 from PIL import Image
 
-from app.session import EXAMPLES
+from app.photographs import EXAMPLES
 from scripts.overlap import main
 
 

@@ -1,0 +1,92 @@
+"""Checks of events before gradio sees them: tokens, files, and the size of what they hold."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from app.cache import is_own_file
+from app.refused import Refused
+from app.uploads import NO_UPLOAD, is_upload
+
+SESSION = re.compile(r"[0-9a-z-]{1,36}")
+"""A session's name, as the clients of gradio make it: a UUID, or a random number in base 36."""
+
+EVENT = re.compile(r"[0-9a-f]{32}")
+"""An event's name, as gradio makes it."""
+
+MAX_TEXT = 2000
+"""Characters of one text in an event."""
+
+MAX_VALUES, MAX_DEPTH = 400, 10
+"""Values in an event, and how deep they may be nested."""
+
+MAX_NUMBER = 1e15
+"""Largest number in an event; the page's own largest is a time in milliseconds."""
+
+FILE_META = {"_type": "gradio.FileData"}
+
+MALFORMED = "The server could not make sense of this request."
+
+
+def checked_event(body: bytes) -> bytes:
+    """The JSON of an event, without the members that gradio does not need from a visitor.
+
+    Raises:
+        Refused: If it is no event, names a file that was not uploaded here, or holds too much.
+    """
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, MALFORMED) from error
+    if not isinstance(event, dict):
+        raise Refused(400, MALFORMED)
+    known = {name: event[name] for name in ("data", "event_data", *_MEMBERS) if name in event}
+    for name, allows in _MEMBERS.items():
+        if known.get(name) is not None and not allows(known[name]):
+            raise Refused(400, MALFORMED)
+    for count, (value, depth) in enumerate(_values([known.get("data"), known.get("event_data")])):
+        if count > MAX_VALUES or depth > MAX_DEPTH or not _is_bounded(value):
+            raise Refused(413, "The request holds more than an event of this page does: send less.")
+    for member, is_known in (("data", is_upload), ("event_data", lambda path: is_upload(path) or is_own_file(path))):
+        for value, _ in _values(known.get(member)):
+            is_file = isinstance(value, dict) and "path" in value
+            if is_file and (value.get("meta") != FILE_META or not is_known(value["path"])):
+                raise Refused(400, NO_UPLOAD)
+    return json.dumps(known).encode()
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 100_000
+
+
+_MEMBERS = {
+    "session_hash": lambda value: isinstance(value, str) and SESSION.fullmatch(value) is not None,
+    "event_id": lambda value: isinstance(value, str) and EVENT.fullmatch(value) is not None,
+    "fn_index": _is_index,
+    "trigger_id": _is_index,
+}
+
+
+def _values(root: Any) -> Iterator[tuple[Any, int]]:
+    """Every value in ``root``, its own included, with how deep it is nested; keys count as values."""
+    stack = [(root, 0)]
+    while stack:
+        value, depth = stack.pop()
+        yield value, depth
+        if isinstance(value, dict):
+            stack.extend((key, depth + 1) for key in value)
+            stack.extend((inner, depth + 1) for inner in value.values())
+        elif isinstance(value, list):
+            stack.extend((inner, depth + 1) for inner in value)
+
+
+def _is_bounded(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MAX_TEXT
+    if isinstance(value, (int, float)):
+        return math.isfinite(value) and abs(value) <= MAX_NUMBER
+    return True

@@ -1,0 +1,164 @@
+"""The process that decodes visitors' images: ``python -m app.decoder``, started and killed by ``app.decoding``.
+
+It imports neither torch nor gradio, so that it starts fast and is small. It serves one request after another from
+standard input. Where the system can fork, each request has a process of its own, which begins with the imports done
+and ends with its image: nothing of one image is left in memory when the next one is decoded.
+
+A request is a JSON object (``name``, ``max_pixels``, ``nbytes``), then the file. An answer is a JSON object, then the
+pixels, then the alpha channel. Each JSON object follows its length, 4 bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import struct
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from drn.errors import InputError
+from drn.image import Picture, read_image
+
+try:
+    import resource
+except ModuleNotFoundError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+SECONDS = 10
+"""How long decoding an image may take."""
+
+MEMORY_BYTES = 1_000_000_000
+"""Address space that the process may use."""
+
+GRACE = 2
+"""Seconds after ``SECONDS`` at which the process ends by itself, should nobody be left to kill it."""
+
+MAX_MESSAGE_BYTES = 16_384
+"""Largest JSON object of a request or an answer."""
+
+LENGTH = struct.Struct("!I")
+
+
+def read_exactly(file: io.RawIOBase, buffer: memoryview) -> None:
+    """Fill ``buffer`` from an unbuffered file.
+
+    Raises:
+        EOFError: If the file ends before.
+    """
+    while buffer:
+        count = file.readinto(buffer)
+        if not count:
+            raise EOFError
+        buffer = buffer[count:]
+
+
+def write_all(file: io.RawIOBase, data: bytes | memoryview) -> None:
+    """Write all of ``data`` to an unbuffered file."""
+    rest = memoryview(data).cast("B")
+    while rest:
+        rest = rest[file.write(rest) or 0 :]
+
+
+def read_message(file: io.RawIOBase) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        EOFError: If the file ends before its end.
+        ValueError: If it is too long, or something else than a JSON object.
+    """
+    length = bytearray(LENGTH.size)
+    read_exactly(file, memoryview(length))
+    (nbytes,) = LENGTH.unpack(length)
+    if nbytes > MAX_MESSAGE_BYTES:
+        raise ValueError("The message is too long.")
+    content = bytearray(nbytes)
+    read_exactly(file, memoryview(content))
+    message = json.loads(content)
+    if not isinstance(message, dict):
+        raise ValueError("The message is not a JSON object.")
+    return message
+
+
+def write_message(file: io.RawIOBase, message: dict[str, Any]) -> None:
+    """Write a JSON object."""
+    content = json.dumps(message).encode()
+    write_all(file, LENGTH.pack(len(content)) + content)
+
+
+def _limit_resources() -> None:
+    """Bound the memory, let nothing be written to files, and let the system end this process before the server."""
+    if resource is not None:
+        limits = ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0))
+        for kind, most in limits:
+            with contextlib.suppress(OSError, ValueError):  # macOS has no bound on address space
+                resource.setrlimit(kind, (most, most))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def _set_alarm(seconds: int) -> None:
+    """Let the system end this process after so many seconds; 0 calls it off."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(seconds)
+
+
+def _decode(data: bytearray, name: str, max_pixels: int) -> tuple[dict[str, Any], Picture | None]:
+    """Decode a file: the answer's JSON object, and the picture unless it was refused."""
+    try:
+        picture = read_image(io.BytesIO(data), max_pixels=max_pixels, name=name)
+    except InputError as error:
+        return {"refusal": str(error), "memory": isinstance(error.__cause__, MemoryError)}, None
+    height, width = picture.rgb.shape[:2]
+    has_alpha = picture.alpha is not None
+    described = {"width": width, "height": height, "alpha": has_alpha, "grey": picture.is_grey, "notes": picture.notes}
+    return described, picture
+
+
+def serve_one(requests: io.RawIOBase, answers: io.RawIOBase) -> None:
+    """Decode the next file of ``requests``.
+
+    Raises:
+        EOFError: If there is none.
+    """
+    request = read_message(requests)
+    _set_alarm(SECONDS + GRACE)
+    data = bytearray(request["nbytes"])
+    read_exactly(requests, memoryview(data))
+    answer, picture = _decode(data, request["name"], request["max_pixels"])
+    write_message(answers, answer)
+    if picture is not None:
+        write_all(answers, picture.rgb.data)
+        if picture.alpha is not None:
+            write_all(answers, picture.alpha.data)
+    _set_alarm(0)
+
+
+def main() -> None:
+    """Serve requests from standard input until it ends, or until the decoding of one fails in a way of its own."""
+    requests, answers = io.FileIO(0, "r"), io.FileIO(1, "w")
+    _limit_resources()
+    Image.init()  # else each process would import the formats again
+    with contextlib.suppress(EOFError):
+        while not hasattr(os, "fork"):
+            serve_one(requests, answers)
+    while hasattr(os, "fork"):
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                serve_one(requests, answers)
+                code = 0
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(pid, 0)
+        if status != 0:
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Photographs to compare: the examples of the gallery, their thumbnails, and the images that visitors upload."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from app import decoding
+from app.jobs import run_in_steps
+from app.limits import MAX_PIXELS, MAX_UPLOAD_BYTES, MIN_SIDE
+from app.uploads import NO_UPLOAD, find_upload
+from drn.errors import InputError
+from drn.image import Array, Picture, check_bytes, find_images, read_image
+from drn.upscaler import OnTile
+
+EXAMPLES = Path(__file__).parent / "examples"
+FIRST_EXAMPLE = "astronaut"
+THUMBNAIL = 320
+"""Longest side of a thumbnail, in pixels."""
+
+
+def examples() -> list[Path]:
+    """List the examples: the bundled ones, then the images in the folder that ``DRN_EXAMPLES`` names, if it is set.
+
+    Examples are identified by the stem of their name. Of several with the same stem, the first is listed.
+
+    Raises:
+        InputError: If that folder is missing or holds no images.
+    """
+    bundled = sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != FIRST_EXAMPLE, path.stem))
+    folder = os.environ.get("DRN_EXAMPLES", "")
+    by_name: dict[str, Path] = {}
+    for path in [*bundled, *(find_images(Path(folder)) if folder else [])]:
+        by_name.setdefault(path.stem, path)
+    return list(by_name.values())
+
+
+def thumbnail(path: Path) -> Array:
+    """Read an example and shrink it to at most ``THUMBNAIL`` pixels a side.
+
+    Raises:
+        InputError: If it cannot be read, or is too large or too small.
+    """
+    image = Image.fromarray(read_example(path).rgb)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    return np.asarray(image)
+
+
+def read_example(path: Path) -> Picture:
+    """Read an example, in this process: its path does not come from a visitor.
+
+    Raises:
+        InputError: If it cannot be read, or is too large or too small.
+    """
+    return check_size(read_image(path, MAX_UPLOAD_BYTES, MAX_PIXELS))
+
+
+def read_upload(path: str, max_pixels: int, ends: float) -> Generator[tuple[int, int], None, Picture]:
+    """Decode an uploaded image in a process of its own, which ends when the generator is closed.
+
+    Args:
+        path: The path that the visitor sent.
+        max_pixels: Largest width times height accepted.
+        ends: When to give up: the ``deadline()`` of the job.
+
+    Returns:
+        The picture (the generator's value).
+
+    Raises:
+        InputError: If the file is not, or no longer, an upload of this page, cannot be decoded within the limits, or
+            is too large.
+    """
+
+    def work(_: OnTile, cancelled: Callable[[], bool]) -> Picture:
+        found = find_upload(path)
+        try:
+            check_bytes(found.name, found.stat().st_size, MAX_UPLOAD_BYTES)
+            data = found.read_bytes()
+        except OSError as error:  # the file was removed meanwhile
+            raise InputError(NO_UPLOAD) from error
+        return decoding.pool.decode(data, found.name, max_pixels, cancelled)
+
+    return (yield from run_in_steps(work, ends))
+
+
+def check_size(picture: Picture) -> Picture:
+    """Return ``picture`` if it is large enough to be compared.
+
+    Raises:
+        InputError: If a side is shorter than ``MIN_SIDE``.
+    """
+    if min(picture.rgb.shape[:2]) < MIN_SIDE:
+        raise InputError(f"The photograph is smaller than {MIN_SIDE} pixels: choose a larger one.")
+    return picture

@@ -1,0 +1,95 @@
+"""Upscaling of an uploaded image that has no original to compare with."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.jobs import deadline, run_in_steps, store_result
+from app.limits import MAX_OUTPUT_PIXELS
+from app.photographs import read_upload
+from app.session import new_token
+from app.viewer.component import Layer, Scene, first_view
+from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN, DRN_PLUS
+from drn.image import Picture, fill_clear, on_checkers, write_png
+from drn.resize import upscale
+from drn.upscaler import OnTile, Upscaler
+
+CHECKER = 4
+"""Side of the checkers behind transparent pixels, in LR pixels."""
+
+NO_ORIGINAL = "There is no original to compare with, so there is no PSNR or SSIM: judge by eye."
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """An upscaled image.
+
+    Attributes:
+        lr: The image that was read.
+        sr: The result.
+        scale: Upscaling factor.
+        method: Name of the method, DRN or DRN+.
+        file: The stored result.
+    """
+
+    lr: Picture
+    sr: Picture
+    scale: int
+    method: str
+    file: Path
+
+    @property
+    def description(self) -> str:
+        """The size of the result, and what was done to the image when it was read."""
+        height, width = self.sr.rgb.shape[:2]
+        alpha = ["Transparency was kept."] if self.sr.alpha is not None else []
+        return " ".join([f"{width}×{height} pixels.", *alpha, *self.lr.notes])
+
+    @property
+    def scene(self) -> Scene:
+        """The LR image, its bicubic enlargement and the result, for the viewer."""
+        height, width = self.sr.rgb.shape[:2]
+        bicubic = replace(self.sr, rgb=upscale(fill_clear(self.lr), self.scale))
+        token = new_token()
+        layers = (
+            Layer("lr", "small", self.scale, "LR", "your image", on_checkers(self.lr, CHECKER)),
+            self._layer("bicubic", BICUBIC, bicubic),
+            self._layer("sr", self.method, self.sr),
+        )
+        start = first_view(width / 2, height / 2)
+        return Scene(token, token, width, height, layers, start, hint=NO_ORIGINAL, owner=token)
+
+    def _layer(self, key: str, method: str, sr: Picture) -> Layer:
+        pixels = on_checkers(sr, CHECKER * self.scale)
+        return Layer(key, "method", self.scale, method, DESCRIPTIONS[method], pixels, method=method)
+
+
+def enlarge(path: str, upscaler: Upscaler, self_ensemble: bool) -> Generator[tuple[int, int], None, Enlarged]:
+    """Upscale an uploaded image and store the result; closing the generator cancels the work.
+
+    Args:
+        path: The path that the visitor sent.
+        upscaler: The network.
+        self_ensemble: Whether to use DRN+.
+
+    Yields:
+        (tiles done, tiles in all).
+
+    Returns:
+        The result (the generator's value).
+
+    Raises:
+        InputError: If the file cannot be read, the result would be too large, or it takes too long.
+    """
+    scale, ends = upscaler.scale, deadline()
+    lr = yield from read_upload(path, MAX_OUTPUT_PIXELS // scale**2, ends)
+
+    def work(on_tile: OnTile, cancelled: Callable[[], bool]) -> Picture:
+        return upscaler.upscale_picture(lr, self_ensemble=self_ensemble, on_tile=on_tile, cancelled=cancelled)
+
+    sr = yield from run_in_steps(work, ends)
+    file = store_result(f"{Path(path).stem}_DRN_x{scale}.png", functools.partial(write_png, picture=sr))
+    return Enlarged(lr, sr, scale, DRN_PLUS if self_ensemble else DRN, file)

@@ -1,0 +1,376 @@
+"""Hostile and ordinary image files in the decoding process: right pixels, one sentence for each failure, no harm."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from app import decoding
+from app.decoding import POLL_SECONDS, Pool
+from app.prechecks import check_effort
+from drn.errors import InputError
+from drn.image import Array, Picture, read_image, write_png
+from drn.upscaler import Cancelled
+from tests.helpers import hostile
+from tools.fuzz import seeds
+from tools.load import resident
+
+MAX_PIXELS = 4_000_000
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    pool = Pool()
+    yield pool
+    pool.close()
+
+
+def decode(pool: Pool, data: bytes, cancelled: Callable[[], bool] = lambda: False) -> Picture:
+    return pool.decode(data, "photo.x", MAX_PIXELS, cancelled)
+
+
+def command(setup: str) -> tuple[str, ...]:
+    """The command that starts a decoding process after it has run ``setup``."""
+    return (sys.executable, "-c", f"import os, sys, time\n{setup}\nfrom app import decoder\ndecoder.main()")
+
+
+def command_that_reads_by(body: str) -> tuple[str, ...]:
+    """The command that starts a decoding process whose ``read_image`` runs ``body``."""
+    return command(f"import drn.image\ndef read_image(*_, **__):\n    {body}\ndrn.image.read_image = read_image")
+
+
+def process_ends(pid: int) -> None:
+    """Wait until a process has ended."""
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists(), "the process goes on"
+
+
+def children(pid: int) -> list[int]:
+    """Process ids of the processes that ``pid`` has forked."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_pictures_are_those_of_the_reader(pool: Pool) -> None:
+    """Colour, grey, alpha, palettes, 16 bits, profiles, animations, orientation: every format and mode."""
+    kinds = set()
+    for data in seeds():
+        expected, decoded = read_image(io.BytesIO(data), name="photo.x"), decode(pool, data)
+        assert np.array_equal(decoded.rgb, expected.rgb)
+        assert (decoded.alpha is None) == (expected.alpha is None)
+        assert decoded.alpha is None or np.array_equal(decoded.alpha, expected.alpha)  # type: ignore[arg-type]
+        assert (decoded.is_grey, decoded.notes) == (expected.is_grey, expected.notes)
+        kinds.add((decoded.alpha is not None, decoded.is_grey, decoded.notes))
+    assert {(alpha, grey) for alpha, grey, _ in kinds} >= {(False, False), (True, False), (False, True)}
+    assert any("16-bit" in " ".join(notes) for _, _, notes in kinds)
+
+
+def test_refusals_are_those_of_the_reader(pool: Pool) -> None:
+    big = io.BytesIO()
+    Image.new("L", (2500, 2000)).save(big, "PNG")
+    floats = io.BytesIO()
+    Image.fromarray(np.zeros((3, 3), np.float32)).save(floats, "TIFF")
+    for data in (b"", b"no image", seeds()[0][:60], big.getvalue(), floats.getvalue()):
+        with pytest.raises(InputError) as expected:
+            read_image(io.BytesIO(data), max_pixels=MAX_PIXELS, name="photo.x")
+        with pytest.raises(InputError) as refused:
+            decode(pool, data)
+        assert str(refused.value) == str(expected.value)
+    assert len(pool.waiting) == 1
+
+
+HOSTILE: list[tuple[str, Callable[[], bytes], str]] = [
+    ("scans", lambda: hostile.jpeg_of_scans(200_000), "200 scans"),
+    ("segments", lambda: hostile.jpeg_of_segments(4_000_000), "10000 segments"),
+    ("comments", lambda: hostile.ppm_of_comments(19_000_000), "65536 bytes of comments"),
+    ("header", lambda: hostile.ppm_of_header(19_000_000), "65536 bytes of comments"),
+    ("strips", lambda: hostile.tiff_of_strips(2_400_000), "100000 strips or tiles"),
+    ("four million strips", lambda: hostile.tiff_of_strips(4_000_000), "100000 strips or tiles"),
+    ("tags", lambda: hostile.tiff_of_tags(900, 1_900_000), "1.9 MB of tags"),
+    ("many tags", lambda: hostile.tiff_of_tags(25_000, 1), "1000 tags"),
+    ("chunks", lambda: hostile.png_of_chunks(1_600_000), "50000 chunks"),
+    ("comment", lambda: hostile.gif_of_comments(19_000_000), "4000 blocks of comments"),
+]
+
+
+@pytest.mark.parametrize(("make", "excess"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
+def test_files_of_much_work_are_refused_before_they_are_decoded(make: Callable[[], bytes], excess: str) -> None:
+    data = make()
+    start = time.monotonic()
+    with pytest.raises(InputError, match=f"^photo.x has more than {excess}: save it again as PNG.$"):
+        check_effort(data, "photo.x", MAX_PIXELS)
+    assert time.monotonic() - start < 0.5
+
+
+def test_the_canvas_of_a_webp_is_checked_before_it_is_allocated(pool: Pool) -> None:
+    with pytest.raises(InputError, match=r"^photo.x is 16000x16000: the limit here is 4\.00 megapixels\.$"):
+        check_effort(hostile.webp_of_size(16_000, 16_000), "photo.x", MAX_PIXELS)
+    assert decode(pool, hostile.webp_of_size(200, 150)).rgb.shape == (150, 200, 3)
+    for options in ({"lossless": True}, {"quality": 80}, {"lossless": True, "exact": True}):
+        stored = io.BytesIO()
+        Image.new("RGB", (300, 200), (9, 90, 30)).save(stored, "WEBP", **options)
+        with pytest.raises(InputError, match=r"^photo.x is 300x200: the limit here is 0\.06 megapixels\.$"):
+            check_effort(stored.getvalue(), "photo.x", 59_999)
+        check_effort(stored.getvalue(), "photo.x", 60_000)
+
+
+def test_the_checks_let_ordinary_files_pass() -> None:
+    """Also files with much in them, but no more than encoders write."""
+    for data in seeds():
+        check_effort(data, "photo.x", MAX_PIXELS)
+    for data in (
+        hostile.jpeg_of_scans(100),
+        hostile.ppm_of_comments(60_000),
+        hostile.tiff_of_strips(50_000),
+        hostile.png_of_chunks(3000),
+        hostile.gif_of_comments(500_000),
+        hostile.gif_of_frames(200_000),
+    ):
+        check_effort(data, "photo.x", MAX_PIXELS)
+
+
+@pytest.mark.parametrize("start", [b"\xff\xd8\xff\xe0\0\4", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"P3\n", b"P6 "])
+def test_the_checks_take_less_than_a_second(start: bytes) -> None:
+    frame = b"\1\0\1\0\0\0\0" + b",\0\0\0\0\1\0\1\0\0\2"
+    for filling in (b"\0", b"\xff", b"\xff\0", b"\xff\xd0", b"\1\1", b"\n", b"#\n", b" #", b"1", b"!\xfe\0", frame):
+        data = start + filling * (20_000_000 // len(filling))
+        if start == b"GIF89a":
+            data = start + frame + data
+        begin = time.monotonic()
+        try:
+            check_effort(data, "photo.x", MAX_PIXELS)
+        except InputError as error:
+            assert "has more than" in str(error)
+        assert time.monotonic() - begin < 1
+
+
+def test_a_file_that_takes_too_long_is_given_up(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checks are left out: a progressive JPEG of 200,000 scans decodes for a minute."""
+    monkeypatch.setattr(decoding, "check_effort", lambda *_: None)
+    monkeypatch.setattr(decoding, "SECONDS", 1)
+    pool.warm()
+    (pid,) = pool.waiting
+    start = time.monotonic()
+    with pytest.raises(InputError, match=r"^photo.x takes longer than 10 seconds to decode: save it again as"):
+        decode(pool, hostile.jpeg_of_scans(200_000))
+    assert time.monotonic() - start < 2
+    process_ends(pid)
+    assert len(pool.waiting) == 1, "no process waits for the next file"
+    assert decode(pool, seeds()[0]).rgb.shape == (13, 17, 3)
+
+
+def test_a_file_that_needs_too_much_memory_is_given_up(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "check_effort", lambda *_: None)
+    before = resident(os.getpid())
+    with pytest.raises(InputError, match=r"^photo.x needs more than 1 GB of memory to decode: reduce it first\.$"):
+        decode(pool, hostile.tiff_of_tags(900, 1_900_000))
+    assert resident(os.getpid()) - before < 100
+    assert decode(pool, seeds()[0]).rgb.shape == (13, 17, 3)
+
+
+def test_a_decoder_has_no_more_than_a_gigabyte(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for nbytes, sentence in ((500_000_000, "^It fits"), (800_000_000, r"^photo\.x cannot be decoded")):
+        body = f"bytearray({nbytes}); raise drn.errors.InputError('It fits.')"
+        monkeypatch.setattr(decoding, "COMMAND", command_that_reads_by(body))
+        with pytest.raises(InputError, match=sentence):
+            decode(pool, seeds()[0])
+        pool.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])
+def test_a_decoder_that_crashes_is_one_sentence(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(decoding, "COMMAND", command_that_reads_by(f"os.kill(os.getpid(), {int(number)})"))
+        with pytest.raises(InputError, match=r"^photo.x cannot be decoded: save it again as PNG or JPEG\.$"):
+            decode(pool, seeds()[0])
+        pool.close()
+    assert "A decoding process failed with" in caplog.text
+    assert "photo" not in caplog.text
+    assert decode(pool, seeds()[0]).rgb.shape == (13, 17, 3)
+
+
+def test_a_waiting_process_that_was_killed_is_replaced(pool: Pool) -> None:
+    pool.warm()
+    (pid,) = pool.waiting
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.1)
+    assert decode(pool, seeds()[0]).rgb.shape == (13, 17, 3)
+    assert pool.waiting != [pid]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "b'garbage' * 9000",
+        "b'\\xff\\xff\\xff\\xff' + bytes(99)",
+        "b'\\0\\0\\0\\2[]'",
+        "b'\\0\\0\\0\\2{}'",
+        "told(width=10**6, height=10**6)",
+        "told(width=-1, height=-1)",
+        "told(width=2, height='x')",
+        "told(notes=5)",
+        "told(alpha=True, width=1, height=1)",
+    ],
+)
+def test_a_decoder_is_not_trusted(pool: Pool, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    """What it answers is checked before memory is taken for it."""
+    setup = (
+        "import json, struct\n"
+        "def told(**changes):\n"
+        "    text = json.dumps({'width': 2, 'height': 2, 'alpha': False, 'grey': False, 'notes': [], **changes})\n"
+        "    return struct.pack('!I', len(text)) + text.encode() + bytes(3)\n"
+        f"os.read(0, 50); os.write(1, {answer}); os._exit(0)"
+    )
+    monkeypatch.setattr(decoding, "COMMAND", command(setup))
+    before = resident(os.getpid())
+    with pytest.raises(InputError, match=r"^photo.x cannot be decoded"):
+        decode(pool, seeds()[0])
+    assert resident(os.getpid()) - before < 100
+
+
+def test_a_visitor_who_goes_ends_the_decoding(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "COMMAND", command_that_reads_by("time.sleep(60)"))
+    pool.warm()
+    (pid,) = pool.waiting
+    gone = threading.Event()
+    threading.Timer(0.5, gone.set).start()
+    start = time.monotonic()
+    with pytest.raises(Cancelled):
+        decode(pool, seeds()[0], gone.is_set)
+    assert time.monotonic() - start < 0.5 + 20 * POLL_SECONDS
+    process_ends(pid)
+
+
+def test_a_decoder_without_a_server_ends_by_itself(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server was killed in the middle of a file: the pipe ends, and the alarm ends the decoding."""
+    shorter = "import app.decoder; app.decoder.SECONDS, app.decoder.GRACE = 1, 0\n"
+    endless = "import drn.image\ndef read_image(*_, **__):\n    while True: pass\ndrn.image.read_image = read_image\n"
+    monkeypatch.setattr(decoding, "COMMAND", command(endless + shorter))
+    pool.warm()
+    (pid,) = pool.waiting
+    with pytest.raises(InputError, match=r"^photo.x cannot be decoded"):
+        decode(pool, seeds()[0])
+    process_ends(pid)
+
+
+def test_a_decoder_inherits_neither_files_nor_secrets(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret-of-the-server")
+    with (tmp_path / "open").open("wb") as file:
+        os.set_inheritable(file.fileno(), True)
+        pool.warm()
+        decode(pool, seeds()[0])
+        (pid,) = pool.waiting
+        deadline = time.monotonic() + 5
+        while not children(pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        for process in (pid, *children(pid)):
+            assert b"secret-of-the-server" not in Path(f"/proc/{process}/environ").read_bytes()
+            files = sorted(Path(f"/proc/{process}/fd").iterdir())
+            assert [path.name for path in files] == ["0", "1", "2"]
+            assert str(files[2].readlink()) == "/dev/null"
+            loaded = Path(f"/proc/{process}/maps").read_text()
+            assert "libtorch" not in loaded
+
+
+def test_each_file_has_a_process_of_its_own(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of one visitor's image is in memory when the next one's is decoded."""
+    body = "seen.append(1); raise drn.errors.InputError(f'This is file {len(seen)}.')"
+    setup = "import drn.image\nseen = []\n" + command_that_reads_by(body)[2]
+    monkeypatch.setattr(decoding, "COMMAND", (sys.executable, "-c", f"import os, sys, time\n{setup}"))
+    for _ in range(3):
+        with pytest.raises(InputError, match=r"^This is file 1\.$"):
+            decode(pool, seeds()[0])
+
+
+def test_without_fork_and_resource_there_is_the_time_limit(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows."""
+    setup = "sys.modules['resource'] = None\ndel os.fork\nimport signal\ndel signal.alarm"
+    with monkeypatch.context() as windows:
+        windows.setattr(decoding, "COMMAND", command(setup))
+        for data in seeds()[:3]:
+            assert np.array_equal(decode(pool, data).rgb, read_image(io.BytesIO(data)).rgb)
+        windows.setattr(decoding, "check_effort", lambda *_: None)
+        windows.setattr(decoding, "SECONDS", 0.5)
+        with pytest.raises(InputError, match="takes longer than"):
+            decode(pool, hostile.jpeg_of_scans(200_000))
+        pool.close()
+
+
+def test_a_server_that_can_start_no_process_says_so(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "COMMAND", ("/nonexistent/python",))
+    pool.warm()
+    with pytest.raises(InputError, match=r"^The server cannot decode images just now: try again later\.$"):
+        decode(pool, seeds()[0])
+
+
+def test_many_files_at_once(pool: Pool) -> None:
+    outcomes: list[bool] = []
+
+    def work(data: bytes) -> None:
+        outcomes.append(np.array_equal(decode(pool, data).rgb, read_image(io.BytesIO(data)).rgb))
+
+    threads = [threading.Thread(target=work, args=(data,)) for data in seeds()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == [True] * len(seeds())
+    assert len(pool.waiting) == 1
+
+
+def test_the_server_itself_decodes_no_upload(
+    client: Client, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither our code nor gradio's opens a visitor's image in the server's process."""
+    write_png(tmp_path / "photo.png", Picture(photo))
+    with monkeypatch.context() as watched:
+        watched.setattr("PIL.Image.open", lambda *_, **__: pytest.fail("an image was opened"))
+        watched.setattr("app.session.read_image", lambda *_, **__: pytest.fail("an image was read"))
+        enlarged = client.predict(handle_file(str(tmp_path / "photo.png")), "2", api_name="/upscale")
+        numbers, _ = client.predict(handle_file(str(tmp_path / "photo.png")), "2", api_name="/compare")
+    assert read_image(Path(enlarged)).rgb.shape == (120, 168, 3)
+    assert numbers["methods"]["DRN"]["image"]["psnr"] > 10
+
+
+@pytest.mark.parametrize("api_name", ["/upscale", "/compare"])
+def test_an_upload_that_crashes_or_hangs_frees_the_queue(
+    client: Client, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api_name: str
+) -> None:
+    write_png(tmp_path / "photo.png", Picture(photo))
+    given = handle_file(str(tmp_path / "photo.png"))
+    for body, sentence in (
+        ("os.kill(os.getpid(), 11)", r"^photo\.png cannot be decoded: save it again as PNG or JPEG\.$"),
+        ("time.sleep(60)", r"^photo\.png takes longer than 10 seconds to decode: save it again as PNG or JPEG\.$"),
+    ):
+        with monkeypatch.context() as broken:
+            decoding.pool.close()
+            broken.setattr(decoding, "COMMAND", command_that_reads_by(body))
+            broken.setattr(decoding, "SECONDS", 2)
+            with pytest.raises(AppError, match=sentence):
+                client.predict(given, "2", api_name=api_name)
+            decoding.pool.close()
+    with monkeypatch.context() as hanging:
+        hanging.setattr(decoding, "COMMAND", command_that_reads_by("time.sleep(60)"))
+        hanging.setattr("app.jobs.JOB_SECONDS", 0.5)
+        with pytest.raises(AppError, match="limit for one job on this server"):
+            client.predict(given, "2", api_name=api_name)
+        time.sleep(0.2)
+        decoding.pool.close()
+    assert client.predict(given, "2", api_name=api_name)

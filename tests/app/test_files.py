@@ -1,0 +1,172 @@
+"""Files that a visitor names: only an upload of this page is opened, and every other answer is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gradio.utils import get_upload_folder
+
+from app.jobs import deadline
+from app.photographs import read_upload
+from app.session import open_upload
+from app.uploads import NO_UPLOAD, find_upload
+from drn.errors import InputError
+from drn.image import Array, Picture, write_png
+from tests.helpers.jobs import result_of
+from tools.fuzz import watching
+
+META = {"_type": "gradio.FileData"}
+WRONG_METAS: list[Any] = [
+    *(None, "", "gradio.FileData", 1, [], {}, ["_type"], {"_type": None}, {"_type": 1}, {"_type": "FileData"}),
+    *({"_type": "gradio.FileData", "more": 1}, {"_type": {"_type": "gradio.FileData"}}),
+]
+
+
+@pytest.fixture(scope="module")
+def web(url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, timeout=20) as web:
+        yield web
+
+
+def upload(web: httpx.Client, name: str = "mine.png", data: bytes = b"mine") -> str:
+    (stored,) = web.post("/gradio_api/upload", files={"files": (name, data, "image/png")}).json()
+    return str(stored)
+
+
+@pytest.fixture
+def secret(photo: Array, tmp_path: Path) -> Path:
+    """An image on the server that no visitor may see."""
+    write_png(tmp_path / "secret.png", Picture(photo))
+    return tmp_path / "secret.png"
+
+
+def shapes(secret: Path, stored: str) -> list[str]:
+    """Paths of all shapes: to the secret, to a missing file, and to files beside the uploads."""
+    folder = Path(stored).parent
+    inside = Path(get_upload_folder()) / "inside.png"
+    inside.write_bytes(secret.read_bytes())
+    link, folder_link = folder / "link.png", folder / "elsewhere"
+    for place, target in ((link, secret), (folder_link, secret.parent)):
+        if not place.is_symlink():
+            place.symlink_to(target)
+    return [
+        *map(str, (secret, secret.with_name("missing.png"), inside, link, folder_link / secret.name, secret.parent)),
+        os.path.relpath(secret),
+        "app/examples/cat.png",
+        *(
+            f"{folder}/../../{inside.name}",
+            f"{folder}/./{Path(stored).name}",
+            f"{stored}/",
+            f"{stored}\0",
+            f" {stored}",
+        ),
+        *(f"{folder}{os.path.relpath(secret, folder)}", f"{folder}/{os.path.relpath(secret, folder)}"),
+        *(f"file={secret}", f"file://{secret}", f"/gradio_api/file={secret}", f"FILE:{secret}", f"data:,{secret}"),
+        *("http://198.51.100.7/x.png", "", ".", "/", "~", "\0", "/dev/zero", "/proc/self/environ", "/etc/passwd"),
+    ]
+
+
+def routes(web: httpx.Client) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Every way to call a function of the page: path, body without data, and the number of inputs."""
+    for event in web.get("/config").json()["dependencies"]:
+        if event["backend_fn"]:
+            body = {"fn_index": event["id"], "session_hash": "files"}
+            yield "/gradio_api/queue/join", body, len(event["inputs"])
+            yield "/gradio_api/run/predict", body, len(event["inputs"])
+            if event["api_name"] in ("upscale", "compare"):
+                yield f"/gradio_api/call/{event['api_name']}", {}, len(event["inputs"])
+
+
+def test_every_function_refuses_every_file_that_is_no_upload_with_one_sentence(web: httpx.Client, secret: Path) -> None:
+    stored = upload(web)
+    files: list[Any] = [{"path": path, "meta": META} for path in shapes(secret, stored)]
+    files += [{"path": path, "meta": meta} for path in (stored, str(secret)) for meta in WRONG_METAS]
+    files += [{"path": stored}, {"path": str(secret)}, {"path": None}, {"path": 1, "meta": META}]
+    files += [{"path": [stored], "meta": META}, {"path": {"path": stored, "meta": META}, "meta": META}]
+    files += [[{"a": {"b": file}}] for file in files[:3]] + [{"path": stored, "meta": META, "x": {"path": str(secret)}}]
+    answers = set()
+    called = list(routes(web))
+    assert len({body.get("fn_index") for _, body, _ in called}) > 20
+    with watching() as watch:
+        for index, (path, body, count) in enumerate(called):
+            # Every file for the routes that take one, and a third of them for each of the others.
+            for file in files if path.startswith("/gradio_api/call") or index < 3 else files[index % 3 :: 3]:
+                answer = web.post(path, json={**body, "data": [file, *[None] * (count - 1)]})
+                answers.add((answer.status_code, answer.text))
+                answer = web.post(path, json={**body, "data": [None] * count, "event_data": {"value": file}})
+                answers.add((answer.status_code, answer.text))
+    assert answers == {(400, json.dumps({"detail": NO_UPLOAD}, separators=(",", ":")))}
+    assert str(secret) not in watch.opened
+
+
+@pytest.mark.parametrize("name", ["run", "show_upload", "predict", "lambda", "store_figure"])
+def test_private_functions_have_no_route_by_name(web: httpx.Client, secret: Path, name: str) -> None:
+    for route in ("call", "call/v2", "api"):
+        answer = web.post(
+            f"/gradio_api/{route}/{name}", json={"data": [{"path": str(secret), "meta": META}, "2", False]}
+        )
+        assert (answer.status_code, answer.json()) == (404, {"detail": "There is nothing at this address."})
+
+
+def test_no_function_opens_such_a_file_even_without_the_guard(
+    web: httpx.Client, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = upload(web)
+    named = shapes(secret, stored)
+    monkeypatch.setattr("app.guard.checked_event", lambda body: body)
+    with watching() as watch:
+        for path, body, count in routes(web):
+            for name in named[:6] if "call" in path else named[:2]:
+                data = [{"path": name, "meta": META}, *["2"] * (count - 1)][:count]
+                asked = web.post(path, json={**body, "data": data})
+                if asked.status_code == 200 and path.startswith("/gradio_api/call"):
+                    told = web.get(f"{path}/{asked.json()['event_id']}").text
+                    assert "event: complete" not in told, (path, name)
+    assert not {str(secret), named[2], named[3]} & set(watch.opened)
+
+
+def test_an_upload_is_found_by_its_path_alone(web: httpx.Client, secret: Path) -> None:
+    stored = upload(web, data=secret.read_bytes())
+    assert str(find_upload(stored)) == stored
+    assert result_of(open_upload(stored, 2, deadline())).pairs[0].scale == 2
+    for path in shapes(secret, stored):
+        with pytest.raises(InputError) as refused:
+            result_of(read_upload(path, 10**6, deadline()))
+        assert str(refused.value) == NO_UPLOAD
+
+
+def test_a_link_in_the_place_of_an_upload_is_not_followed(web: httpx.Client, secret: Path) -> None:
+    stored = Path(upload(web, data=secret.read_bytes()))
+    stored.unlink()
+    with pytest.raises(InputError, match=NO_UPLOAD):
+        find_upload(str(stored))
+    stored.symlink_to(secret)
+    with pytest.raises(InputError, match=NO_UPLOAD):
+        find_upload(str(stored))
+
+
+def test_files_are_served_from_the_temporary_folder_alone(web: httpx.Client, secret: Path) -> None:
+    stored = upload(web, data=b"0123456789")
+    assert web.get(f"/gradio_api/file={stored}").content == b"0123456789"
+    for path in filter(str.isprintable, shapes(secret, stored)):
+        answer = web.get(f"/gradio_api/file={path}")
+        if answer.status_code == 200:
+            assert Path(path).resolve().is_relative_to(get_upload_folder()), path
+        else:
+            assert (answer.status_code, answer.json()) == (404, {"detail": "There is nothing at this address."}), path
+
+
+def test_private_files_are_not_kept_nor_shown_elsewhere(web: httpx.Client) -> None:
+    stored = upload(web, data=b"0123456789")
+    marked = {"Range": "bytes=2-5", "X-Marker": "marker", "Cookie": "c=marker", "Authorization": "marker"}
+    answer = web.get(f"/gradio_api/file={stored}", headers=marked)
+    assert answer.content in (b"0123456789", b"2345")
+    assert "marker" not in str(answer.headers)
+    assert answer.headers["cache-control"] == "private, no-store"
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"

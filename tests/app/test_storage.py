@@ -1,0 +1,223 @@
+"""What is stored for visitors: names that tell nothing, and a full disk that costs one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+import numpy as np
+import pytest
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+from app.jobs import store_result
+from app.photographs import examples
+from app.scene import scene_of
+from app.session import Session, open_example
+from app.viewer.component import image_path, scene_value
+from app.viewer.contract import SceneValue
+from drn.evaluation.pairs import make_pair
+from drn.image import Array, Picture, write_png
+from tools.load import ROOT
+
+FULL = "The server cannot store files just now: try again later."
+
+
+def files() -> set[Path]:
+    """All files and folders that the page has stored."""
+    return set(Path(get_upload_folder()).rglob("*"))
+
+
+@pytest.fixture
+def photograph(photo: Array, tmp_path: Path) -> Path:
+    write_png(tmp_path / "photo.png", Picture(photo))
+    return tmp_path / "photo.png"
+
+
+class Visitor:
+    """One page that is open in a browser; it sends events as the page does."""
+
+    def __init__(self, url: str) -> None:
+        self.web = httpx.Client(base_url=url, timeout=60)
+        self.session = uuid.uuid4().hex
+
+    def index(self, name: str, number: int | None = None) -> int:
+        """The event that the function called ``name`` handles, and its number where there are several."""
+        for event in self.web.get("/config").json()["dependencies"]:
+            is_called = re.sub(r"_\d+$", "", str(event["api_name"])) == name
+            if event["backend_fn"] and is_called and number in (None, event["id"]):
+                return int(event["id"])
+        raise AssertionError(f"The page has no event {name}.")
+
+    def upload(self, path: Path) -> dict[str, Any]:
+        (stored,) = self.web.post("/gradio_api/upload", files={"files": (path.name, path.read_bytes())}).json()
+        return {"path": stored, "meta": {"_type": "gradio.FileData"}}
+
+    def send(self, index: int, data: list[Any], event_data: Any = None, query: str = "") -> dict[str, Any]:
+        """Send an event and wait for its end; returns gradio's closing message."""
+        body = {"data": data, "fn_index": index, "session_hash": self.session, "event_data": event_data}
+        self.web.post(f"/gradio_api/queue/join{query}", json=body).raise_for_status()
+        with self.web.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as answer:
+            for line in answer.iter_lines():
+                if "process_completed" in line:
+                    return dict(json.loads(line.removeprefix("data: ")))
+        raise AssertionError("the stream ended before the event")
+
+
+@pytest.fixture
+def visitor(url: str) -> Iterator[Visitor]:
+    visitor = Visitor(url)
+    yield visitor
+    visitor.web.close()
+
+
+@contextlib.contextmanager
+def full_disk(for_what: str) -> Iterator[None]:
+    """Meanwhile an image is written in part (``for_what`` is "files"), or no folder can be made ("folders")."""
+    save, mkdir = Image.Image.save, Path.mkdir
+
+    def save_a_part(image: Image.Image, target: Path | IO[bytes], *args: Any, **options: Any) -> None:
+        if not isinstance(target, Path):
+            save(image, target, *args, **options)
+            return
+        target.write_bytes(b"\x89PNG, and a part of the rest")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def make_none(path: Path, *args: Any, **options: Any) -> None:
+        if path.is_relative_to(get_upload_folder()) and not path.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        mkdir(path, *args, **options)
+
+    with pytest.MonkeyPatch.context() as full:
+        if for_what == "files":
+            full.setattr(Image.Image, "save", save_a_part)
+        else:
+            full.setattr(Path, "mkdir", make_none)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def removed_afterwards(url: str) -> Iterator[None]:
+    """Remove what a test stores: what is there is not written again."""
+    before = files()
+    yield
+    for path in sorted(files() - before, reverse=True):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
+
+
+full_for = pytest.mark.parametrize("for_what", ["files", "folders"])
+
+
+def first_token(visitor: Visitor) -> str:
+    """Token of the images that the viewer of the page shows as it loads."""
+    for component in visitor.web.get("/config").json()["components"]:
+        if component["props"].get("elem_id") == "viewer":
+            return str(component["props"]["value"]["token"])
+    raise AssertionError("the page has no viewer")
+
+
+@full_for
+@pytest.mark.parametrize(
+    "choice",
+    ["example", "upload", "scale", "plus", "figure", "link", "scales", "upscale", "/upscale", "/compare"],
+)
+def test_a_full_disk_is_one_sentence_for_every_event(
+    visitor: Visitor, photograph: Path, choice: str, for_what: str
+) -> None:
+    seen = json.dumps([first_token(visitor), {"x": 0, "y": 0, "width": 50, "height": 40}])
+    sent, query = 9e9, ""
+    data: list[Any]
+    if choice == "example":
+        event, data = visitor.index("handler", 3), [sent, None, None, None, None]
+    elif choice == "upload":
+        event, data = visitor.index("handler", 4), [sent, None, visitor.upload(photograph), None, None]
+    elif choice in ("scale", "plus"):
+        event, data = visitor.index("handler", 5 if choice == "scale" else 6), [sent, None, None, None]
+    elif choice == "figure":
+        event, data = visitor.index("store_figure"), [None, seen]
+    elif choice == "link":
+        event, data, query = visitor.index("restore"), [sent, None], "?image=rocket&scale=2&x=9&y=9&zoom=2&layout=side"
+    elif choice == "scales":
+        event, data = visitor.index("open_scales"), [None, None]
+    elif choice == "/upscale":
+        event, data = visitor.index("upscale"), [visitor.upload(photograph), "2", False]
+    elif choice == "/compare":
+        event, data = visitor.index("compare"), [visitor.upload(photograph), "2", False, ""]
+    else:
+        event, data = visitor.index("run"), [visitor.upload(photograph), "2", False]
+    visitor.send(visitor.index("lambda"), [])  # as the page does when it loads
+    visitor.send(visitor.index("note_choice"), [1.0, None, "3", choice == "plus"])
+    if choice == "example":
+        visitor.send(visitor.index("choose_example"), [], {"index": 5, "value": None})
+    before = files()
+    with full_disk(for_what):
+        ended = visitor.send(event, data, query=query)
+    assert not ended["success"]
+    assert ended["output"]["error"] == FULL
+    assert sorted(files() ^ before) == [], "something of a file was left"
+    assert visitor.send(event, data, query=query)["success"], "it does not work when there is room again"
+
+
+def test_a_result_that_fails_leaves_no_folder(url: str) -> None:
+    def fail(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = files()
+    with pytest.raises(OSError, match="No space left"):
+        store_result("a.png", fail)
+    assert files() == before
+
+
+NAMES = """
+import numpy as np
+from app.viewer.component import image_path
+from app.cache import use_own_folder
+use_own_folder()
+print(image_path(np.zeros((4, 5, 3), np.uint8), "").parent.name)
+"""
+
+
+def test_names_of_known_pixels_cannot_be_computed() -> None:
+    pixels = np.zeros((4, 5, 3), np.uint8)
+    done = subprocess.run([sys.executable, "-c", NAMES], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = {done.stdout.strip(), image_path(pixels, "").parent.name}
+    assert len(names) == 2, "two processes give the same pixels the same name"
+    for content in (pixels.tobytes(), b"(4, 5, 3)" + pixels.tobytes(), b" (4, 5, 3)" + pixels.tobytes()):
+        plain = {hashlib.sha256(content).hexdigest(), hashlib.blake2b(content, digest_size=32).hexdigest()}
+        assert not names & plain
+
+
+def paths(value: SceneValue) -> set[str]:
+    return {image["file"]["path"] for image in value["images"] if image["file"]}
+
+
+def test_visitors_with_the_same_photograph_share_no_file(photo: Array) -> None:
+    """By the time that an answer takes, a visitor could tell whether its images were stored before."""
+    picture = Picture(photo)
+    one, other = (Session(picture, token, (make_pair(picture, 2),)) for token in ("one", "other"))
+    mine = paths(scene_value(scene_of(one)))
+    assert mine == paths(scene_value(scene_of(one)))
+    assert not mine & paths(scene_value(scene_of(other)))
+    example = examples()[0]
+    first, second = (paths(scene_value(scene_of(open_example(example, 2)))) for _ in range(2))
+    assert first == second, "the examples are no secret, and are stored once"
+
+
+def test_uploads_of_the_same_file_share_no_folder(visitor: Visitor, photograph: Path) -> None:
+    """The folder of one's own upload must not tell where another visitor's upload of the same file lies."""
+    one, other = (Path(visitor.upload(photograph)["path"]) for _ in range(2))
+    assert one.parent != other.parent
+    assert visitor.web.get(f"/gradio_api/file={one.with_name('holiday.png')}").status_code in (403, 404)

@@ -342,7 +342,7 @@ def test_the_server_itself_decodes_no_upload(
     write_png(tmp_path / "photo.png", Picture(photo))
     with monkeypatch.context() as watched:
         watched.setattr("PIL.Image.open", lambda *_, **__: pytest.fail("an image was opened"))
-        watched.setattr("app.session.read_image", lambda *_, **__: pytest.fail("an image was read"))
+        watched.setattr("app.photographs.read_image", lambda *_, **__: pytest.fail("an image was read"))
         enlarged = client.predict(handle_file(str(tmp_path / "photo.png")), "2", api_name="/upscale")
         numbers, _ = client.predict(handle_file(str(tmp_path / "photo.png")), "2", api_name="/compare")
     assert read_image(Path(enlarged)).rgb.shape == (120, 168, 3)

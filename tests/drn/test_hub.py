@@ -26,20 +26,20 @@ SENTENCES = {
     "Gated repo": r"drn/gated is gated: accept its terms",
     "No such revision": r"drn/good has no such revision",
     "Missing file": r"drn/empty@main has no drn_x2\.safetensors",
-    "Truncated download": r"The download of drn/truncated@main was cut off",
+    "Truncated download": r"The download of drn/truncated@main was interrupted",
     "Truncated file in the repo": r"drn/half@main: .* is not a complete safetensors file",
-    "Wrong architecture": r"drn/other@main: .* does not fit its own config",
+    "Wrong architecture": r"drn/other@main: .* tensors that do not fit its config",
     "Wrong scale": r"drn/x3@main: .* is for x3, not for x2",
     "Too many parameters": r"drn/large@main: .* more than 50,000,000 parameters",
-    "A pickle": r"has pytorch_model\.bin and no drn_x2\.safetensors: pickles can run code",
-    "A pickle under our file's name": r"is a pickle, which can run code and is never loaded",
-    "Hub answers 500": r"The Hub is in trouble \(it answered 500\)",
-    "Hub answers 429": r"The Hub is refusing requests for now \(429",
+    "A pickle": r"has pytorch_model\.bin but no drn_x2\.safetensors: pickles can run code",
+    "A pickle under our file's name": r"is a pickle, which can run code, so it is not loaded",
+    "Hub answers 500": r"The Hub has a fault \(it answered 500\)",
+    "Hub answers 429": r"The Hub refuses requests for now \(429",
     "Not a repo's name": r"is not a Hub repo: write owner/name",
-    "Hub slow to answer": r"The Hub did not deliver drn/slow@main in 8 s",
-    "Hub stalls in a download": r"The Hub did not deliver drn/hangs@main in 8 s",
+    "Hub slow to answer": r"drn/slow@main did not arrive from the Hub in 8 s",
+    "Hub stalls in a download": r"drn/hangs@main did not arrive from the Hub in 8 s",
     "Hub down": r"The Hub cannot be reached",
-    "Disk full": r"There is no room left in the Hub's cache",
+    "Disk full": r"There is no space left for the Hub's cache",
     "Cache folder read-only": r"The Hub's cache cannot be written",
 }
 
@@ -53,8 +53,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
 def test_failures_get_one_sentence_and_the_bundled_weights(outcomes: dict[str, Outcome], case: str) -> None:
     outcome = outcomes[case]
     assert outcome.source == "bundled"
-    assert len(outcome.said) == 1
-    assert re.fullmatch(rf"Using the bundled weights: .*{SENTENCES[case]}.*\.", outcome.said[0])
+    assert len(outcome.messages) == 1
+    assert re.fullmatch(rf"Using the bundled weights: .*{SENTENCES[case]}.*\.", outcome.messages[0])
     assert outcome.seconds < 8 + 4  # our deadline, and loading on a busy machine
 
 

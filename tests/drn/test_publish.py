@@ -90,7 +90,7 @@ def test_publishing_again_changes_nothing(hub: Hub, run: Run, published: subproc
     hub.requests.clear()
     again = run("publish", "--model", MODEL, "--space", SPACE)
     assert again.returncode == 0, again.stderr
-    assert again.stdout.count("nothing to change at") == 2
+    assert again.stdout.count("unchanged at") == 2
     assert [list(repo.commits) for repo in hub.repos.values()] == before
     assert not [
         line for line in hub.requests if "/commit/" in line or "PUT" in line or ("POST" in line and "var" in line)
@@ -128,7 +128,7 @@ def test_a_failed_upload_leaves_what_was_there_in_use(
     assert result.returncode == 1
     assert result.stderr == (
         "error: drn/demo was not published, and what it held before is still in use: "
-        "The Hub is in trouble (it answered 500): try again later.\n"
+        "The Hub has a fault (it answered 500): try again later.\n"
     )
     # The model went first and holds what is here and no more; the Space still runs the commit that it is pinned to.
     assert model.files == wanted
@@ -139,8 +139,8 @@ def test_a_failed_upload_leaves_what_was_there_in_use(
     assert result.returncode == 1
     assert space.head != head  # it is true what is said
     assert result.stderr == (
-        "error: drn/demo was published, but its DRN_HUB_REPO was not set, so publish again: "
-        "The Hub is in trouble (it answered 500): try again later.\n"
+        "error: drn/demo was published, but its variable DRN_HUB_REPO was not set, so publish again: "
+        "The Hub has a fault (it answered 500): try again later.\n"
     )
     space.fails_variable = False
     assert run("publish", "--model", MODEL, "--space", SPACE).returncode == 0
@@ -163,9 +163,11 @@ def test_what_cannot_start_gets_one_sentence(monkeypatch: pytest.MonkeyPatch, tm
         publish("drn", None, False, print)
     with pytest.raises(InputError, match="drn/x@v1 names a revision"):
         publish("drn/x@v1", None, False, print)
-    with pytest.raises(InputError, match="Publishing needs a token that may write"):
+    with pytest.raises(InputError, match="Publishing needs a token with write access"):
         publish("drn/x", None, False, print)
-    with pytest.raises(InputError, match="The app is not here: publish a Space from a checkout"):
+    with pytest.raises(
+        InputError, match="The app is not part of the installed package: publish a Space from a checkout"
+    ):
         space_content(HubRepo("drn/x"), tmp_path)
 
 
@@ -230,12 +232,12 @@ def test_a_card_that_is_missing_or_not_of_the_day_is_not_published(tmp_path: Pat
     with pytest.raises(InputError, match=r"README\.md is not UTF-8 text"):
         model_content(tmp_path)
     (tmp_path / "README.md").write_text(complete_card("# Our card\n", ROWS[:0]))
-    with pytest.raises(InputError, match=r"does not hold the results of the day: run `python -m scripts"):
+    with pytest.raises(InputError, match=r"does not show the results in results\.json: run `python -m scripts"):
         model_content(tmp_path)
     (tmp_path / "README.md").write_text(complete_card("# Our card\n", ROWS[1:]))
     assert model_content(tmp_path) == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     weights.save(tmp_path / "drn_x4.safetensors", small_model(4), {"hours": "6"})
-    with pytest.raises(InputError, match=r"was not measured with drn_x4\.safetensors as it is: measure again"):
+    with pytest.raises(InputError, match=r"was measured with another drn_x4\.safetensors: measure again"):
         model_content(tmp_path)
 
 
@@ -244,7 +246,7 @@ def test_results_that_cannot_be_read_are_refused(tmp_path: Path, text: str) -> N
     weights.save(tmp_path / "drn_x4.safetensors", small_model(4))
     (tmp_path / "results.json").write_text(text)
     (tmp_path / "README.md").write_text("# Our card\n")
-    with pytest.raises(InputError, match=r"results\.json is not what"):
+    with pytest.raises(InputError, match=r"results\.json is not the output of"):
         model_content(tmp_path)
 
 

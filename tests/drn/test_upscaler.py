@@ -209,12 +209,12 @@ def test_out_of_memory_halves_the_tile_and_says_so(
     seen: list[tuple[int, int]] = []
     result = limited(60 * 60, error).upscale(photo, on_tile=lambda done, total: seen.append((done, total)))
     assert np.abs(result.astype(int) - expected).max() <= 1
-    assert caplog.messages == [f"cpu ran out of memory: going on with tiles of {edge} pixels." for edge in (42,)]
+    assert caplog.messages == [f"cpu ran out of memory: continuing with tiles of {edge} pixels." for edge in (42,)]
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_no_memory_at_all_ends_with_one_sentence(photo: Array) -> None:
-    with pytest.raises(InputError, match="Not even a tile of 20 pixels fits in the memory of cpu"):
+    with pytest.raises(InputError, match="Even a tile of 20 pixels does not fit in the memory of cpu"):
         limited(1, torch.OutOfMemoryError("too much")).upscale(photo)
 
 

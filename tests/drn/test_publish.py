@@ -1,23 +1,20 @@
-"""Publishing to a loopback Hub, taking the weights back from it, and running the published Space on its own."""
+"""Publish to a Hub on the loopback address, and load the published weights from it."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from huggingface_hub import RepoCard
-from packaging.requirements import Requirement
-from playwright.sync_api import Browser, expect
 
 from drn import weights
 from drn.card import complete_card, read_rows
@@ -41,7 +38,7 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture(scope="module")
 def run(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs the command line as somebody who may write to the loopback Hub."""
+    """Return a function that runs the command line with write access to the loopback Hub."""
     home = tmp_path_factory.mktemp("hf")
 
     def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -66,7 +63,7 @@ def header(content: bytes) -> dict[str, object]:
 
 def test_the_model_repo_is_the_weights_folder(hub: Hub, published: subprocess.CompletedProcess[str]) -> None:
     files = dict(hub.repos["models", MODEL].files)
-    del files[".gitattributes"]  # the Hub's own
+    del files[".gitattributes"]  # the Hub adds this file
     assert files == {path.name: path.read_bytes() for path in weights.BUNDLED.iterdir()}
     card = header(files["README.md"])
     assert (card["library_name"], card["pipeline_tag"], card["license"]) == ("drn", "image-to-image", "other")
@@ -97,10 +94,10 @@ def test_publishing_again_changes_nothing(hub: Hub, run: Run, published: subproc
     ]
 
 
-def test_what_was_published_comes_back_and_compares(
+def test_published_weights_are_the_same_when_loaded_from_the_hub(
     hub: Hub, run: Run, published: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
-    """The round trip: publish, pull into an empty cache, compare; the weights are the same to the byte."""
+    """The files are equal byte for byte, and both networks give the same image."""
     code = (
         "import sys; from drn import weights\nfor item in weights.load_scales('drn/drn'): print(item.sha256, item.path)"
     )
@@ -116,7 +113,7 @@ def test_what_was_published_comes_back_and_compares(
         assert (ours == theirs).all()
 
 
-def test_a_failed_upload_leaves_what_was_there_in_use(
+def test_after_a_failed_upload_the_previous_content_is_in_use(
     hub: Hub, run: Run, published: subprocess.CompletedProcess[str]
 ) -> None:
     space, model = hub.repos["spaces", SPACE], hub.repos["models", MODEL]
@@ -127,17 +124,17 @@ def test_a_failed_upload_leaves_what_was_there_in_use(
     result = run("publish", "--model", MODEL, "--space", SPACE)
     assert result.returncode == 1
     assert result.stderr == (
-        "error: drn/demo was not published, and what it held before is still in use: "
+        "error: drn/demo was not published, and its previous content is still in use: "
         "The Hub has a fault (it answered 500): try again later.\n"
     )
-    # The model went first and holds what is here and no more; the Space still runs the commit that it is pinned to.
+    # The model repo is uploaded first and is complete. The Space still uses its previous commit.
     assert model.files == wanted
     assert (space.head, space.variables) == (head, variables)
     assert variables["DRN_HUB_REPO"].split("@")[1] in model.commits
     space.fails_commit, space.fails_variable = False, True
     result = run("publish", "--model", MODEL, "--space", SPACE)
     assert result.returncode == 1
-    assert space.head != head  # it is true what is said
+    assert space.head != head  # the Space was published, as the message says
     assert result.stderr == (
         "error: drn/demo was published, but its variable DRN_HUB_REPO was not set, so publish again: "
         "The Hub has a fault (it answered 500): try again later.\n"
@@ -157,7 +154,7 @@ def test_private_repos_are_made_private_and_a_wrong_token_is_refused(hub: Hub, r
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_what_cannot_start_gets_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_publishing_that_cannot_start_gets_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("drn.publish.get_token", lambda: None)
     with pytest.raises(InputError, match="'drn' is not a Hub repo"):
         publish("drn", None, False, print)
@@ -171,7 +168,7 @@ def test_what_cannot_start_gets_one_sentence(monkeypatch: pytest.MonkeyPatch, tm
         space_content(HubRepo("drn/x"), tmp_path)
 
 
-def test_what_the_space_lacks_is_found_before_anything_is_uploaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_files_of_the_space_are_found_before_anything_is_uploaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drn.publish.get_token", lambda: "hf_any")
     monkeypatch.setattr("drn.publish.version", Mock(side_effect=PackageNotFoundError))
     asked = Mock()
@@ -181,7 +178,7 @@ def test_what_the_space_lacks_is_found_before_anything_is_uploaded(monkeypatch: 
     assert not asked.method_calls
 
 
-def test_dry_run_lists_every_file_and_asks_nobody(hub: Hub, run: Run) -> None:
+def test_a_dry_run_lists_every_file_and_makes_no_request(hub: Hub, run: Run) -> None:
     hub.requests.clear()
     result = run("publish", "--model", "drn/new", "--space", "drn/new-demo", "--dry-run", HF_TOKEN="")
     assert result.returncode == 0, result.stderr
@@ -199,7 +196,7 @@ ROWS = [
 ]
 
 
-def test_the_card_names_the_measured_results(tmp_path: Path) -> None:
+def test_the_card_has_the_measured_results(tmp_path: Path) -> None:
     rows = [*ROWS[1:], ROWS[1] | {"method": "DRN+", "psnr": 32.1}, ROWS[1] | {"scale": 2, "psnr": 37.9}]
     text = complete_card("---\nlanguage: en\ntags: [old]\n---\n# Our card\n\nText.\n", rows)
     assert text.endswith("\n---\n\n# Our card\n\nText.\n")
@@ -221,7 +218,7 @@ def test_equal_images_have_no_psnr_on_the_hub(tmp_path: Path) -> None:
     assert [metric["type"] for metric in result["metrics"]] == ["ssim"]
 
 
-def test_a_card_that_is_missing_or_not_of_the_day_is_not_published(tmp_path: Path) -> None:
+def test_a_missing_or_outdated_card_is_not_published(tmp_path: Path) -> None:
     weights.save(tmp_path / "drn_x4.safetensors", small_model(4))
     measured = {"file": "drn_x4.safetensors", "sha256": weights.load(tmp_path / "drn_x4.safetensors").sha256}
     results = {"rows": ROWS, "weights": {"x4": measured}}
@@ -248,64 +245,3 @@ def test_results_that_cannot_be_read_are_refused(tmp_path: Path, text: str) -> N
     (tmp_path / "README.md").write_text("# Our card\n")
     with pytest.raises(InputError, match=r"results\.json is not the output of"):
         model_content(tmp_path)
-
-
-def link_installed(requirements: str, target: Path) -> None:
-    """Fill ``target`` with what ``pip install -r`` of these requirements would put there, and no more."""
-    wanted, seen = (
-        [Requirement(line.partition("#")[0]) for line in requirements.splitlines() if line[:1].isalpha()],
-        set(),
-    )
-    while wanted:
-        requirement = wanted.pop()
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        found = distribution(requirement.name)
-        assert requirement.specifier.contains(found.version, prereleases=True), requirement
-        if found.name in seen:
-            continue
-        seen.add(found.name)
-        extras = [{"extra": extra} for extra in ("", *requirement.extras)]
-        for needed in map(Requirement, found.requires or []):
-            if needed.marker is None or any(needed.marker.evaluate(extra) for extra in extras):
-                needed.marker = None
-                wanted.append(needed)
-        for name in {path.parts[0] for path in found.files or [] if path.parts[0] not in ("..", "__pycache__")}:
-            if not (target / name).exists():
-                (target / name).symlink_to(Path(str(found.locate_file(name))))
-
-
-def test_the_space_alone_serves_a_comparison_with_the_hubs_weights(
-    hub: Hub, published: subprocess.CompletedProcess[str], tmp_path: Path, browser: Browser
-) -> None:
-    space = hub.repos["spaces", SPACE]
-    for path, content in space.files.items():
-        (tmp_path / "space" / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "space" / path).write_bytes(content)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    installed = tmp_path / "installed"
-    installed.mkdir()
-    link_installed((tmp_path / "space" / "requirements.txt").read_text(), installed)
-    env = {**os.environ, **hub.env, **space.variables, "HF_HOME": str(tmp_path / "hf"), "GRADIO_SERVER_PORT": str(port)}
-    env["PYTHONPATH"] = str(installed)
-    # -S: without the site-packages of the tests
-    server = subprocess.Popen(
-        [sys.executable, "-uS", "app.py"], cwd=tmp_path / "space", env=env, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert server.stdout is not None
-        assert any("Running on local URL" in line for line in server.stdout)
-        page = browser.new_page()
-        response = page.goto(f"http://127.0.0.1:{port}")
-        assert response is not None
-        assert response.status == 200
-        revision = space.variables["DRN_HUB_REPO"].split("@")[1][:7]
-        expect(page.get_by_test_id("weights")).to_contain_text(f"hub {MODEL}@{revision} (x2", timeout=20_000)
-        expect(page.get_by_test_id("hub")).to_have_count(0)
-        expect(page.locator("[data-panel]")).to_have_count(4)
-        page.close()
-    finally:
-        server.terminate()
-        server.wait(20)

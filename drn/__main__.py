@@ -1,3 +1,5 @@
+"""Run the command line: ``python -m drn``."""
+
 from drn.commands.main import main
 
 main()

@@ -1,4 +1,4 @@
-"""The model card: its front matter, made from the measured results."""
+"""The front matter of the model card, made from the measured results."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ LICENSE_NAME = "research-and-non-commercial-training-data"
 
 
 def complete_card(text: str, rows: list[dict[str, Any]]) -> str:
-    """``text`` with the front matter that the Hub reads: library, task, tags, licence, measured results.
+    """Return a model card with its front matter brought up to date: library, task, tags, licence and results.
 
-    Fields that the text has already and that are not ours stay.
+    Other fields of the front matter stay unchanged.
 
     Args:
-        rows: Rows of ``python -m drn evaluate --json``.
+        text: The card, with or without front matter.
+        rows: Rows of the output of ``drn evaluate --json``.
     """
     card = ModelCard(text, ignore_metadata_errors=True)
     ours = ModelCardData(
@@ -41,7 +42,7 @@ def complete_card(text: str, rows: list[dict[str, Any]]) -> str:
 
 
 def _eval_results(rows: list[dict[str, Any]]) -> list[EvalResult]:
-    """PSNR and SSIM of each row; an infinite PSNR, which is null there, has no place on the Hub."""
+    """Return PSNR and SSIM of each row, without infinite values, which are null in JSON."""
     return [_result(row, metric) for row in rows for metric in ("psnr", "ssim") if row[metric] is not None]
 
 
@@ -52,7 +53,7 @@ def _result(row: dict[str, Any], metric: str) -> EvalResult:
         task_name="Super-resolution",
         dataset_type=str(row["data"]).lower(),
         dataset_name=f"{row['data']} {config}",
-        dataset_config=config,  # the Hub's client puts results of one type and config together
+        dataset_config=config,  # the Hub's client joins results of one type and config
         metric_type=metric,
         metric_name=f"{metric.upper()} (Y channel)",
         metric_value=round(float(row[metric]), 4),
@@ -60,30 +61,30 @@ def _result(row: dict[str, Any], metric: str) -> EvalResult:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of ``results.json`` that are a network's.
+    """Return the rows of ``results.json`` for networks, that is all but bicubic.
 
     Raises:
-        InputError: If it is not what ``python -m drn evaluate --json`` prints.
+        InputError: If the file is not the output of ``drn evaluate --json``.
     """
-    with _as_evaluate_prints(path) as results:
+    with _reading_results(path) as results:
         rows = [row for row in results["rows"] if row["method"] != BICUBIC]
         _eval_results(rows)
         return rows
 
 
 def read_digests(path: Path) -> dict[str, str]:
-    """The sha256 of each weights file that ``results.json`` was measured with.
+    """Return the sha256 of each weights file that was measured for ``results.json``.
 
     Raises:
-        InputError: If it is not what ``python -m drn evaluate --json`` prints.
+        InputError: If the file is not the output of ``drn evaluate --json``.
     """
-    with _as_evaluate_prints(path) as results:
+    with _reading_results(path) as results:
         return {entry["file"]: entry["sha256"] for entry in results["weights"].values()}
 
 
 @contextmanager
-def _as_evaluate_prints(path: Path) -> Iterator[dict[str, Any]]:
+def _reading_results(path: Path) -> Iterator[dict[str, Any]]:
     try:
         yield json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path.name} is not what `drn evaluate --json` prints: measure again.") from error
+        raise InputError(f"{path.name} is not the output of `drn evaluate --json`: measure again.") from error

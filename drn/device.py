@@ -8,7 +8,10 @@ from drn.errors import InputError
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """``auto`` is CUDA, then Apple's MPS, then the CPU.
+    """Return the device to compute on.
+
+    Args:
+        device: A torch device name, or ``auto``: CUDA if there is one, else Apple's MPS, else the CPU.
 
     Raises:
         InputError: If the device is unknown or absent.
@@ -26,13 +29,20 @@ def choose_device(device: str = "auto") -> torch.device:
 
 
 def cpu_bf16_units() -> list[str]:
-    """Names of this CPU's units for bfloat16, as far as torch tells (from 2.11 on); without, float32 is faster."""
+    """Return the names of this CPU's bfloat16 units; on a CPU without them float32 is faster.
+
+    torch before 2.11 cannot tell; the list is then empty.
+    """
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return [name for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16") if capabilities.get(name)]
 
 
 def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """``auto`` is half precision where the device has units for it, else float32.
+    """Return the dtype to compute in.
+
+    Args:
+        dtype: ``fp32``, ``bf16``, ``fp16``, or ``auto``: half precision if the device has units for it, else float32.
+        device: The device to compute on.
 
     Raises:
         InputError: If the dtype is not one of auto, fp32, bf16, fp16.
@@ -50,7 +60,7 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether torch or numpy failed because a device's memory, or the machine's, is full."""
-    said = ("out of memory", "can't allocate memory")  # CUDA's and MPS's words; the CPU's
+    """Tell whether an error of torch or numpy means that the memory of the device or the machine is full."""
+    messages = ("out of memory", "can't allocate memory")  # the messages of CUDA and MPS, and of the CPU
     full = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return full or (isinstance(error, RuntimeError) and any(words in str(error) for words in said))
+    return full or (isinstance(error, RuntimeError) and any(text in str(error) for text in messages))

@@ -1,10 +1,21 @@
-"""The one error for things a person gave us that cannot be used."""
+"""The error for bad input from a person."""
 
 
 class InputError(ValueError):
-    """A bad file, option or download. The message is one sentence: what was wrong, and what to do."""
+    """A file, option or download cannot be used.
+
+    The message is one sentence that says what was wrong and what to do. The command line and the page show it without
+    a traceback.
+    """
 
 
 def not_installed(what: str, error: ModuleNotFoundError) -> InputError:
-    """That ``what`` needs a package which only development installs."""
-    return InputError(f"{what} needs {error.name}: make .venv/dev installs it (requirements-dev.txt).")
+    """Return the error for a feature whose package is missing.
+
+    Args:
+        what: The feature, as the start of a sentence.
+        error: Raised by the import of the missing package.
+    """
+    return InputError(
+        f"{what} needs {error.name}: in a checkout, pip install '.[train]' or make .venv/dev installs it."
+    )

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is whole or it is not there."""
+"""Atomic writes: after a failure the old file is still there, never a partial one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from pathlib import Path
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it: whole or not at all."""
+    """Write a temporary file beside ``path`` and rename it to ``path``.
+
+    Args:
+        path: The file to create or replace.
+        write: Called with the path of the temporary file, which it must fill.
+
+    Raises:
+        OSError: If the folder does not exist or the disk is full. Errors of ``write`` pass through.
+    """
     temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
-    # Readable as any new file is: tempfile, and some writers, would keep it from everyone but its owner.
+    # tempfile and some writers restrict the file to its owner. This one gets the mode of any new file.
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     mode = temporary.stat().st_mode
     try:

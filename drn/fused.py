@@ -1,11 +1,10 @@
-"""The network arranged for inference: the function of ``drn.model.DRN`` with less arithmetic and fewer copies.
+"""The network rearranged for inference: the same function as ``drn.model.DRN`` with less arithmetic and fewer copies.
 
-Three exact rearrangements:
+Three exact changes:
 
-- the first convolution reads whole levels around mid-grey, -127.5 to 127.5, which bfloat16 holds without rounding;
-- the last block of a group feeds only the group's 1x1 fusion, so its second convolution and the fusion
-  become one 3x3 convolution;
-- a crop's halo is used up one pixel a convolution, so what no later pixel needs is cut off on the way.
+- The first convolution reads 8-bit levels around mid-grey, -127.5 to 127.5, which bfloat16 represents exactly.
+- The second convolution of a group's last block feeds only the group's 1x1 fusion, so both become one 3x3 convolution.
+- Each 3x3 convolution needs one pixel less of a crop's halo. Pixels that no later layer needs are cut off on the way.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from drn.geometry import NO_MARGINS, Margins
 from drn.model import ACTIVATIONS, DRN, RDG, DRNConfig
 
 LEVELS = 255
-"""From black to white, of 8 bits."""
+"""The difference between white and black in 8-bit levels."""
 
 
 def _cut(x: Tensor, before: Margins, after: Margins) -> Tensor:
-    """View ``x`` (B,C,H,W), which has margins ``before``, with the smaller margins ``after``."""
+    """Return the view of ``x`` (B, C, H, W) in which the margins ``before`` are reduced to ``after``."""
     height, width = x.shape[2:]
     top, left = before.top - after.top, before.left - after.left
     bottom, right = height - before.bottom + after.bottom, width - before.right + after.right
@@ -37,7 +36,7 @@ def _conv(weight: Tensor, bias: Tensor) -> nn.Conv2d:
 
 
 class FusedRDG(nn.Module):
-    """A group whose last block and fusion are merged."""
+    """A residual distilling group whose last convolution is merged with its fusion."""
 
     def __init__(self, group: RDG, config: DRNConfig) -> None:
         super().__init__()
@@ -60,7 +59,16 @@ class FusedRDG(nn.Module):
         self.last = _conv(torch.einsum("om,mikl->oikl", merge, weight), merge @ bias)
 
     def forward(self, x: Tensor, margins: Margins, need: int) -> Tensor:
-        """Map (B,C,H,W), of whose context ``need`` pixels are still of use, to the group's output, cut."""
+        """Compute the group's output.
+
+        Args:
+            x: (B, C, H, W), the crop with ``margins`` reduced to ``need``.
+            margins: The margins of the crop.
+            need: Width of the context that later layers still need, in pixels.
+
+        Returns:
+            (B, C, h, w) with the margins reduced by one pixel for each 3x3 convolution of the group.
+        """
         now = margins.at_most(need)
         residual, distilled = x, list[Tensor]()
         for conv1, conv2 in zip(self.conv1, self.conv2, strict=False):
@@ -82,7 +90,7 @@ class FusedRDG(nn.Module):
 
 
 class FusedDRN(nn.Module):
-    """A network with the weights of ``model``; what training changes there later does not reach it."""
+    """The network for inference, with a copy of the weights of ``model``."""
 
     def __init__(self, model: DRN) -> None:
         super().__init__()
@@ -94,7 +102,7 @@ class FusedDRN(nn.Module):
             _conv(state[f"{name}.weight"], state[f"{name}.bias"]) for name in ("head", "fusion", "fusion_conv")
         )
         self.head.weight.div_(LEVELS)
-        # (3, scale, scale) -> (scale, scale, 3): the order of pixels in memory.
+        # (3, scale, scale) -> (scale, scale, 3), the order of the pixels in memory.
         order = torch.arange(len(state["tail.bias"])).view(3, -1).T.flatten()
         self.tail = _conv(state["tail.weight"][order], state["tail.bias"][order])
 
@@ -102,11 +110,11 @@ class FusedDRN(nn.Module):
         """Upscale a batch of crops.
 
         Args:
-            lr: (B, 3, H, W) float32, RGB in [0, 1].
-            margins: How much of each side is context only: the halo, or less up to the image's edge.
+            lr: float32, (B, 3, H, W), RGB in [0, 1].
+            margins: Width of the context on each side: the halo, or less at the edge of the image.
 
         Returns:
-            (B, 3, h*scale, w*scale) float32, h and w without the margins, stored channels last.
+            float32, (B, 3, h*scale, w*scale), where h and w are without the margins; channels_last.
         """
         scale, need = self.config.scale, self.halo - 1
         features = self.head(((lr - 0.5) * LEVELS).to(self.head.weight.dtype))
@@ -122,9 +130,9 @@ class FusedDRN(nn.Module):
         outputs = [_cut(output, size, now) for output, size in zip(outputs, sizes, strict=True)]
         fused = self.fusion_conv(self.fusion(torch.cat(outputs, 1)))
         after = margins.at_most(need - 1)
-        # In the dtype of the last convolution, which may be of more precision than those before it.
+        # The last convolution may have a more precise dtype than the layers before it.
         fused = _cut(fused, now, after).to(self.tail.weight.dtype) + _cut(features, start, after)
-        # (B,H,W,scale,scale*3): the rows of each pixel's square, RGB interleaved.
+        # (B, H, W, scale, scale*3): for each LR pixel, the rows of its square of HR pixels, RGB interleaved.
         sub_pixels = _cut(self.tail(fused), after, NO_MARGINS).permute(0, 2, 3, 1)
         rows = sub_pixels.view(*sub_pixels.shape[:3], scale, -1).transpose(2, 3)
         if self.config.image_skip:

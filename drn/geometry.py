@@ -1,4 +1,7 @@
-"""Rectangles, tiles, margins and the 8 orientations of an image."""
+"""Rectangles, tiles, margins and the 8 orientations of an image.
+
+An orientation is one of the 8 results of mirroring and turning an image by quarters.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class Rect:
 
 
 def split(area: Rect, tile: int) -> list[Rect]:
-    """Cover ``area``, row by row, with near-equal rectangles no wider or higher than ``tile``."""
+    """Cover ``area`` with near-equal rectangles no wider or higher than ``tile``, row by row."""
 
     def cuts(start: int, length: int) -> list[int]:
         count = math.ceil(length / tile)
@@ -36,7 +39,7 @@ def split(area: Rect, tile: int) -> list[Rect]:
 
 
 class Margins(NamedTuple):
-    """Pixels of context around the wanted part of a crop, in LR pixels."""
+    """Width of the context on each side of the wanted part of a crop, in LR pixels."""
 
     left: int = 0
     top: int = 0
@@ -44,10 +47,16 @@ class Margins(NamedTuple):
     bottom: int = 0
 
     def at_most(self, limit: int) -> Margins:
+        """Return the margins, each reduced to ``limit`` if it is larger."""
         return Margins(*(min(margin, limit) for margin in self))
 
     def turned(self, turns: int, flip: bool) -> Margins:
-        """The margins of the crop mirrored left to right (``flip``), then turned anticlockwise by quarters."""
+        """Return the margins of the crop after mirroring and turning.
+
+        Args:
+            turns: Anticlockwise quarter turns, 0 to 3, made after the mirroring.
+            flip: Whether the crop is first mirrored left to right.
+        """
         left, top, right, bottom = self
         sides = [right, top, left, bottom] if flip else [left, top, right, bottom]
         return Margins(*sides[turns:], *sides[:turns])
@@ -57,21 +66,26 @@ NO_MARGINS = Margins()
 
 
 class Orientation(NamedTuple):
-    """Mirrored left to right (``flip``), then turned anticlockwise by so many quarters (``turns``)."""
+    """A mirroring and a turn of an image.
+
+    Attributes:
+        turns: Anticlockwise quarter turns, 0 to 3, made after the mirroring.
+        flip: Whether the image is first mirrored left to right.
+    """
 
     turns: int
     flip: bool
 
     def of(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) as it looks in this view, in channels_last."""
+        """Mirror and turn ``x`` (B, C, H, W); the result is channels_last."""
         turned = torch.rot90(x.flip(3) if self.flip else x, self.turns, (2, 3))
         return turned.contiguous(memory_format=torch.channels_last)
 
     def undo(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) of this view, turned and mirrored back."""
+        """Turn and mirror ``x`` (B, C, H, W) back."""
         turned = torch.rot90(x, -self.turns, (2, 3))
         return turned.flip(3) if self.flip else turned
 
 
 ORIENTATIONS = tuple(Orientation(turns, flip) for turns in range(4) for flip in (False, True))
-"""The first is the image itself."""
+"""All 8; the first one leaves the image as it is."""

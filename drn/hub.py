@@ -1,6 +1,6 @@
-"""The Hugging Face Hub: a repo's name, and its files brought into the client's cache before a deadline.
+"""The Hugging Face Hub: parse the name of a repo, and download its files within a deadline.
 
-``HF_TOKEN``, ``HF_HOME``, ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE`` mean what they mean everywhere; the client reads them.
+The Hub's client, huggingface_hub, reads ``HF_TOKEN``, ``HF_HOME``, ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE`` as usual.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ from drn.errors import InputError
 from drn.files import replace_file
 
 DEADLINE = 8.0
-"""Seconds that the Hub is waited for; ``DRN_HUB_DEADLINE`` changes it."""
+"""Default limit for a download, in seconds; the environment variable ``DRN_HUB_DEADLINE`` changes it."""
 
 MAX_FILE_BYTES = 250_000_000
-"""Largest file that is fetched: more than any network within ``drn.weights.MAX_PARAMETERS`` takes."""
+"""Largest file that is downloaded. A network of ``drn.weights.MAX_PARAMETERS`` is smaller."""
 
 PICKLES = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
+"""Suffixes of files that are usually pickles."""
+
 _NAME = re.compile(r"(?=.{3,96}$)[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,99}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -41,12 +43,12 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class HubUnreachable(InputError):
-    """The Hub is down, slow or refusing for now; what the cache holds may stand in."""
+    """The Hub is down, slow or refusing requests for now, so that cached files may be used instead."""
 
 
 @dataclass(frozen=True)
 class HubRepo:
-    """A model repo at a branch, tag or commit."""
+    """A model repo at a revision: a branch, a tag or a commit."""
 
     name: str
     revision: str = "main"
@@ -56,7 +58,7 @@ class HubRepo:
         """Read ``owner/name`` or ``owner/name@revision``.
 
         Raises:
-            InputError: If it is anything else.
+            InputError: If the text has another form.
         """
         name, at, revision = text.partition("@")
         is_safe = ".." not in text and "--" not in name and not name.endswith(".git")
@@ -66,6 +68,7 @@ class HubRepo:
 
     @property
     def is_pinned(self) -> bool:
+        """Whether the revision is a full commit, whose files cannot change."""
         return bool(_COMMIT.fullmatch(self.revision))
 
     def __str__(self) -> str:
@@ -73,12 +76,12 @@ class HubRepo:
 
 
 def requested() -> str:
-    """The text of ``DRN_HUB_REPO``; empty if no repo is asked for."""
+    """Return the value of ``DRN_HUB_REPO``; empty if it is not set."""
     return os.environ.get("DRN_HUB_REPO", "").strip()
 
 
 def deadline() -> float:
-    """Seconds that the Hub is waited for.
+    """Return the limit for a download, in seconds.
 
     Raises:
         InputError: If ``DRN_HUB_DEADLINE`` is not a number of seconds above 0.
@@ -94,23 +97,27 @@ def deadline() -> float:
 
 
 def fetch(repo: HubRepo, names: Sequence[str]) -> Path:
-    """Bring files at the root of ``repo`` into the cache, all from one commit, before the deadline.
+    """Download files of ``repo`` into the client's cache, all from one commit, within the deadline.
 
-    A cached commit that ``repo`` pins is used without any request. Of a branch or tag, the commit
-    cached last stands in while the Hub cannot be reached.
+    If ``repo`` names a commit and the cache has its files, no request is made. If it names a branch or tag and the Hub
+    cannot be reached, the commit that was cached last is used.
+
+    Args:
+        repo: The repo and revision.
+        names: Names of files in the root folder of the repo.
 
     Returns:
-        The folder with the files; its name is the commit.
+        The folder with the files. Its name is the commit.
 
     Raises:
-        HubUnreachable: If the Hub did not deliver and the cache lacks a file.
-        InputError: If the Hub said no, or a file is missing, too large, or cannot be stored.
+        HubUnreachable: If the download did not succeed in time and the cache lacks a file.
+        InputError: If the Hub refused the request, or if a file is missing, too large, or cannot be stored.
     """
     seconds = deadline()
     if (repo.is_pinned or is_offline_mode()) and (folder := cached(repo, names)):
         return folder
     if is_offline_mode():
-        raise InputError(f"{repo} is not in the Hub's cache and HF_HUB_OFFLINE is set: unset it to fetch.")
+        raise InputError(f"{repo} is not in the cache and HF_HUB_OFFLINE is set: unset HF_HUB_OFFLINE to download it.")
     future: Future[Path] = Future()
 
     def work() -> None:
@@ -119,13 +126,15 @@ def fetch(repo: HubRepo, names: Sequence[str]) -> Path:
         except Exception as error:
             future.set_exception(error)
 
-    # A daemon: a client that hangs or retries for long keeps neither us nor the end of the process waiting.
+    # A daemon thread, so that a client that hangs or retries delays neither the caller nor the end of the process.
     threading.Thread(target=work, name="hub", daemon=True).start()
     try:
         return future.result(timeout=seconds)
     except Exception as error:
         if isinstance(error, TimeoutError):
-            late = f"The Hub did not deliver {repo} in {seconds:g} s: try again, or raise DRN_HUB_DEADLINE (seconds)."
+            late = (
+                f"{repo} did not arrive from the Hub in {seconds:g} s: try again, or raise DRN_HUB_DEADLINE (seconds)."
+            )
             failure: InputError = HubUnreachable(late)
         else:
             failure = explain(repo.name, error)
@@ -135,7 +144,7 @@ def fetch(repo: HubRepo, names: Sequence[str]) -> Path:
 
 
 def cached(repo: HubRepo, names: Sequence[str]) -> Path | None:
-    """The cache's folder with ``names``, None if one is not there. Nothing is requested."""
+    """Return the folder of the cache with all of ``names``, or None if one is missing; makes no request."""
     first = try_to_load_from_cache(repo.name, names[0], revision=repo.revision)
     if not isinstance(first, str):
         return None
@@ -144,7 +153,7 @@ def cached(repo: HubRepo, names: Sequence[str]) -> Path | None:
 
 
 def _download(repo: HubRepo, names: Sequence[str], seconds: float) -> Path:
-    # The listing is asked for first because it fails at once, where a download would retry for 20 s.
+    # The listing comes first because it fails at once, whereas a failing download is retried for 20 s.
     info = HfApi().model_info(repo.name, revision=repo.revision, timeout=2 * seconds, files_metadata=True)
     _check_listing(repo, names, {file.rfilename: file.size or 0 for file in info.siblings or []})
     try:
@@ -153,12 +162,12 @@ def _download(repo: HubRepo, names: Sequence[str], seconds: float) -> Path:
     except (OSError, InputError):
         raise
     except Exception as error:
-        raise HubUnreachable(f"The download of {repo} was cut off: try again.") from error
+        raise HubUnreachable(f"The download of {repo} was interrupted: try again.") from error
     folder = path.parent
     if folder.name != repo.revision:
-        # Asked for by branch, the client would note this before the download, which could then be cut off.
+        # With the branch instead of the commit above, the client would store this before the download, which may fail.
         ref = folder.parent.parent / "refs" / repo.revision
-        with contextlib.suppress(OSError):  # the files are there, if only to be read
+        with contextlib.suppress(OSError):  # the files are in the cache even if it is read-only
             ref.parent.mkdir(parents=True, exist_ok=True)
             replace_file(ref, lambda temporary: temporary.write_text(folder.name))
     return folder
@@ -168,20 +177,29 @@ def _check_listing(repo: HubRepo, names: Sequence[str], sizes: dict[str, int]) -
     missing = [name for name in names if name not in sizes]
     pickles = sorted(name for name in sizes if PurePosixPath(name).suffix in PICKLES)
     if missing and pickles:
-        raise InputError(f"{repo} has {pickles[0]} and no {missing[0]}: pickles can run code and are never loaded.")
+        raise InputError(
+            f"{repo} has {pickles[0]} but no {missing[0]}: pickles can run code and are not loaded, so use safetensors."
+        )
     if missing:
-        raise InputError(f"{repo} has no {missing[0]}: choose a repo with DRN weights for every scale you need.")
+        raise InputError(f"{repo} has no {missing[0]}: give a repo with DRN weights for every scale you need.")
     for name in names:
         if sizes[name] > MAX_FILE_BYTES:
-            raise InputError(f"{name} in {repo} has {sizes[name] / 1e6:.0f} MB: no DRN needs so many parameters.")
+            raise InputError(
+                f"{name} in {repo} has {sizes[name] / 1e6:.0f} MB: the limit is {MAX_FILE_BYTES / 1e6:.0f} MB."
+            )
 
 
 def explain(repo: str, error: BaseException) -> InputError:
-    """Put what the client raised about ``repo`` (``owner/name``) into one sentence."""
+    """Return an error of one sentence for an exception of the Hub's client.
+
+    Args:
+        repo: ``owner/name``.
+        error: The exception.
+    """
     if isinstance(error, InputError):
         return error
     if isinstance(error, RevisionNotFoundError):
-        return InputError(f"{repo} has no such revision: give a branch, a tag or a commit of it.")
+        return InputError(f"{repo} has no such revision: give one of its branches, tags or commits.")
     if isinstance(error, GatedRepoError):
         return InputError(f"{repo} is gated: accept its terms on the Hub and set HF_TOKEN.")
     if isinstance(error, RepositoryNotFoundError):
@@ -189,27 +207,27 @@ def explain(repo: str, error: BaseException) -> InputError:
             return InputError(
                 f"There is no public repo {repo} on the Hub: check the name, or set HF_TOKEN if it is private."
             )
-        return InputError(f"There is no repo {repo} on the Hub that your token may use: check the name and the token.")
+        return InputError(
+            f"There is no repo {repo} on the Hub that your token can access: check the name and the token."
+        )
     status = _status(error)
     if status == 429:
-        return HubUnreachable("The Hub is refusing requests for now (429, too many): try again later.")
+        return HubUnreachable("The Hub refuses requests for now (429, too many requests): try again later.")
     if status >= 500:
-        return HubUnreachable(f"The Hub is in trouble (it answered {status}): try again later.")
+        return HubUnreachable(f"The Hub has a fault (it answered {status}): try again later.")
     if status:
         return InputError(f"The Hub refused {repo} (it answered {status}): check the name and HF_TOKEN.")
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return InputError(
-            "There is no room left in the Hub's cache: free some space, or set HF_HOME to another folder."
-        )
+        return InputError("There is no space left for the Hub's cache: free some, or set HF_HOME to another folder.")
     if isinstance(error, OSError) and error.errno and error.filename:
-        return InputError("The Hub's cache cannot be written: set HF_HOME to a folder that can.")
+        return InputError("The Hub's cache cannot be written: set HF_HOME to a folder that is writable.")
     if isinstance(error, OSError) and "Consistency check" in str(error):
-        return HubUnreachable(f"The download of {repo} was cut off: try again.")
+        return HubUnreachable(f"The download of {repo} was interrupted: try again.")
     return HubUnreachable("The Hub cannot be reached: check the network connection.")
 
 
 def _status(error: BaseException) -> int:
-    """The HTTP status behind an error of the client, 0 if there is none."""
+    """Return the HTTP status that caused an error of the client, or 0 if there was none."""
     if isinstance(error, HfHubHTTPError):
         return int(error.response.status_code)
     return _status(error.__cause__) if error.__cause__ is not None else 0

@@ -1,7 +1,7 @@
 """PSNR and SSIM as the super-resolution literature reports them.
 
-On the luma (Y) of BT.601 limited-range YCbCr, with ``crop_border`` pixels (the scale, by custom)
-removed on each side, over 8-bit images. Greyscale images count as Y themselves.
+Both are measured on 8-bit images, on the luma (Y) of BT.601 limited-range YCbCr, without a border of ``crop_border``
+pixels on each side. The usual border is the scale. A greyscale image is its own Y.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 SSIM_WINDOW = 11
+"""Side of the window of ``ssim``, in pixels."""
+
 LUMA = (65.481, 128.553, 24.966)
-"""Weights of R, G and B in the luma of BT.601 limited range."""
+"""Weights of R, G and B in the luma of BT.601 limited range, for R, G and B in [0, 1]."""
 
 
 def rgb_to_y(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Luma of BT.601 limited range, rounded to whole levels as MATLAB's ``rgb2ycbcr`` does for uint8.
+    """Return the luma of BT.601 limited range, rounded to whole levels as by MATLAB's ``rgb2ycbcr`` for uint8.
 
-    ``Y = round(16 + (65.481 R + 128.553 G + 24.966 B) / 255)`` for R, G, B in [0, 255]. The rounding
-    is part of the published protocol: without it PSNR comes out 0.03 dB higher at 34 dB, 0.07 at 38.
+    ``Y = round(16 + (65.481 R + 128.553 G + 24.966 B) / 255)`` for R, G, B in [0, 255]. The rounding is part of the
+    protocol: without it PSNR is 0.03 dB higher at 34 dB and 0.07 dB higher at 38 dB.
 
     Args:
         rgb: uint8, (H, W, 3).
@@ -50,19 +52,19 @@ def _prepare(
 
 
 def psnr(sr: NDArray[np.uint8], hr: NDArray[np.uint8], crop_border: int, y_channel: bool = True) -> float:
-    """Peak signal-to-noise ratio in dB, for a peak of 255.
+    """Return the peak signal-to-noise ratio, for a peak of 255.
 
     Args:
         sr: uint8, (H, W) or (H, W, 3) RGB.
-        hr: The ground truth, of the same shape.
-        crop_border: Pixels left out on each side.
-        y_channel: Measure on the luma of RGB images; False measures on RGB.
+        hr: The original, of the same shape.
+        crop_border: Number of pixels to leave out on each side.
+        y_channel: Measure RGB images on their luma; False measures on RGB.
 
     Returns:
-        dB; infinite for equal images.
+        PSNR in dB; infinite for equal images.
 
     Raises:
-        ValueError: If the images differ in size, are not uint8, or the border leaves nothing.
+        ValueError: If the images differ in shape or are not uint8, or if nothing is left inside the border.
     """
     a, b = _prepare(sr, hr, crop_border, y_channel)
     error = float(np.mean((a - b) ** 2))
@@ -70,21 +72,23 @@ def psnr(sr: NDArray[np.uint8], hr: NDArray[np.uint8], crop_border: int, y_chann
 
 
 def ssim(sr: NDArray[np.uint8], hr: NDArray[np.uint8], crop_border: int, y_channel: bool = True) -> float:
-    """Structural similarity (Wang et al., IEEE TIP 2004): 11x11 Gaussian window, sigma 1.5.
+    """Return the structural similarity (Wang et al., IEEE TIP 2004).
 
-    Only windows that lie wholly inside the image count; K1 = 0.01, K2 = 0.03, data range 255.
+    The window is an 11x11 Gaussian with sigma 1.5, and only windows inside the image count. K1 = 0.01, K2 = 0.03, and
+    the data range is 255. Variances are population variances.
 
     Args:
         sr: uint8, (H, W) or (H, W, 3) RGB.
-        hr: The ground truth, of the same shape.
-        crop_border: Pixels left out on each side.
-        y_channel: Measure on the luma of RGB images; False averages over R, G and B.
+        hr: The original, of the same shape.
+        crop_border: Number of pixels to leave out on each side.
+        y_channel: Measure RGB images on their luma; False averages over R, G and B.
 
     Returns:
-        Similarity, at most 1.
+        SSIM, at most 1, which is the value for equal images.
 
     Raises:
-        ValueError: As for ``psnr``, and if less than 11x11 pixels remain inside the border.
+        ValueError: If the images differ in shape or are not uint8, or if less than 11x11 pixels are left inside the
+            border.
     """
     a, b = _prepare(sr, hr, crop_border, y_channel)
     if min(a.shape[:2]) < SSIM_WINDOW:

@@ -1,6 +1,6 @@
 """The network: Distilling with Residual Network (DRN), arXiv 1907.02843.
 
-Forward pass only. The model knows no device, no file, no clamping and no 8-bit images.
+Only the forward pass. Devices, files, clamping and 8-bit images are left to other modules.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SCALES = (2, 3, 4)
-"""The scales we train and ship. The network itself can be built for any scale from 1 to 8."""
-
+"""The scales of the bundled weights. A network can be built for any scale from 1 to 8."""
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "elu": functools.partial(F.elu, inplace=True),
@@ -26,7 +25,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class DRNConfig:
-    """Everything that fixes the network's shape.
+    """The shape of a network.
 
     Attributes:
         scale: Upscaling factor, 1 to 8.
@@ -34,12 +33,12 @@ class DRNConfig:
         n_distill: Channels d that each block adds to the distilling branch, 1 to 128.
         n_blocks: Blocks B in a group, 1 to 16.
         n_groups: Groups G, 1 to 16.
-        use_rdb: False builds the paper's ablation: plain residual blocks with as many
-            convolution weights, and no distilling branch.
-        feed_distilled: Whether a block also reads what the blocks before it distilled.
-        image_skip: Whether the nearest-neighbour enlargement of the input is added to the output,
-            so that the network predicts a residual.
-        activation: ``elu``, the paper's, or ``relu``. Features start small, where ELU is nearly linear.
+        use_rdb: Whether the blocks are residual distilling blocks. False builds the ablation of the paper: plain
+            residual blocks with as many convolution weights, without a distilling branch.
+        feed_distilled: Whether a block also reads the distilled features of the blocks before it.
+        image_skip: Whether the nearest-neighbour enlargement of the input is added to the output, so that the network
+            predicts a residual.
+        activation: ``elu``, as in the paper, or ``relu``. ELU is nearly linear for the small features of a new network.
 
     Raises:
         ValueError: If a field has the wrong type or lies outside its bounds.
@@ -80,7 +79,7 @@ class DRNConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DRNConfig:
-        """Build a config from a plain dict, such as parsed JSON.
+        """Build a config from a dict, such as parsed JSON.
 
         Raises:
             ValueError: If a field is unknown, missing, or out of bounds.
@@ -95,14 +94,15 @@ class DRNConfig:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a dict that ``from_dict`` reads."""
         return asdict(self)
 
 
 class RDB(nn.Module):
-    """Residual distilling block: one residual branch, one distilling branch.
+    """Residual distilling block, with a residual and a distilling branch.
 
-    ``u = conv(activation(conv(r)))`` has C + d channels. The first C are added to the residual branch,
-    the last d are appended to the distilled features of the group.
+    ``u = conv(activation(conv(r)))`` has C + d channels. The first C are added to the residual branch. The last d are
+    appended to the distilled features of the group.
     """
 
     def __init__(self, config: DRNConfig, index: int) -> None:
@@ -115,18 +115,23 @@ class RDB(nn.Module):
         self.conv2 = nn.Conv2d(config.n_feats, config.n_feats + config.n_distill, 3, padding=1)
 
     def forward(self, residual: Tensor, distilled: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Map ``residual`` (B,C,H,W) and a list of (B,d,H,W) to the same, one entry longer."""
+        """Return the new residual branch and the list of distilled features with one entry more.
+
+        Args:
+            residual: (B, C, H, W).
+            distilled: One tensor (B, d, H, W) for each block before this one.
+        """
         x = torch.cat([residual, *distilled], 1) if self.feed_distilled and distilled else residual
         u = self.conv2(self.activation(self.conv1(x)))
-        # Not two slices: the gradient of a slice is a whole tensor of zeros with one part filled in.
+        # split, not two slices: the gradient of a slice is a full tensor, zero outside the slice.
         refined, kept = u.split([self.n_feats, self.n_distill], 1)
         return residual + refined, [*distilled, kept]
 
 
 class ResidualBlock(nn.Module):
-    """The ablation's block: residual branch only, with the convolution weights of an RDB.
+    """Residual block of the ablation: no distilling branch, and as many convolution weights as an RDB.
 
-    An RDB that is not fed has 9 C (2C + d) of them; a hidden width of C + d/2 gives as many here.
+    An RDB that reads no distilled features has 9 C (2C + d) weights. A hidden width of C + d/2 gives the same number.
     """
 
     def __init__(self, config: DRNConfig) -> None:
@@ -137,12 +142,12 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(hidden, config.n_feats, 3, padding=1)
 
     def forward(self, residual: Tensor, distilled: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Map ``residual`` (B,C,H,W) to the same shape; ``distilled`` passes through, empty."""
+        """Return the new residual branch (B, C, H, W) and ``distilled`` unchanged."""
         return residual + self.conv2(self.activation(self.conv1(residual))), distilled
 
 
 class RDG(nn.Module):
-    """Residual distilling group: B blocks, local feature fusion (1x1) and a long skip."""
+    """Residual distilling group: B blocks, a local feature fusion (1x1) and a skip connection over the group."""
 
     def __init__(self, config: DRNConfig) -> None:
         super().__init__()
@@ -153,7 +158,7 @@ class RDG(nn.Module):
         self.fusion = nn.Conv2d(n_fused, config.n_feats, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B,C,H,W) to (B,C,H,W)."""
+        """Map features (B, C, H, W) to features of the same shape."""
         residual = x
         distilled: list[Tensor] = []
         for block in self.blocks:
@@ -163,7 +168,7 @@ class RDG(nn.Module):
 
 
 class DRN(nn.Module):
-    """The whole network: features (LFE), groups (RDG), global fusion, sub-pixel reconstruction (IR)."""
+    """The network: feature extraction (LFE), groups (RDG), global feature fusion and sub-pixel reconstruction (IR)."""
 
     def __init__(self, config: DRNConfig) -> None:
         super().__init__()
@@ -177,14 +182,15 @@ class DRN(nn.Module):
 
     @property
     def scale(self) -> int:
+        """Upscaling factor."""
         return self.config.scale
 
     @property
     def halo(self) -> int:
-        """Receptive radius in LR pixels: how far an input pixel can reach.
+        """Receptive radius in LR pixels: the largest distance at which an input pixel changes an output pixel.
 
-        One for each 3x3 convolution on the longest path. A crop with this margin of true
-        neighbours gives the same output as the whole image.
+        It is the number of 3x3 convolutions on the longest path. A crop with this much context on each side gives the
+        same output as the whole image.
         """
         return 2 * self.config.n_blocks * self.config.n_groups + 3
 
@@ -195,9 +201,9 @@ class DRN(nn.Module):
             lr: (B, 3, H, W), RGB in [0, 1], any H, W >= 1.
 
         Returns:
-            (B, 3, H*scale, W*scale) in the dtype of ``lr``. Values may leave [0, 1].
+            (B, 3, H*scale, W*scale) in the dtype of ``lr``. Values may lie outside [0, 1].
         """
-        # Mid-grey becomes 0, so the zero padding of the convolutions is a grey border, not a black one.
+        # Mid-grey becomes 0, so that the zero padding of the convolutions is a grey border instead of a black one.
         features = self.head((lr - 0.5).to(self.head.weight.dtype))
         x, outputs = features, []
         for group in self.groups:
@@ -212,9 +218,14 @@ class DRN(nn.Module):
 
 
 def drn(scale: int) -> DRN:
-    """The released network for ``scale`` (2, 3 or 4; x8 can be built): under 1.0 M parameters."""
+    """Build the released network for ``scale``, with random weights and under 1.0 M parameters.
+
+    Args:
+        scale: 2, 3 or 4 for the scales of the bundled weights; 1 to 8 can be built.
+    """
     return DRN(DRNConfig(scale=scale, n_feats=48, n_distill=16, n_blocks=4, n_groups=4, activation="relu"))
 
 
 def count_parameters(model: nn.Module) -> int:
+    """Return the number of parameters of ``model``."""
     return sum(parameter.numel() for parameter in model.parameters())

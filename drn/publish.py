@@ -1,4 +1,4 @@
-"""Publish: ``weights/`` as a model repo of the Hub, and the app as a Space pinned to that repo's commit."""
+"""Publish ``weights/`` as a model repo of the Hub, and the app as a Space that uses one commit of that repo."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ PYTHON = "3.12"
 PAPER = "https://arxiv.org/abs/1907.02843"
 
 UNKNOWN_COMMIT = "0" * 40
-"""Stands for the commit that an upload will make: it is as long."""
+"""Placeholder, of the right length, for the commit that an upload will make."""
 
 Content = dict[str, bytes]
-"""What a repo holds: path in the repo -> bytes."""
+"""The files of a repo: path in the repo -> bytes."""
 
 
 def model_content(folder: Path = weights.BUNDLED) -> Content:
-    """The model repo: the files of ``weights/``, byte for byte.
+    """Return the files of the model repo, which are those of ``weights/`` byte for byte.
 
     Raises:
-        InputError: If the folder holds no weights, or one that cannot be used, or if the card is missing or
-            its front matter is not that of the results, or if the results are those of other weights.
+        InputError: If the folder has no weights or unusable ones, if the results were measured with other weights, or
+            if the model card is missing or does not show the results.
     """
     parts = weights.load_scales(folder)
     paths = [part.path for part in parts]
@@ -52,26 +52,30 @@ def model_content(folder: Path = weights.BUNDLED) -> Content:
         measured = read_digests(folder / RESULTS)
         for part in parts:
             if measured.get(part.path.name) != part.sha256:
-                raise InputError(f"{RESULTS} was not measured with {part.path.name} as it is: measure again.")
+                raise InputError(f"{RESULTS} was measured with another {part.path.name}: measure again.")
     try:
         text = content[CARD].decode()
     except UnicodeDecodeError as error:
-        raise InputError(f"{folder / CARD} is not UTF-8 text: save it as such.") from error
+        raise InputError(f"{folder / CARD} is not UTF-8 text: save it as UTF-8.") from error
     if complete_card(text, read_rows(folder / RESULTS) if RESULTS in content else []) != text:
         raise InputError(
-            f"{folder / CARD} does not hold the results of the day: run `python -m scripts.write_results`."
+            f"{folder / CARD} does not show the results in {RESULTS}: run `python -m scripts.write_results`."
         )
     return content
 
 
 def space_content(model: HubRepo, root: Path = ROOT) -> Content:
-    """The Space: the app, the library, the bundled weights, and a header that preloads ``model`` at its commit.
+    """Return the files of the Space: the app, the library, the bundled weights and a card.
+
+    The front matter of the card lets the Hub download ``model`` at its commit before the app starts.
 
     Raises:
-        InputError: If ``root`` is no checkout with the app, or gradio is not installed.
+        InputError: If ``root`` is not a checkout with the app, or gradio is not installed.
     """
     if not (root / "app.py").is_file():
-        raise InputError("The app is not here: publish a Space from a checkout of the project.")
+        raise InputError(
+            "The app is not part of the installed package: publish a Space from a checkout of the project."
+        )
     paths = [root / "app.py", root / "requirements.txt", root / "LICENSE"]
     for folder in ("app", "drn"):
         paths += sorted(path for path in (root / folder).rglob("*") if path.is_file())
@@ -92,7 +96,9 @@ def _space_card(model: HubRepo) -> str:
     try:
         gradio = version("gradio")
     except PackageNotFoundError as error:
-        raise InputError("gradio is not installed: publish a Space from where its app runs.") from error
+        raise InputError(
+            "gradio is not installed: publish a Space from an environment that can run the app."
+        ) from error
     files = ",".join(weights.filename(scale) for scale in weights.available_scales())
     data = SpaceCardData(
         title="DRN super-resolution",
@@ -111,35 +117,37 @@ def _space_card(model: HubRepo) -> str:
         preload_from_hub=[f"{model.name} {files} {model.revision}"],
     )
     return (
-        f"---\n{data.to_yaml()}\n---\n\n# DRN\n\nSuper-resolution beside its ground truth: see the [paper]({PAPER}).\n"
-        f"The code is MIT; the weights are under what their [model card](https://huggingface.co/{model.name}) says.\n"
+        f"---\n{data.to_yaml()}\n---\n\n# DRN\n\n"
+        f"Super-resolution compared with the ground truth, by the network of [this paper]({PAPER}).\n"
+        "The code has the MIT licence. The terms of the weights are in the "
+        f"[model card](https://huggingface.co/{model.name}).\n"
     )
 
 
-UNPUBLISHED = "was not published, and what it held before is still in use"
+UNPUBLISHED = "was not published, and its previous content is still in use"
 
 
 def publish(model: str, space: str | None, private: bool, say: Callable[[str], object]) -> None:
-    """Upload the model repo, then the Space; each is one commit, or none if nothing has changed.
+    """Upload the model repo, then the Space, each as one commit, or none if nothing has changed.
 
-    The Space names the model's commit, and its variable ``DRN_HUB_REPO`` is set last: whatever fails on
-    the way, what runs goes on running with the weights that it had.
+    The variable ``DRN_HUB_REPO`` of the Space is set last, to the model's new commit. After a failure at any step, a
+    running Space continues with its previous weights.
 
     Args:
         model: ``owner/name`` of the model repo.
-        space: ``owner/name`` of the Space; None publishes none.
-        private: Make the repos private when they are new.
-        say: Called with a line for each thing done.
+        space: ``owner/name`` of the Space; None publishes no Space.
+        private: Whether new repos are private.
+        say: Called with one line for each step.
 
     Raises:
-        InputError: If a name, a file, the token or the Hub fails.
+        InputError: If a name, a file or the token cannot be used, or a request to the Hub fails.
     """
     model, space = _target(model), _target(space) if space else None
     if get_token() is None:
-        raise InputError("Publishing needs a token that may write: set HF_TOKEN, or run `hf auth login`.")
+        raise InputError("Publishing needs a token with write access: set HF_TOKEN, or run `hf auth login`.")
     content = model_content()
     if space:
-        space_content(HubRepo(model, UNKNOWN_COMMIT))  # what it lacks is found before anything is uploaded
+        space_content(HubRepo(model, UNKNOWN_COMMIT))  # find missing files before anything is uploaded
     api = HfApi()
     failed = f"{model} {UNPUBLISHED}"
     try:
@@ -147,7 +155,7 @@ def publish(model: str, space: str | None, private: bool, say: Callable[[str], o
         if space:
             failed = f"{space} {UNPUBLISHED}"
             _upload(api, space, "space", space_content(HubRepo(model, commit)), private, say)
-            failed = f"{space} was published, but its DRN_HUB_REPO was not set, so publish again"
+            failed = f"{space} was published, but its variable DRN_HUB_REPO was not set, so publish again"
             _set_variable(api, space, f"{model}@{commit}", say)
     except InputError:
         raise
@@ -157,12 +165,12 @@ def publish(model: str, space: str | None, private: bool, say: Callable[[str], o
 
 def _target(text: str) -> str:
     if "@" in text:
-        raise InputError(f"{text} names a revision: publish to owner/name.")
+        raise InputError(f"{text} names a revision: give only owner/name.")
     return HubRepo.parse(text).name
 
 
 def _upload(api: HfApi, name: str, kind: str, content: Content, private: bool, say: Callable[[str], object]) -> str:
-    """Make the repo hold exactly ``content``, in one commit; returns the commit it is at."""
+    """Make ``content`` the whole content of the repo, in one commit, and return the commit."""
     sdk = "gradio" if kind == "space" else None
     api.create_repo(name, repo_type=kind, private=private or None, space_sdk=sdk, exist_ok=True)
     before = api.repo_info(name, repo_type=kind).sha
@@ -172,7 +180,7 @@ def _upload(api: HfApi, name: str, kind: str, content: Content, private: bool, s
         *(CommitOperationDelete(path) for path in sorted(stale)),
     ]
     info = api.create_commit(name, operations, commit_message="Publish DRN", repo_type=kind, parent_commit=before)
-    done = "nothing to change at" if info.oid == before else "published as"
+    done = "unchanged at" if info.oid == before else "published as"
     say(f"{kind} {name}: {done} {info.oid[:7]}, {len(content)} files")
     return info.oid
 
@@ -185,7 +193,7 @@ def _set_variable(api: HfApi, space: str, value: str, say: Callable[[str], objec
 
 
 def listing(model: str, space: str | None) -> list[str]:
-    """What ``publish`` would upload: a line for each file, with its size in bytes. Needs no network.
+    """List the files that ``publish`` would upload, one line for each with its size in bytes; makes no request.
 
     Raises:
         InputError: If a name or a file cannot be used.

@@ -1,7 +1,7 @@
-"""Antialiased bicubic resizing, MATLAB ``imresize`` convention (a = -0.5, half-pixel centres).
+"""Antialiased bicubic resizing as in MATLAB's ``imresize`` (a = -0.5, half-pixel centres).
 
-torch's antialiased bicubic has the same kernel but renormalises it at the image border, where MATLAB
-mirrors the image. Mirroring first and cropping afterwards gives MATLAB's values everywhere.
+The antialiased bicubic of torch has the same kernel, but at the image border it renormalises the kernel where MATLAB
+mirrors the image. Mirroring before the resize and cropping after it gives MATLAB's values everywhere.
 """
 
 from __future__ import annotations
@@ -13,27 +13,32 @@ from torch import Tensor
 from torch.nn import functional as F
 
 REACH = 2
-"""The bicubic kernel's radius, in pixels of the smaller image."""
+"""Radius of the bicubic kernel, in pixels of the smaller image."""
 
 MARGIN = 2 * REACH
-"""Mirrored border, in pixels of the smaller image."""
-
+"""Width of the mirrored border, in pixels of the smaller image."""
 
 STRIP = 256
-"""Rows of the smaller image worked on at a time, which bounds the memory for floats."""
+"""Rows of the smaller image that are resized at a time, to bound the memory for floating-point copies."""
 
 
 def resample(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bicubic (B, C, H, W) of 8-bit levels, float, at ``size``; right where the kernel does not reach over the border.
+    """Resize 8-bit levels by bicubic interpolation.
+
+    Values near the border agree with MATLAB only if ``x`` has a mirrored border of ``REACH`` pixels or more.
+
+    Args:
+        x: Float, (B, C, H, W), in [0, 255].
+        size: Height and width of the result.
 
     Returns:
-        Whole levels, float, (B, C, *size).
+        Float, (B, C, *size), whole numbers in [0, 255].
     """
     return F.interpolate(x, size=size, mode="bicubic", antialias=True, align_corners=False).clamp_(0, 255).round_()
 
 
 def _resize(image: NDArray[np.uint8], shrink: int, grow: int) -> NDArray[np.uint8]:
-    """Resize by ``grow / shrink``, one of which is 1, in strips that overlap by the kernel's reach."""
+    """Resize by ``grow / shrink``, one of which is 1, in strips that overlap by ``MARGIN``."""
     planes = image if image.ndim == 3 else image[:, :, None]
     pad, crop = MARGIN * shrink, MARGIN * grow
     height, width = planes.shape[0] * grow // shrink, planes.shape[1] * grow // shrink
@@ -50,11 +55,11 @@ def _resize(image: NDArray[np.uint8], shrink: int, grow: int) -> NDArray[np.uint
 
 
 def downscale(hr: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    """Shrink ``hr`` by ``scale``.
+    """Shrink an image by a whole factor, as the published protocol makes LR images.
 
     Args:
-        hr: uint8, (H, W) or (H, W, C); H and W multiples of ``scale`` (see ``image.mod_crop``).
-        scale: Whole factor, at least 1.
+        hr: uint8, (H, W) or (H, W, C). H and W must be multiples of ``scale`` (see ``drn.image.mod_crop``).
+        scale: Factor, at least 1.
 
     Returns:
         uint8, (H/scale, W/scale) or (H/scale, W/scale, C).
@@ -69,11 +74,11 @@ def downscale(hr: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
 
 
 def upscale(lr: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    """Enlarge ``lr`` by ``scale``: the bicubic baseline.
+    """Enlarge an image by a whole factor: the bicubic baseline.
 
     Args:
         lr: uint8, (H, W) or (H, W, C).
-        scale: Whole factor, at least 1.
+        scale: Factor, at least 1.
 
     Returns:
         uint8, (H*scale, W*scale) or (H*scale, W*scale, C).

@@ -1,6 +1,6 @@
-"""Running the network: device, dtype, tiles, self-ensemble (DRN+), progress and cancelling.
+"""Run the network on images: device, dtype, tiles, self-ensemble (DRN+), progress and cancelling.
 
-The app, the command line, training and evaluation all come through ``Upscaler``.
+The app, the command line, training and evaluation all use ``Upscaler``.
 """
 
 from __future__ import annotations
@@ -27,31 +27,43 @@ from drn.resize import upscale as bicubic
 from drn.weights import load_model
 
 TILE_BUDGET = 384 * 2**20
-"""Bytes of activations that one tile may take when the tile size is chosen for you."""
+"""Bytes of activations for one tile when the tile size is chosen automatically."""
 
 MIN_TILE = 16
-"""Smallest tile edge, in LR pixels, that is tried when the memory runs out."""
+"""Smallest tile side, in LR pixels, that is tried when the memory runs out."""
 
 OnTile = Callable[[int, int], None]
-"""Called after each tile with (tiles done, tiles in all); a lack of memory makes tiles more and smaller."""
+"""Called after each tile with the number of tiles done and of all tiles.
+
+The second number grows when memory runs out, because the rest is then split into smaller tiles.
+"""
 
 logger = logging.getLogger(__name__)
 
 
 class Cancelled(Exception):
-    """The caller asked to stop; nothing was produced."""
+    """The caller asked to stop, and there is no result."""
 
 
 class Upscaler:
-    """A network ready to run. Calls keep no state: any number of threads may share one.
+    """A network ready to run.
+
+    Calls keep no state, so any number of threads may share one upscaler.
+
+    Attributes:
+        config: The shape of the network.
+        halo: Context in LR pixels that each tile needs on each side.
+        device: Where the network runs.
+        dtype: What it computes in.
+        tile: Largest tile side in LR pixels, without the halo.
 
     Args:
-        model: The network; it is copied, so the caller's stays as it is.
+        model: The network. It is copied, and the caller's stays unchanged.
         device: ``auto``, or a torch device name.
         dtype: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
-        tile: Largest tile edge in LR pixels, halo not counted; 0 chooses by memory.
-        compiled: Let ``torch.compile`` fuse what it can. The first tiles take minutes, and a C++
-            compiler (CPU) or Triton (CUDA) must be there.
+        tile: Largest tile side in LR pixels, without the halo; 0 chooses by memory.
+        compiled: Whether to use ``torch.compile``. The first tiles then take minutes, and a C++ compiler (CPU) or
+            Triton (CUDA) is required.
 
     Raises:
         InputError: If the device, dtype or tile size cannot be used.
@@ -66,8 +78,8 @@ class Upscaler:
         self.dtype = choose_dtype(dtype, self.device)
         self.config, self.halo = model.config, model.halo
         placed = FusedDRN(model).eval().to(self.device, self.dtype)
-        placed.tail.float()  # a small convolution, and what it rounds is seen
-        # Half precision without channels_last (or the other way round) gains nothing on CPUs.
+        placed.tail.float()  # a small convolution, whose rounding would be visible
+        # On CPUs, half precision and channels_last gain speed only together.
         self.model: nn.Module = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.compiled = compiled
         if compiled:
@@ -115,22 +127,24 @@ class Upscaler:
         on_tile: OnTile | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Array:
-        """Upscale an image, or the part of it in ``lr_rect``.
+        """Upscale an image or a part of it.
+
+        The result does not depend on the tile size, except for rounding.
 
         Args:
             lr: uint8, (H, W, 3) RGB, any H, W >= 1.
-            lr_rect: The part to compute; only it and its halo are worked on.
-            self_ensemble: DRN+: average over the 8 flips and rotations, about 8 times the work.
+            lr_rect: The part to upscale; None is the whole image. Only this part and its halo are computed.
+            self_ensemble: Whether to average over the 8 flips and rotations (DRN+). This takes about 8 times as long.
             on_tile: Called after each tile.
-            cancelled: Asked before each tile, and between the passes of DRN+; True stops.
+            cancelled: Called before each tile and between the passes of DRN+; True stops the work.
 
         Returns:
-            uint8, (H*scale, W*scale, 3), or the region's part of it, equal to the untiled result.
+            uint8, (H*scale, W*scale, 3), or that part of it.
 
         Raises:
-            ValueError: If ``lr`` is not uint8 RGB, or the region lies outside it.
-            InputError: If a tile fails: nothing is returned rather than a picture with a hole. When the
-                device's memory runs out, smaller tiles are tried first, and the log says so.
+            ValueError: If ``lr`` is not uint8 RGB, or ``lr_rect`` is empty or not inside it.
+            InputError: If a tile fails. When the memory of the device runs out, smaller tiles are tried first, with a
+                warning in the log.
             Cancelled: If ``cancelled`` returned True.
         """
         if lr.dtype != "uint8" or lr.ndim != 3 or lr.shape[2] != 3 or 0 in lr.shape:
@@ -138,7 +152,7 @@ class Upscaler:
         height, width = lr.shape[:2]
         area = lr_rect or Rect(0, 0, width, height)
         if not (0 <= area.x < area.x + area.width <= width and 0 <= area.y < area.y + area.height <= height):
-            raise ValueError(f"The region {area} lies outside the {width}x{height} image.")
+            raise ValueError(f"The rectangle {area} is not inside the {width}x{height} image.")
         scale = self.scale
         try:
             sr = np.empty((area.height * scale, area.width * scale, 3), np.uint8)
@@ -154,7 +168,7 @@ class Upscaler:
             tile = waiting.popleft()
             pixels = self._upscale_tile(lr, tile, self_ensemble, cancelled)
             if pixels is None:
-                waiting = deque(part for region in (tile, *waiting) for part in split(region, self._halved(tile)))
+                waiting = deque(part for whole in (tile, *waiting) for part in split(whole, self._halved(tile)))
                 continue
             y, x = (tile.y - area.y) * scale, (tile.x - area.x) * scale
             sr[y : y + tile.height * scale, x : x + tile.width * scale] = pixels
@@ -171,10 +185,16 @@ class Upscaler:
         on_tile: OnTile | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Picture:
-        """Upscale a decoded file: colours by the network, alpha by bicubic; grey stays grey.
+        """Upscale a decoded file: the colours by the network, alpha by bicubic interpolation.
 
-        Where nothing is to be seen the colours are those of the nearest pixel that is: what a file has there would
-        show as a fringe around it.
+        Transparent pixels first take the nearest visible colour. Their own colours, which nobody sees, would otherwise
+        show as a fringe around the visible part.
+
+        Args:
+            picture: The file. A grey picture stays grey.
+            self_ensemble: See ``upscale``.
+            on_tile: See ``upscale``.
+            cancelled: See ``upscale``.
 
         Raises:
             InputError: If a tile fails.
@@ -193,16 +213,16 @@ class Upscaler:
         margins: Margins = NO_MARGINS,
         cancelled: Callable[[], bool] | None = None,
     ) -> torch.Tensor:
-        """Upscale a batch in one piece.
+        """Upscale a batch without tiles.
 
         Args:
             lr: float32, (B, 3, H, W) in [0, 1].
-            self_ensemble: Average over the 8 flips and rotations.
-            margins: How much of each side is context only (see ``FusedDRN``).
-            cancelled: Asked between the passes of DRN+; True stops.
+            self_ensemble: Whether to average over the 8 flips and rotations (DRN+).
+            margins: Width of the context on each side (see ``FusedDRN``).
+            cancelled: Called between the passes of DRN+; True stops the work.
 
         Returns:
-            float32, (B, 3, h*scale, w*scale), h and w without the margins; not clamped.
+            float32, (B, 3, h*scale, w*scale), where h and w are without the margins; not clamped.
 
         Raises:
             Cancelled: If ``cancelled`` returned True.
@@ -211,16 +231,17 @@ class Upscaler:
         sr: torch.Tensor = self.model(lr, margins)
         if not self_ensemble:
             return sr
-        for view in ORIENTATIONS[1:]:
+        for orientation in ORIENTATIONS[1:]:
             if cancelled is not None and cancelled():
                 raise Cancelled
-            sr += view.undo(self.model(view.of(lr), margins.turned(view.turns, view.flip)))
+            turned_margins = margins.turned(orientation.turns, orientation.flip)
+            sr += orientation.undo(self.model(orientation.of(lr), turned_margins))
         return sr.div_(len(ORIENTATIONS))
 
     def _upscale_tile(
         self, lr: Array, tile: Rect, self_ensemble: bool, cancelled: Callable[[], bool] | None
     ) -> Array | None:
-        """The pixels of one tile, or None if the device's memory is too small for it."""
+        """Return the HR pixels of one tile, or None if the memory of the device is too small for it."""
         height, width = lr.shape[:2]
         right, bottom = tile.x + tile.width, tile.y + tile.height
         sides = (tile.x, tile.y, width - right, height - bottom)
@@ -230,7 +251,7 @@ class Upscaler:
             output = self.upscale_tensor(to_tensor(source, self.device), self_ensemble, margins, cancelled)
             if not output.sum().isfinite():
                 advice = "its weights cannot be used" if self.dtype == torch.float32 else "use --dtype fp32"
-                raise InputError(f"The network's output is no picture, as its numbers grew too large: {advice}.")
+                raise InputError(f"The network's output is not an image, because its values are not finite: {advice}.")
             return quantize(output)
         except RuntimeError as error:
             if lacks_memory(error):
@@ -243,11 +264,13 @@ class Upscaler:
             ) from error
 
     def _halved(self, tile: Rect) -> int:
-        """Edge of the tiles to go on with after ``tile`` did not fit in memory."""
+        """Return the side of the tiles to continue with after ``tile`` did not fit in memory."""
         edge = max(tile.width, tile.height) // 2
         if edge < MIN_TILE:
-            raise InputError(f"Not even a tile of {2 * edge} pixels fits in the memory of {self.device}: free some.")
-        logger.warning("%s ran out of memory: going on with tiles of %d pixels.", self.device, edge)
+            raise InputError(
+                f"Even a tile of {2 * edge} pixels does not fit in the memory of {self.device}: free some memory."
+            )
+        logger.warning("%s ran out of memory: continuing with tiles of %d pixels.", self.device, edge)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return edge

@@ -1,7 +1,6 @@
-"""Find, check, load and save weights: one self-describing safetensors file for each scale.
+"""Find, check, load and save weights: one safetensors file for each scale.
 
-The network's config is JSON in the file's metadata, so a file needs nothing beside it. Pickles are
-never read.
+The metadata of a file holds the network's config as JSON, so the file can be loaded alone. Pickles are never read.
 """
 
 from __future__ import annotations
@@ -29,21 +28,25 @@ BUNDLED = _PACKAGED if _PACKAGED.is_dir() else _PACKAGED.parent.parent / "weight
 """The folder of the bundled weights: inside the installed package, or ``weights/`` of a checkout."""
 
 SUMS = "SHA256SUMS"
+"""Name of the file that lists the sha256 of the weights beside it."""
+
 MAX_PARAMETERS = 50_000_000
+"""Size of the largest network that is loaded."""
+
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-"""First bytes of what ``torch.save`` and ``pickle.dump`` write."""
+"""First bytes of the files of ``torch.save`` and ``pickle.dump``."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A loaded network and where it came from.
+    """A loaded network and its origin.
 
     Attributes:
         model: The network, float32, in eval mode.
         path: The file.
-        source: ``bundled``, ``hub owner/name@commit``, or the file name that was asked for.
-        sha256: Hex digest of the file.
-        notes: The free text fields that training stored beside the config.
+        source: ``bundled``, ``hub owner/name@commit``, or the name of the file.
+        sha256: Digest of the file, in hexadecimal.
+        notes: Text fields that training stored in the file, such as the number of iterations.
     """
 
     model: DRN
@@ -54,19 +57,22 @@ class Weights:
 
 
 def filename(scale: int) -> str:
+    """Return the name of the weights file for ``scale``."""
     return f"drn_x{scale}.safetensors"
 
 
 def available_scales(folder: Path | None = None) -> list[int]:
-    """Scales that ``folder`` (None: the bundled one) has a file for, smallest first."""
+    """Return the scales with a weights file in ``folder``, smallest first; omit it to use the bundled folder."""
     return [scale for scale in range(1, 9) if ((folder or BUNDLED) / filename(scale)).is_file()]
 
 
 def save(path: Path, model: DRN, notes: dict[str, str] | None = None) -> None:
-    """Write ``model`` to ``path``, whole or not at all.
+    """Write the weights and config of ``model``, atomically.
 
     Args:
-        notes: Text stored with the weights, such as how they were trained.
+        path: The file to create or replace.
+        model: The network.
+        notes: Text fields to store with the weights, such as the number of iterations.
 
     Raises:
         OSError: If the folder does not exist or the disk is full.
@@ -75,7 +81,7 @@ def save(path: Path, model: DRN, notes: dict[str, str] | None = None) -> None:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all.
+    """Write a safetensors file, atomically.
 
     Raises:
         OSError: If the folder does not exist or the disk is full.
@@ -85,22 +91,23 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
     def write(temporary: Path) -> None:
         try:
             save_file(written, temporary, metadata=metadata)
-        except SafetensorError as error:  # of what the operating system says it makes its own text
+        except SafetensorError as error:  # safetensors wraps the errors of the operating system
             raise OSError(f"{path} cannot be written: {error}.") from error
 
     replace_file(path, write)
 
 
 def load(path: Path, scale: int | None = None) -> Weights:
-    """Load one weights file, strictly.
+    """Load one weights file and check it.
 
     Args:
-        scale: The scale that the file must be for; None takes any.
+        path: The file.
+        scale: The scale that the file must be for; None accepts any.
 
     Raises:
-        InputError: If the file is missing or cannot be read, not the one that a ``SHA256SUMS`` beside it lists (as
-            one must for the bundled ones), a pickle, not safetensors, truncated, not DRN's, for another scale, too
-            large, or does not fit its own config.
+        InputError: If the file is missing, unreadable, truncated or a pickle; if its sha256 is not the one in a
+            ``SHA256SUMS`` beside it (which is required for bundled files); if it is not a weights file of DRN, is for
+            another scale, is too large, holds values that are not finite, or has tensors that do not fit its config.
     """
     if not path.is_file():
         raise InputError(f"There is no weights file {path}.")
@@ -111,7 +118,7 @@ def load(path: Path, scale: int | None = None) -> Weights:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     if start.startswith(PICKLE_STARTS):
-        raise InputError(f"{path.name} is a pickle, which can run code and is never loaded: use safetensors.")
+        raise InputError(f"{path.name} is a pickle, which can run code, so it is not loaded: use safetensors.")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
@@ -120,12 +127,12 @@ def load(path: Path, scale: int | None = None) -> Weights:
             with torch.device("meta"):
                 model = DRN(config)
             _check_shapes(path, model, shapes)
-            # Copies: the file's own memory would go with the file if it is overwritten.
+            # Copies, because the tensors of the file are views of its memory map, which an overwrite changes.
             state = {name: file.get_tensor(name).to(torch.float32, copy=True) for name in shapes}
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path.name} is not a complete safetensors file: fetch it again.") from error
+        raise InputError(f"{path.name} is not a complete safetensors file: download it again.") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
-        raise InputError(f"{path.name} holds values that are not finite: fetch it again.")
+        raise InputError(f"{path.name} holds values that are not finite: download it again.")
     model.load_state_dict(state, strict=True, assign=True)
     source = "bundled" if path.parent == BUNDLED else str(path)
     notes = {key: value for key, value in metadata.items() if key not in ("config", "format")}
@@ -133,7 +140,7 @@ def load(path: Path, scale: int | None = None) -> Weights:
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """The sha256 of each file that the folder's ``SHA256SUMS`` lists; none without one."""
+    """Return the contents of the folder's ``SHA256SUMS``, file name -> sha256; empty if there is no such file."""
     sums = folder / SUMS
     lines = sums.read_text(encoding="utf-8", errors="replace").splitlines() if sums.is_file() else []
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
@@ -142,36 +149,41 @@ def read_sums(folder: Path) -> dict[str, str]:
 def _check_digest(path: Path) -> str:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if read_sums(path.parent).get(path.name, "none" if path.parent == BUNDLED else digest) != digest:
-        raise InputError(f"{path.name} is not the file that {SUMS} beside it lists: fetch it again.")
+        raise InputError(f"{path.name} is not the file that {SUMS} beside it lists: download it again.")
     return digest
 
 
 def _read_config(path: Path, metadata: dict[str, str], scale: int | None) -> DRNConfig:
     if "config" not in metadata:
-        raise InputError(f"{path.name} is not a DRN weights file: it holds no DRN config.")
+        raise InputError(f"{path.name} is not a DRN weights file, because it has no DRN config: give another file.")
     try:
         config = DRNConfig.from_dict(json.loads(metadata["config"]))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path.name} has an unusable config: {error}") from error
+        raise InputError(f"{path.name} cannot be used: {error}") from error
     if scale is not None and config.scale != scale:
-        raise InputError(f"{path.name} is for x{config.scale}, not for x{scale}.")
+        raise InputError(f"{path.name} is for x{config.scale}, not for x{scale}: give the file for x{scale}.")
     return config
 
 
 def _check_shapes(path: Path, model: DRN, shapes: dict[str, tuple[int, ...]]) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if sum(torch.Size(shape).numel() for shape in expected.values()) > MAX_PARAMETERS:
-        raise InputError(f"{path.name} describes a network of more than {MAX_PARAMETERS:,} parameters.")
+        raise InputError(
+            f"{path.name} describes a network of more than {MAX_PARAMETERS:,} parameters, which is the limit."
+        )
     wrong = sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
     if wrong:
-        raise InputError(f"{path.name} does not fit its own config: {len(wrong)} tensors, first {wrong[0]!r}.")
+        raise InputError(
+            f"{path.name} has {len(wrong)} tensors that do not fit its config, such as {wrong[0]!r}: download it again."
+        )
 
 
 def find(scale: int, location: Path | None = None) -> Path:
-    """The weights file for ``scale``.
+    """Return the path of the weights file for ``scale``.
 
     Args:
-        location: A weights file, or a folder that holds one for each scale; None is the bundled folder.
+        scale: Upscaling factor.
+        location: A weights file, or a folder with one for each scale; omit it to use the bundled weights.
 
     Raises:
         InputError: If there is no such file or folder, or the folder lacks the scale.
@@ -196,14 +208,14 @@ def load_scales(
     """Load the weights for several scales from one place.
 
     Args:
-        location: A weights file, a folder, or a Hub repo (``owner/name`` or ``owner/name@revision``).
-            None takes the repo that ``DRN_HUB_REPO`` names, or else the bundled folder.
-        scales: None takes every scale that a folder has, and of a Hub repo all of ``SCALES``.
-        notify: Called with one sentence when the repo of ``DRN_HUB_REPO`` cannot be used and the
-            bundled weights are taken instead.
+        location: A weights file, a folder, or a Hub repo (``owner/name`` or ``owner/name@revision``). Omit it to use
+            the repo in ``DRN_HUB_REPO``, or else the bundled weights.
+        scales: The scales to load. Omit it to load every scale of a folder, or all of ``SCALES`` of a Hub repo.
+        notify: Called with one sentence when the repo in ``DRN_HUB_REPO`` cannot be used, so that the bundled weights
+            are loaded instead.
 
     Raises:
-        InputError: If the place cannot be used, lacks a scale, or holds a file that ``load`` refuses.
+        InputError: If the location does not exist, lacks a scale, or has a file that ``load`` refuses.
     """
     if location is None and hub.requested():
         try:
@@ -212,12 +224,14 @@ def load_scales(
             notify(f"Using the bundled weights: {error}")
     place = BUNDLED if location is None else Path(location)
     if isinstance(location, str) and not place.exists():
-        if place.suffix == ".safetensors":  # a mistake is not asked of strangers
+        if place.suffix == ".safetensors":  # do not query the Hub for a mistyped path
             raise InputError(f"There is no weights file or folder {location}: check the name.")
         try:
             repo = HubRepo.parse(location)
         except InputError as error:
-            raise InputError(f"There is no weights file or folder {location}, and it is no Hub repo.") from error
+            raise InputError(
+                f"There is no weights file or folder {location}, and the name is not that of a Hub repo: check it."
+            ) from error
         return load_hub(repo, scales or SCALES)
     if place.is_file() and scales is None:
         return [load(place)]
@@ -225,10 +239,10 @@ def load_scales(
 
 
 def load_hub(repo: HubRepo, scales: Sequence[int]) -> list[Weights]:
-    """Fetch and load a Hub repo's weights, all from one commit.
+    """Download and load the weights of a Hub repo, all from one commit.
 
     Raises:
-        InputError: If they do not arrive before the deadline, or ``load`` refuses one of them.
+        InputError: If they do not arrive before the deadline, or if ``load`` refuses one of them.
     """
     folder = hub.fetch(repo, [filename(scale) for scale in scales])
     source = f"hub {replace(repo, revision=folder.name)}"
@@ -239,10 +253,14 @@ def load_hub(repo: HubRepo, scales: Sequence[int]) -> list[Weights]:
 
 
 def load_model(location: str | Path | None = None, *, scale: int) -> DRN:
-    """The network for ``scale``, ready to run: see ``load_scales`` for ``location``.
+    """Load the network for ``scale``.
+
+    Args:
+        location: A weights file, a folder or a Hub repo; omit it to use the bundled weights (see ``load_scales``).
+        scale: Upscaling factor.
 
     Returns:
-        A module, float32, in eval mode: (B, 3, H, W) in [0, 1] -> (B, 3, H*scale, W*scale).
+        A module in eval mode, float32: (B, 3, H, W) in [0, 1] -> (B, 3, H*scale, W*scale).
 
     Raises:
         InputError: If the weights cannot be used.

@@ -1,0 +1,1 @@
+"""Programs for maintainers: load, attacks, timing and failures of the Hub."""

@@ -1,6 +1,9 @@
-"""Every way in which the Hub's weights can fail, through the real client: ``python -m tools.hub_failures`` prints them.
+"""Load weights from faulty Hub repos and print the messages, for the table in docs/hub.md.
 
-Each place is asked for by ``DRN_HUB_REPO``, as a visitor of the app or a user of the command line meets it.
+    python -m tools.hub_failures
+
+The real client of the Hub talks to a server on the loopback address. Each repo is named by
+``DRN_HUB_REPO``, as users of the app and the command line do.
 """
 
 from __future__ import annotations
@@ -42,18 +45,26 @@ CASES = {
     "Hub stalls in a download": "drn/hangs",
     "Not a repo's name": "https://evil.example/drn",
 }
-"""What is wrong, and the ``DRN_HUB_REPO`` that shows it."""
+"""Fault -> the value of ``DRN_HUB_REPO`` that causes it."""
 
 FULL = 2**20
-"""Bytes that a file may have on the full disk of the tests: writing more fails."""
+"""Largest file, in bytes, that can be written in the case of the full disk."""
 
 
 def special(closed: str) -> dict[str, tuple[str, dict[str, str], int]]:
-    """More cases: the place, changes to the client's constants, and the largest file that may be written."""
+    """Return the cases that need more than a repo.
+
+    Args:
+        closed: Address of a server that refuses connections.
+
+    Returns:
+        Fault -> the value of ``DRN_HUB_REPO``, changes to the constants of the client, and the largest file that can be
+        written (-1 is no limit).
+    """
     return {
         "Hub down": ("drn/good", {"ENDPOINT": closed}, -1),
         "Disk full": ("drn/good", {}, FULL),
-        "Cache folder read-only": ("drn/good", {"HF_HUB_CACHE": "/sys/drn"}, -1),  # not even root can write there
+        "Cache folder read-only": ("drn/good", {"HF_HUB_CACHE": "/sys/drn"}, -1),  # even root cannot write there
     }
 
 
@@ -62,34 +73,34 @@ import json, os, resource, sys, time
 from drn import weights
 from huggingface_hub import constants
 original = dict(vars(constants))
-for place, changes, limit in json.loads(sys.argv[1]):
-    os.environ["DRN_HUB_REPO"] = place
+for repo, changes, limit in json.loads(sys.argv[1]):
+    os.environ["DRN_HUB_REPO"] = repo
     vars(constants).update(original | changes)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, -1))
-    said = []
+    messages = []
     start = time.perf_counter()
-    source = weights.load_scales(None, [2], said.append)[0].source
-    print(json.dumps([said, source, time.perf_counter() - start]))
+    source = weights.load_scales(None, [2], messages.append)[0].source
+    print(json.dumps([messages, source, time.perf_counter() - start]))
 """
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of asking for a place.
+    """The outcome of one attempt to load weights.
 
     Attributes:
-        said: The sentences shown.
-        source: Where the weights in use came from.
-        seconds: Time until they were.
+        messages: The sentences shown.
+        source: Source of the weights that were loaded in the end.
+        seconds: Time until they were loaded.
     """
 
-    said: list[str]
+    messages: list[str]
     source: str
     seconds: float
 
 
 def fill(hub: Hub, folder: Path) -> None:
-    """Put a repo for each of the cases on ``hub``; ``folder`` is for temporary files."""
+    """Add the faulty repos to ``hub``; ``folder`` is for temporary files."""
 
     def saved(model: DRN) -> bytes:
         weights.save(folder / NAME, model)
@@ -107,7 +118,7 @@ def fill(hub: Hub, folder: Path) -> None:
     repos["disguised"] = {NAME: (folder / NAME).read_bytes()}
     for name, files in repos.items():
         hub.add(f"drn/{name}", files)
-    weights.save(folder / NAME, DRN(DRNConfig(scale=2)))  # larger than the disk of "Disk full"
+    weights.save(folder / NAME, DRN(DRNConfig(scale=2)))  # larger than FULL
     hub.add("drn/good", {NAME: (folder / NAME).read_bytes()})
     hub.add("drn/private", {NAME: good}, private=True)
     hub.add("drn/gated", {NAME: good}, gated=True)
@@ -116,11 +127,18 @@ def fill(hub: Hub, folder: Path) -> None:
 
 
 def run_all(folder: Path) -> dict[str, Outcome]:
-    """Ask for every case, one after the other in one process; about 25 s, most of it waiting."""
+    """Try all cases, one after the other in one process, in about 25 s.
+
+    Args:
+        folder: For temporary files.
+
+    Returns:
+        The outcome of each case, by fault.
+    """
     with running() as hub, socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        closed.bind(("127.0.0.1", 0))  # bound but not listening, so that connections are refused
         fill(hub, folder)
-        cases = {case: (place, dict[str, str](), -1) for case, place in CASES.items()}
+        cases = {case: (repo, dict[str, str](), -1) for case, repo in CASES.items()}
         cases |= special(f"http://127.0.0.1:{closed.getsockname()[1]}")
         env = {key: value for key, value in os.environ.items() if key not in ("HF_TOKEN", "HF_HUB_OFFLINE")}
         env |= hub.env | {"HF_HOME": str(folder / "cache"), "HF_HUB_VERBOSITY": "error"}
@@ -130,11 +148,12 @@ def run_all(folder: Path) -> dict[str, Outcome]:
 
 
 def main() -> None:
+    """Print the outcomes as a Markdown table."""
     with tempfile.TemporaryDirectory() as folder:
         outcomes = run_all(Path(folder))
-    print("| what is wrong | what is said | after |\n| --- | --- | ---: |")
+    print("| fault | message | after |\n| --- | --- | ---: |")
     for case, outcome in outcomes.items():
-        print(f"| {case} | {' '.join(outcome.said)} | {outcome.seconds:.1f} s |")
+        print(f"| {case} | {' '.join(outcome.messages)} | {outcome.seconds:.1f} s |")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Many files: which ones, where their results go, and working through them on one process or several."""
+"""Upscale many files: find them, name their results, and divide the work among processes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from drn.image import find_images, read_image, write_png
 from drn.upscaler import Upscaler
 
 LONGEST_WAIT = timedelta(days=7)
-"""How long a process that is done waits for the others."""
+"""How long a process that has finished waits for the others."""
 
 
 @dataclass
 class Report:
-    """What came of the files.
+    """Counts of the processed files.
 
     Attributes:
-        written: Results made.
-        skipped: Results that were there already.
+        written: Number of results written.
+        skipped: Number of results that already existed.
         failures: One sentence for each file that could not be upscaled.
     """
 
@@ -41,14 +41,19 @@ class Report:
 
 
 def plan(inputs: list[Path], output: Path, scale: int) -> dict[Path, Path]:
-    """Where each image's result goes: ``OUTPUT/<stem>_DRN_x<scale>.png``, below the tree of its folder.
+    """Choose the file for each result: ``OUTPUT/<stem>_DRN_x<scale>.png``, in the subfolders of the input.
 
     Args:
-        inputs: Image files, and folders whose images (any depth) are meant. What lies in an ``output`` inside
-            such a folder is never taken for an input.
+        inputs: Image files and folders, which are searched to any depth. Files below ``output`` are not inputs.
+        output: Folder for the results. It does not have to exist.
+        scale: Upscaling factor.
+
+    Returns:
+        Image -> result.
 
     Raises:
-        InputError: If a folder holds no images, two images would have the same result, or ``output`` is a file.
+        InputError: If a folder has no images, two images would have the same result, or ``output`` is a file or one of
+            the input folders.
     """
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file: give a folder for the results.")
@@ -56,13 +61,17 @@ def plan(inputs: list[Path], output: Path, scale: int) -> dict[Path, Path]:
     sources: dict[Path, Path] = {}
     for given in inputs:
         if given.is_dir() and given.resolve() == output.resolve():
-            raise InputError(f"The results cannot go into the folder of the images, {given}: choose another.")
+            raise InputError(
+                f"The results cannot be written into the folder of the images, {given}: give another folder."
+            )
         images = find_images(given) if given.is_dir() else [given]
         base = given if given.is_dir() else given.parent
         if given.is_dir() and output.resolve().is_relative_to(given.resolve()):
             images = [image for image in images if not image.resolve().is_relative_to(output.resolve())]
             if not images:
-                raise InputError(f"The folder {given} holds no images beside the results in {output}.")
+                raise InputError(
+                    f"The folder {given} has no images except the results in {output}: give a folder of images."
+                )
         for image in images:
             target = output / image.parent.relative_to(base) / f"{image.stem}_DRN_x{scale}.png"
             if sources.setdefault(target, image) != image:
@@ -79,12 +88,14 @@ def upscale_files(
     overwrite: bool = False,
     say: Callable[[str], None] = print,
 ) -> Report:
-    """Upscale each image into its target, whole or not at all, and go on after one that fails.
+    """Upscale images one after the other, and continue after a failure.
 
     Args:
-        targets: Image -> result (see ``plan``); folders are made as needed.
-        overwrite: Make results anew that are there already.
-        say: Told of each result, in one line.
+        targets: Image -> result (see ``plan``). Results are written atomically, and folders are created.
+        upscaler: The network.
+        self_ensemble: Whether to use DRN+.
+        overwrite: Whether to replace existing results.
+        say: Called with one line for each result.
     """
     report = Report()
     with tqdm(targets.items(), unit="image", disable=None) as bar:
@@ -106,7 +117,7 @@ def upscale_files(
                 report.failures.append(f"{image}: {full}")
                 continue
             except (InputError, OSError) as error:
-                # Several folders may hold files of this name.
+                # Name the whole path, because several folders may have a file of this name.
                 what = str(error).removeprefix(str(image)).removeprefix(image.name).lstrip(": ")
                 report.failures.append(f"{image} {what}" if what != str(error) else f"{image}: {what}")
                 continue
@@ -119,7 +130,18 @@ def upscale_files(
 
 @contextmanager
 def shared_work(targets: dict[Path, Path], device: str) -> Iterator[tuple[dict[Path, Path], str]]:
-    """This process's share of the files, and its device, under ``accelerate launch``; else everything."""
+    """Give this process its share of the files and its device under ``accelerate launch``, else all files.
+
+    Args:
+        targets: Image -> result.
+        device: The device that the user asked for.
+
+    Yields:
+        The share of ``targets``, and the device.
+
+    Raises:
+        InputError: If several processes were launched and accelerate is not installed.
+    """
     if not is_launched():
         yield targets, device
         return
@@ -134,7 +156,7 @@ def shared_work(targets: dict[Path, Path], device: str) -> Iterator[tuple[dict[P
 
 
 def gather(report: Report) -> Report:
-    """The reports of all processes as one, once all of them are done."""
+    """Wait for all processes and return the sum of their reports."""
     if not is_launched():
         return report
     from accelerate.utils import gather_object
@@ -144,18 +166,18 @@ def gather(report: Report) -> Report:
 
 
 def is_launched() -> bool:
-    """Whether this process is one of several that ``accelerate launch`` or ``torchrun`` started."""
+    """Tell whether this process is one of several that ``accelerate launch`` or ``torchrun`` started."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def is_main() -> bool:
-    """Whether this process speaks for all of them."""
+    """Tell whether this process prints the summary for all of them."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 @contextmanager
 def terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM unwind the stack as Ctrl-C does, so that temporary files are removed."""
+    """Handle SIGTERM like Ctrl-C, so that the stack unwinds and temporary files are removed."""
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt

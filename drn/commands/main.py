@@ -62,7 +62,10 @@ EnsembleOption = Annotated[
 
 
 class ListOptions(TyperCommand):
-    """A command whose repeatable options take several values: ``--scale 2 3 4`` is ``--scale 2 --scale 3 --scale 4``."""
+    """A command whose repeatable options take several values.
+
+    ``--scale 2 3 4`` has the meaning of ``--scale 2 --scale 3 --scale 4``.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeat the option's name before each of its values, then parse as usual."""
@@ -216,7 +219,7 @@ def bench(
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Time the upscaler on this CPU against the plain network, its convolutions and exported runtimes."""
+    """Time the engine on this CPU against the plain network, its convolutions and exported runtimes."""
     from drn.evaluation.speed import engine_report, measure_size, sizes_report
 
     if sizes:

@@ -1,0 +1,1 @@
+"""Measure and compare methods: pairs, methods, scores, test sets, tables and figures."""

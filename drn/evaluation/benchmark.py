@@ -41,6 +41,7 @@ def measure_set(data: str, pairs: Sequence[Pair], method: Method) -> Row:
     Args:
         data: Name of the set.
         pairs: At least one, all of one scale, each large enough for SSIM (see ``read_pair``).
+        method: The method.
 
     Raises:
         ValueError: If a pair is too small to measure.
@@ -64,7 +65,10 @@ def measure_folder(
     Each method first enlarges one image untimed, because the first call for a new image size is slower.
 
     Args:
-        on_row: Called with each row as soon as it is known.
+        folder: Folder of originals; its name is the name of the set.
+        scale: Upscaling factor.
+        methods: The methods.
+        on_row: Called with each row as soon as it is measured.
 
     Raises:
         InputError: If the folder is missing or holds no images, or if an image is damaged or too small.

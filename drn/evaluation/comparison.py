@@ -18,15 +18,20 @@ from drn.metrics import SSIM_WINDOW, psnr, rgb_to_y, ssim
 from drn.upscaler import OnTile
 
 ERROR_RANGE = 32
-"""Levels of 255 at the top of the error maps' colour scale."""
+"""Error in 8-bit levels at the upper end of the colour scale of ``error_map``."""
 
 ADDED_GAIN = 4
-"""How many times the map of added detail enlarges differences around mid-grey."""
+"""Factor by which ``added_map`` amplifies differences."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How near an image is to the ground truth; None where it cannot be measured."""
+    """Similarity of an image to its original.
+
+    Attributes:
+        psnr: In dB; None if no pixel is left to measure.
+        ssim: At most 1; None if the area is smaller than the window of SSIM.
+    """
 
     psnr: float | None
     ssim: float | None
@@ -34,12 +39,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Result:
-    """What a method made of the LR image.
+    """The result of a method on one pair.
 
     Attributes:
-        sr: uint8, (H, W, 3).
-        whole: Score over the whole image.
-        seconds: Time it took.
+        sr: uint8, (H, W, 3), the enlarged LR image.
+        whole: Score of the whole image.
+        seconds: Time for the enlargement.
     """
 
     sr: Array
@@ -55,6 +60,8 @@ def measure(
     Nothing else in the project times or scores a method on a whole image.
 
     Args:
+        pair: The original and its LR image.
+        method: The method.
         on_tile: See ``Enlarge``.
         cancelled: See ``Enlarge``.
 
@@ -88,29 +95,42 @@ def score(pair: Pair, sr: Array, hr_rect: Rect) -> Score:
 
 
 def error_map(pair: Pair, sr: Array) -> Array:
-    """Absolute difference of luma from the ground truth, 0 to ``ERROR_RANGE`` levels, in inferno colours."""
+    """Draw the absolute error of luma (BT.601) in inferno colours.
+
+    Returns:
+        uint8, (H, W, 3). The colour scale ends at ``ERROR_RANGE`` levels.
+    """
     error = np.abs(rgb_to_y(sr) - rgb_to_y(pair.hr)) * (255 / ERROR_RANGE)
     coloured = cv2.applyColorMap(np.minimum(error, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
     return np.asarray(cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def added_map(base: Array, sr: Array) -> Array:
-    """Luma of ``sr`` minus that of ``base``, times ``ADDED_GAIN``, around mid-grey: (H, W, 3)."""
+    """Draw the detail that ``sr`` has and ``base`` lacks: their difference of luma (BT.601), times ``ADDED_GAIN``.
+
+    Returns:
+        uint8, (H, W, 3), mid-grey where both agree.
+    """
     added = 128 + ADDED_GAIN * (rgb_to_y(sr) - rgb_to_y(base))
     return np.repeat(np.clip(added, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def best(values: Mapping[str, float | None]) -> set[str]:
-    """The keys of the highest value, several if they are equal; none where there is nothing to compare."""
+    """Return the keys of the highest value.
+
+    There may be several. The set is empty if fewer than two values are known.
+    """
     known = {key: value for key, value in values.items() if value is not None}
     return {key for key, value in known.items() if value == max(known.values())} if len(known) > 1 else set()
 
 
 def format_psnr(score: Score) -> str:
+    """Return the PSNR as text for people, such as ``31.42 dB``."""
     if score.psnr is None:
         return "–"
     return "∞ dB" if math.isinf(score.psnr) else f"{score.psnr:.2f} dB"
 
 
 def format_ssim(score: Score) -> str:
+    """Return the SSIM as text for people, such as ``0.8921``."""
     return "–" if score.ssim is None else f"{score.ssim:.4f}"

@@ -1,4 +1,4 @@
-"""The figure that super-resolution papers show: the whole image with a box, and the boxed region by each method."""
+"""Draw the usual figure of super-resolution papers: the whole image, and one region of it by each method."""
 
 from __future__ import annotations
 
@@ -13,46 +13,41 @@ from drn.evaluation.pairs import Pair
 from drn.geometry import Rect
 from drn.image import Array
 
-TILE = 240
-"""About how many pixels a region takes on the figure, on its longer side."""
+PANEL = 240
+"""Approximate length of the longer side of a panel, in pixels of the figure."""
 
 MAX_SIDE = 2000
-"""How many it takes at most; larger regions are reduced to that."""
+"""Largest length of that side. Larger regions are reduced to it."""
 
 GAP, LABEL, FONT = 16, 46, 17
+"""Space between the parts, height of the text below a panel, and size of the font, in pixels."""
+
 WIDEST = "00.00 dB / 0.0000 "
-"""Room that the numbers under a region may take."""
+"""The longest text of scores below a panel."""
+
 INK, PAPER, FAINT = (24, 28, 36), (255, 255, 255), (96, 104, 120)
+
+Text = list[tuple[str, bool]]
+"""Parts of a line of text, each with whether it is drawn in bold."""
 
 
 def figure(pair: Pair, results: Mapping[str, Result], hr_rect: Rect) -> Image.Image:
     """Draw the figure.
 
     Args:
-        results: By method, in the order of the panels between LR and the ground truth.
-        hr_rect: The part to show, inside the image.
+        pair: The original and its LR image.
+        results: Method name -> result, in the order of the panels between LR and the ground truth.
+        hr_rect: The region to show, inside the image.
 
     Returns:
-        RGB. Regions are enlarged by a whole factor, pixel by pixel, or reduced if a side is longer than
-        ``MAX_SIDE``; the best PSNR and the best SSIM are in bold ink, the rest in grey.
+        RGB. The region is enlarged by a whole factor, pixel by pixel, or reduced if a side is longer than
+        ``MAX_SIDE``. The best PSNR and the best SSIM of the region are bold.
     """
     longest = max(hr_rect.width, hr_rect.height)
-    is_reduced = longest > MAX_SIDE
-    zoom = MAX_SIDE / longest if is_reduced else max(1, TILE // longest)
+    zoom = MAX_SIDE / longest if longest > MAX_SIDE else max(1, PANEL // longest)
     width, height = max(1, round(hr_rect.width * zoom)), max(1, round(hr_rect.height * zoom))
-    resampling = Image.Resampling.LANCZOS if is_reduced else Image.Resampling.NEAREST
-    scores = {name: score(pair, result.sr, hr_rect) for name, result in results.items()}
-    psnr = best({name: value.psnr for name, value in scores.items()})
-    ssim = best({name: value.ssim for name, value in scores.items()})
-    # Of each method, its numbers and whether each is the best.
-    numbers = {
-        name: [
-            (format_psnr(value), name in psnr),
-            (" / ", False),
-            (format_ssim(value), name in ssim),
-        ]
-        for name, value in scores.items()
-    }
+    resampling = Image.Resampling.LANCZOS if longest > MAX_SIDE else Image.Resampling.NEAREST
+    texts = _score_texts(pair, results, hr_rect)
     nearest = pair.lr.repeat(pair.scale, 0).repeat(pair.scale, 1)
     panels = {"LR": nearest, **{name: result.sr for name, result in results.items()}, "ground truth": pair.hr}
 
@@ -71,21 +66,36 @@ def figure(pair: Pair, results: Mapping[str, Result], hr_rect: Rect) -> Image.Im
     for index, (name, image) in enumerate(panels.items()):
         left = 2 * GAP + whole_width + (index % columns) * (column + GAP)
         top = GAP + (index // columns) * (height + LABEL + GAP)
-        part = np.ascontiguousarray(
-            image[hr_rect.y : hr_rect.y + hr_rect.height, hr_rect.x : hr_rect.x + hr_rect.width]
-        )
-        canvas.paste(Image.fromarray(part).resize((width, height), resampling), (left, top))
+        part = image[hr_rect.y : hr_rect.y + hr_rect.height, hr_rect.x : hr_rect.x + hr_rect.width]
+        canvas.paste(Image.fromarray(np.ascontiguousarray(part)).resize((width, height), resampling), (left, top))
         draw.text((left, top + height + 3), name, INK, font)
-        pen = float(left)
-        for text, is_best in numbers.get(name, []):
-            ink, stroke = (INK, 0.4) if is_best else (FAINT, 0)
-            draw.text((pen, top + height + 23), text, ink, font, stroke_width=stroke)
-            pen += font.getlength(text)
+        _draw_text(draw, left, top + height + 23, texts.get(name, []), font)
     return canvas
 
 
+def _score_texts(pair: Pair, results: Mapping[str, Result], hr_rect: Rect) -> dict[str, Text]:
+    """Return the text of each method's scores in the region; the best of each score is bold."""
+    scores = {name: score(pair, result.sr, hr_rect) for name, result in results.items()}
+    psnr = best({name: value.psnr for name, value in scores.items()})
+    ssim = best({name: value.ssim for name, value in scores.items()})
+    return {
+        name: [(format_psnr(value), name in psnr), (" / ", False), (format_ssim(value), name in ssim)]
+        for name, value in scores.items()
+    }
+
+
+def _draw_text(
+    draw: ImageDraw.ImageDraw, left: float, top: float, text: Text, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> None:
+    """Draw a line of text: bold parts in black, the others in grey."""
+    for part, is_bold in text:
+        ink, stroke = (INK, 0.4) if is_bold else (FAINT, 0)
+        draw.text((left, top), part, ink, font, stroke_width=stroke)
+        left += font.getlength(part)
+
+
 def _overview(hr: Array, hr_rect: Rect, width: int, height: int) -> Image.Image:
-    """The whole image within ``width`` x ``height``, the region's box on it."""
+    """Draw the whole image, at most ``width`` x ``height`` pixels large, with a box around the region."""
     share = min(width / hr.shape[1], height / hr.shape[0])
     size = (max(1, round(hr.shape[1] * share)), max(1, round(hr.shape[0] * share)))
     picture = Image.fromarray(hr).resize(size, Image.Resampling.LANCZOS)

@@ -1,6 +1,8 @@
-"""How fast the engine is, beside the same network run plainly and beside exported runtimes; how much memory it takes.
+"""Measure the speed and memory of the engine, compared with the plain network and with exported runtimes.
 
-All rivals take turns, so that a busy machine slows them alike; medians are compared.
+The engine is the network as ``Upscaler`` runs it.
+
+All candidates are run in turn, so that other load on the machine slows all of them, and their medians are compared.
 """
 
 from __future__ import annotations
@@ -34,11 +36,19 @@ from drn.upscaler import Upscaler
 
 Run = Callable[[], object]
 MEGAPIXELS = (1, 4, 12, 48)
+"""Sizes of the outputs in ``sizes_report``."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One rival: its name, seconds (median), seconds of the CPU (all threads), PSNR against plain fp32 in dB."""
+    """The measurement of one candidate.
+
+    Attributes:
+        name: Name of the candidate.
+        seconds: Median time.
+        cpu_seconds: Median CPU time, summed over all threads.
+        psnr: PSNR in dB of its output against that of the plain network in float32.
+    """
 
     name: str
     seconds: float
@@ -47,7 +57,15 @@ class Line:
 
 
 def race(runs: dict[str, Run], rounds: int) -> dict[str, tuple[float, float]]:
-    """Median wall and CPU seconds of each run; the runs take turns, after one unmeasured round."""
+    """Time several runs in turn.
+
+    Args:
+        runs: Name -> function to time.
+        rounds: Number of measured calls of each, after one call that is not measured.
+
+    Returns:
+        Name -> median of the elapsed seconds and of the CPU seconds.
+    """
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
@@ -59,7 +77,12 @@ def race(runs: dict[str, Run], rounds: int) -> dict[str, tuple[float, float]]:
 
 
 def convolutions(upscaler: Upscaler, size: int) -> Run:
-    """Every convolution of the plain network, alone, for ``size`` squared pixels, as the engine's body has them."""
+    """Return a function that runs only the convolutions of the plain network.
+
+    Args:
+        upscaler: Gives the shape of the network, the device and the dtype.
+        size: Side of the square input.
+    """
     model = DRN(upscaler.config).to(upscaler.device, upscaler.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
     inputs = {
@@ -79,7 +102,16 @@ def convolutions(upscaler: Upscaler, size: int) -> Run:
 
 
 def exported(model: DRN, lr: Tensor, folder: Path) -> dict[str, Callable[[], Any]]:
-    """The network in ONNX Runtime and OpenVINO, as far as they are installed (``pip install -e '.[bench]'``)."""
+    """Export the network to ONNX Runtime and OpenVINO.
+
+    Args:
+        model: The network.
+        lr: float32, (1, 3, H, W), the input that the functions use.
+        folder: For temporary files.
+
+    Returns:
+        Name -> function that enlarges ``lr``, for each runtime that is installed (the extra ``bench``).
+    """
     installed = {name for name in ("onnx", "onnxruntime", "openvino") if importlib.util.find_spec(name)}
     if "onnx" not in installed or len(installed) < 2:
         return {}
@@ -107,15 +139,16 @@ def exported(model: DRN, lr: Tensor, folder: Path) -> dict[str, Callable[[], Any
 
 
 def compare_engines(model: DRN, upscaler: Upscaler, size: int, rounds: int) -> list[Line]:
-    """Race the engine, the plain network, its convolutions and the exported runtimes.
+    """Time the plain network, the engine, the convolutions and the exported runtimes.
 
     Args:
-        size: Edge of the square LR image.
-        rounds: Measured runs of each.
+        model: The plain network.
+        upscaler: The engine.
+        size: Side of the square LR image.
+        rounds: Number of measured runs of each.
 
     Returns:
-        The plain network, the engine, the runtimes that are installed, and last the plain network's
-        convolutions alone.
+        In this order: the plain network, the engine, the installed runtimes, the convolutions alone.
     """
     lr = to_tensor(_texture(size))
     with tempfile.TemporaryDirectory() as folder:
@@ -128,18 +161,18 @@ def compare_engines(model: DRN, upscaler: Upscaler, size: int, rounds: int) -> l
         with torch.inference_mode():
             times = race({**runs, alone: convolutions(upscaler, size)}, rounds)
             pictures = {name: _levels(run()) for name, run in runs.items()}
-    truth = next(iter(pictures.values()))
-    lines = [Line(name, *times[name], psnr(pictures[name], truth, model.scale)) for name in runs]
+    reference = next(iter(pictures.values()))
+    lines = [Line(name, *times[name], psnr(pictures[name], reference, model.scale)) for name in runs]
     return [*lines, Line(alone, *times[alone])]
 
 
 def engine_report(model: DRN, upscaler: Upscaler, size: int, rounds: int) -> str:
-    """The text of ``python -m drn bench``."""
+    """Return the output of ``drn bench``: the table of ``compare_engines`` and the most important ratios."""
     lines = compare_engines(model, upscaler, size, rounds)
     plain, engine, alone = lines[0], lines[1], lines[-1]
-    edge = size * model.scale
+    side = size * model.scale
     text = [
-        f"x{model.scale}, {size}x{size} -> {edge}x{edge}, {torch.get_num_threads()} threads, {_cpu()}, "
+        f"x{model.scale}, {size}x{size} -> {side}x{side}, {torch.get_num_threads()} threads, {_cpu()}, "
         f"torch {torch.__version__}, median of {rounds}",
         "",
         f"{'':<40}{'ms':>8}{'CPU ms':>8}{'x plain':>9}{'PSNR to plain':>15}",
@@ -160,7 +193,7 @@ def engine_report(model: DRN, upscaler: Upscaler, size: int, rounds: int) -> str
         },
         rounds,
     )
-    opencv = "there, but it can run no DRN" if hasattr(cv2, "dnn_superres") else "not in this build of OpenCV"
+    opencv = "installed, but it cannot run DRN" if hasattr(cv2, "dnn_superres") else "not in this build of OpenCV"
     pairs = {
         "plain network / engine": (plain.seconds / engine.seconds, plain.cpu_seconds / engine.cpu_seconds),
         "engine / convolutions": (engine.seconds / alone.seconds, engine.cpu_seconds / alone.cpu_seconds),
@@ -173,11 +206,16 @@ def engine_report(model: DRN, upscaler: Upscaler, size: int, rounds: int) -> str
 
 
 def measure_size(upscaler: Upscaler, megapixels: float) -> dict[str, float]:
-    """Upscale and write an output of ``megapixels`` in this process: seconds and peak resident bytes."""
-    import resource  # there is none on Windows
+    """Upscale and write an image with an output of ``megapixels``, in this process.
 
-    edge = round((megapixels * 1e6) ** 0.5 / upscaler.scale)
-    lr = _texture(edge)
+    Returns:
+        ``megapixels`` of the output, ``seconds``, ``cpu_seconds``, ``peak`` (largest resident memory of the process in
+        bytes) and ``tile`` (tile side in LR pixels).
+    """
+    import resource  # not available on Windows
+
+    side = round((megapixels * 1e6) ** 0.5 / upscaler.scale)
+    lr = _texture(side)
     upscaler.upscale(lr[:64, :64])
     start, cpu = time.perf_counter(), time.process_time()
     sr = upscaler.upscale(lr)
@@ -195,13 +233,16 @@ def measure_size(upscaler: Upscaler, megapixels: float) -> dict[str, float]:
 
 
 def sizes_report(arguments: list[str], megapixels: tuple[float, ...] = MEGAPIXELS) -> str:
-    """Memory and time over output sizes, each in a process of its own: ``drn bench`` with ``--size-of``.
+    """Return the output of ``drn bench --sizes``: memory and time for several output sizes.
+
+    Each size is measured in a new process, by ``drn bench --size-of``.
 
     Args:
-        arguments: Options handed on to those processes.
+        arguments: Further options for these processes.
+        megapixels: Sizes of the outputs.
 
     Raises:
-        InputError: If one of them fails; it has said why.
+        InputError: If one of the processes fails. It has then printed the reason.
     """
     text = [f"{'output MP':>9}{'tile':>6}{'s':>8}{'us/pixel':>10}{'CPU us/pixel':>14}{'peak MB':>9}"]
     for size in megapixels:
@@ -218,11 +259,11 @@ def sizes_report(arguments: list[str], megapixels: tuple[float, ...] = MEGAPIXEL
     return "\n".join(text)
 
 
-def _texture(edge: int) -> Array:
-    """uint8 (edge, edge, 3): smooth noise, repeated every 64 pixels."""
+def _texture(side: int) -> Array:
+    """Return smooth noise that repeats every 64 pixels: uint8, (side, side, 3)."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     square = np.asarray(cv2.GaussianBlur(noise, (0, 0), 2), np.uint8)
-    return np.tile(square, (edge // 64 + 1, edge // 64 + 1, 1))[:edge, :edge]
+    return np.tile(square, (side // 64 + 1, side // 64 + 1, 1))[:side, :side]
 
 
 def _levels(sr: Any) -> Array:

@@ -1,4 +1,4 @@
-"""Benchmark tables as text and as data."""
+"""Benchmark tables as text and as JSON data."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from drn.weights import Weights
 
 
 def report(rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Sequence[str] = ()) -> dict[str, Any]:
-    """Everything a reader needs to repeat the numbers, as plain data: what ``evaluate --json`` prints.
+    """Return the rows with all facts needed to repeat them: the output of ``drn evaluate --json``.
 
     Args:
+        rows: The rows of the table.
         used: The weights that were measured, one for each scale.
-        upscaler: Tells the device and the dtype.
-        options: Of the command line, beside the test sets and scales.
+        upscaler: One of the upscalers used, for its device and dtype.
+        options: Options of the command line other than the test sets and scales.
+
+    Returns:
+        Data that JSON can represent. An infinite PSNR becomes None.
     """
     names = dict.fromkeys(row.data for row in rows)
     scales = dict.fromkeys(str(row.scale) for row in rows)
@@ -44,7 +48,7 @@ def report(rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Se
             }
             for part in used
         },
-        # JSON has no infinity: no number, where the images are equal.
+        # JSON has no infinity, the PSNR of equal images.
         "rows": [asdict(row) | ({} if math.isfinite(row.psnr) else {"psnr": None}) for row in rows],
     }
 
@@ -54,7 +58,11 @@ def _psnr_text(psnr: float | None) -> str:
 
 
 def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Rows of ``report`` as a table: the methods, and for each test set and scale a row of "PSNR / SSIM" by method."""
+    """Arrange the rows of ``report`` as a table with a column for each method.
+
+    Returns:
+        The names of the methods, and one row for each test set and scale: its name, then "PSNR / SSIM" of each method.
+    """
     methods = list(dict.fromkeys(row["method"] for row in rows))
     cells: dict[str, dict[str, str]] = {}
     for row in sorted(rows, key=lambda row: (row["data"] != "Set5", row["data"], row["scale"])):
@@ -64,7 +72,15 @@ def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]
 
 
 def beside_published(published: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """PSNR on Set5 of other networks, as published, and of what ``report`` holds: the head and rows of a table."""
+    """Make a table of the PSNR on Set5 of other networks, as published, and of our own results.
+
+    Args:
+        published: The content of ``app/published.json``.
+        results: The output of ``report``.
+
+    Returns:
+        The head and the rows of the table.
+    """
     head = ["network", "parameters", *(f"x{scale}" for scale in SCALES), "source"]
     sizes = sorted(entry["parameters"] for entry in results["weights"].values())
     size = " to ".join(dict.fromkeys(f"{count / 1e6:.2f}" for count in sizes[:1] + sizes[-1:]))
@@ -91,7 +107,7 @@ def beside_published(published: Mapping[str, Any], results: Mapping[str, Any]) -
 
 
 def format_table(rows: list[Row]) -> str:
-    """The rows as aligned text."""
+    """Return the rows as a text table with aligned columns."""
     lines = [f"{'data':<12}{'scale':>6}  {'method':<9}{'images':>7}{'PSNR':>9}{'SSIM':>9}{'s/image':>10}"]
     for row in rows:
         value = "inf" if math.isinf(row.psnr) else f"{row.psnr:.3f}"

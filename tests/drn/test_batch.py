@@ -21,7 +21,7 @@ from tests.helpers.models import small_model
 
 @pytest.fixture
 def tree(tmp_path: Path, photo: Array) -> Path:
-    """a.png, sub/a.jpg, sub/deep/c.png, and sub/bad.png, which is none."""
+    """A folder with a.png, sub/a.jpg, sub/deep/c.png, and sub/bad.png, which is not an image."""
     folder = tmp_path / "in"
     for name in ("a.png", "sub/a.jpg", "sub/deep/c.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,9 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_the_tree_is_kept_and_a_bad_file_named(tree: Path, tmp_path: Path, upscaler: Upscaler, photo: Array) -> None:
+def test_subfolders_are_kept_and_a_bad_file_is_named(
+    tree: Path, tmp_path: Path, upscaler: Upscaler, photo: Array
+) -> None:
     said: list[str] = []
     report = upscale_files(plan([tree], tmp_path / "out", 2), upscaler, say=said.append)
     assert files(tmp_path / "out") == RESULTS
@@ -65,7 +67,7 @@ def test_an_image_too_large_for_the_memory_is_one_failure(tree: Path, tmp_path: 
     ]
 
 
-def test_what_is_there_is_skipped_unless_asked(tree: Path, tmp_path: Path, upscaler: Upscaler) -> None:
+def test_existing_results_are_kept_unless_overwritten(tree: Path, tmp_path: Path, upscaler: Upscaler) -> None:
     targets = plan([tree / "a.png", tree / "sub" / "deep"], tmp_path / "out", 2)
     assert list(targets.values()) == [tmp_path / "out" / "a_DRN_x2.png", tmp_path / "out" / "c_DRN_x2.png"]
     (tmp_path / "out").mkdir()
@@ -81,23 +83,23 @@ def test_results_never_become_inputs(tree: Path, upscaler: Upscaler) -> None:
         targets = plan([tree], tree / "out", 2)
         assert len(targets) == 4
         upscale_files(targets, upscaler, say=lambda line: None)
-    with pytest.raises(InputError, match="cannot go into the folder of the images"):
+    with pytest.raises(InputError, match="cannot be written into the folder of the images"):
         plan([tree], tree / "sub" / "..", 2)
 
 
-def test_results_may_go_above_the_images(tree: Path, upscaler: Upscaler) -> None:
+def test_results_may_be_written_above_the_images(tree: Path, upscaler: Upscaler) -> None:
     targets = plan([tree / "sub"], tree, 2)
     assert sorted(targets.values()) == [tree / "a_DRN_x2.png", tree / "bad_DRN_x2.png", tree / "deep" / "c_DRN_x2.png"]
 
 
-def test_a_folder_of_results_alone_says_so(tree: Path, photo: Array) -> None:
+def test_a_folder_with_results_only_is_refused(tree: Path, photo: Array) -> None:
     (tree / "empty" / "out").mkdir(parents=True)
     Image.fromarray(photo).save(tree / "empty" / "out" / "a_DRN_x2.png")
-    with pytest.raises(InputError, match="holds no images beside the results in"):
+    with pytest.raises(InputError, match="has no images except the results in"):
         plan([tree / "empty"], tree / "empty" / "out", 2)
 
 
-def test_two_images_with_one_result_are_refused(tree: Path, tmp_path: Path, photo: Array) -> None:
+def test_two_images_with_the_same_result_are_refused(tree: Path, tmp_path: Path, photo: Array) -> None:
     Image.fromarray(photo).save(tree / "sub" / "a.png")
     with pytest.raises(InputError, match=r"sub/a\.jpg and .*sub/a\.png would both become .*sub/a_DRN_x2\.png"):
         plan([tree], tmp_path / "out", 2)
@@ -123,7 +125,7 @@ def test_several_processes_need_a_package(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "accelerate", None)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with (
-        pytest.raises(InputError, match=r"several processes needs accelerate: make \.venv/dev installs it"),
+        pytest.raises(InputError, match=r"several processes needs accelerate: in a checkout, pip install"),
         shared_work({}, "cpu"),
     ):
         pass

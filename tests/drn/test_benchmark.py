@@ -59,13 +59,13 @@ def test_the_report_names_the_command_that_repeats_it(tmp_path: Path, photo: Arr
     assert words[8:] == ["--weights", str(tmp_path), "--dtype", "fp32", "--no-self-ensemble", "--json"]
 
 
-def test_grey_files_are_measured_as_they_are(photo: Array) -> None:
+def test_grey_files_are_measured_on_their_grey_plane(photo: Array) -> None:
     grey = photo[..., 0]
     pair = make_pair(Picture(grey[:, :, None].repeat(3, 2), is_grey=True), 2)
     assert measure_set("set", [pair], bicubic()).psnr == psnr(upscale(downscale(grey, 2), 2), grey, 2)
 
 
-def test_table_lines_up(photo: Array) -> None:
+def test_the_table_has_aligned_columns(photo: Array) -> None:
     perfect = measure_set("set", [make_pair(Picture(photo), 2)], PERFECT)
     lines = format_table([perfect]).splitlines()
     assert lines[0].split() == ["data", "scale", "method", "images", "PSNR", "SSIM", "s/image"]
@@ -80,7 +80,7 @@ def test_equal_images_have_no_psnr_in_json(photo: Array) -> None:
     assert pivot(told["rows"])[1] == [["Set5 x2", "∞ / 1.0000"]]
 
 
-def test_the_pages_hold_the_tables_of_the_day() -> None:
+def test_the_readme_and_the_model_card_show_the_current_results() -> None:
     results = json.loads((weights.BUNDLED / "results.json").read_text(encoding="utf-8"))
     page = (write_results.ROOT / "README.md").read_text(encoding="utf-8")
     card = (weights.BUNDLED / "README.md").read_text(encoding="utf-8")

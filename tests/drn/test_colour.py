@@ -1,4 +1,4 @@
-"""Embedded colour profiles, made by hand: what littleCMS makes of them, beside the formulas."""
+"""Embedded colour profiles, made by hand: conversions are compared with the formulas."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from drn.image import read_image
 
 
 def fixed(*values: float) -> bytes:
-    """ICC's s15Fixed16 numbers."""
+    """Encode numbers as s15Fixed16 of ICC."""
     return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
 
 
 def icc_profile(name: bytes, tags: dict[bytes, bytes], kind: bytes = b"mntrRGB XYZ ") -> bytes:
-    """An ICC profile by hand: header, tag table, tags."""
+    """Make an ICC profile: header, tag table and tags."""
     tags = tags | {
         b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name + b"\0" + bytes(78),
         b"cprt": b"text\0\0\0\0none\0",
@@ -37,7 +37,7 @@ SRGB_TO_D50 = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061]
 """Linear sRGB to XYZ under D50 (IEC 61966-2-1 adapted by Bradford): the columns are the primaries."""
 
 P3_TO_D50 = np.array([[0.51512, 0.29198, 0.15710], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]])
-"""The same for Display P3 (SMPTE EG 432-1 primaries, D65 white)."""
+"""Linear Display P3 to XYZ under D50 (SMPTE EG 432-1 primaries, D65 white)."""
 
 SRGB_CURVE = b"para\0\0\0\0\0\3\0\0" + fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 LINEAR_CURVE = b"curv" + bytes(8)
@@ -54,13 +54,13 @@ def linear_profile() -> bytes:
 
 
 def to_srgb_levels(linear: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Linear light in [0, 1] -> levels in [0, 255] (IEC 61966-2-1)."""
+    """Convert linear light in [0, 1] to sRGB levels in [0, 255] (IEC 61966-2-1)."""
     linear = linear.clip(0, 1)
     return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def d65_matrix(*xy: tuple[float, float]) -> NDArray[np.float64]:
-    """Linear RGB to XYZ, from the chromaticities of the primaries and a D65 white."""
+    """Return the matrix from linear RGB to XYZ, for the chromaticities of the primaries and a D65 white."""
     columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in xy]).T
     white = np.array([0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
     return columns * np.linalg.solve(columns, white)
@@ -82,7 +82,7 @@ def test_display_p3_becomes_srgb(tmp_path: Path) -> None:
 
 
 def cmyk_profile() -> bytes:
-    """Paper is white, black ink black, cyan ink Lab (60, -30, -40), and mixtures of inks grey."""
+    """Make a CMYK profile: paper is white, black ink black, cyan ink Lab (60, -30, -40), other inks are grey."""
     corners = np.zeros((2, 2, 2, 2, 3))
     corners[..., 0, 0] = 40
     corners[0, 0, 0, 0] = (100, 0, 0)

@@ -33,7 +33,7 @@ def small_weights(tmp_path: Path) -> Path:
     return folder
 
 
-def test_upscale_writes_named_pngs_and_goes_on_after_a_bad_file(
+def test_upscale_writes_named_pngs_and_continues_after_a_bad_file(
     tmp_path: Path, photo: Array, small_weights: Path
 ) -> None:
     Image.fromarray(photo).save(tmp_path / "cat.jpg")
@@ -125,7 +125,7 @@ def test_info_names_the_weights_and_the_device(small_weights: Path) -> None:
         (["enlarge"], 2, "No such command"),
     ],
 )
-def test_mistakes_get_one_sentence_and_the_right_code(
+def test_bad_input_gets_one_sentence_and_the_right_exit_code(
     tmp_path: Path, arguments: list[str], code: int, sentence: str
 ) -> None:
     tiny = tmp_path / "tiny"

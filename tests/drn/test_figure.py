@@ -39,7 +39,7 @@ def test_regions_are_enlarged_pixel_by_pixel(photo: Array, region: Rect) -> None
         assert len(places) >= 1
 
 
-def test_it_takes_a_perfect_result(photo: Array) -> None:
+def test_a_perfect_result_can_be_drawn(photo: Array) -> None:
     pair = make_pair(Picture(photo), 2)
     perfect = Result(pair.hr, score(pair, pair.hr, whole_rect(pair)), 0.1)
     assert figure(pair, {"DRN": perfect}, Rect(4, 4, 8, 8)).size[0] > 240
@@ -52,11 +52,13 @@ def test_small_regions_of_long_images(height: int, width: int) -> None:
     assert max(drawn.size) < 4000
 
 
-def test_texts_under_narrow_regions_keep_apart_and_the_best_numbers_are_bold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_below_narrow_regions_do_not_overlap_and_the_best_scores_are_bold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rng = np.random.default_rng(0)
     hr = np.clip(128 + 6 * rng.standard_normal((400, 40, 3)).cumsum(0), 30, 220).astype(np.uint8)
     pair = make_pair(Picture(hr), 2)
-    brighter = hr + np.uint8(30)  # every structure is there, at the wrong level
+    brighter = hr + np.uint8(30)  # the structure is right, but the level is wrong
     noisy = np.clip(hr + rng.normal(0, 10, hr.shape), 0, 255).astype(np.uint8)
     unknown = Result(hr, Score(None, None), 0.1)
     drawn: list[tuple[float, float, float, str, bool]] = []
@@ -74,7 +76,7 @@ def test_texts_under_narrow_regions_keep_apart_and_the_best_numbers_are_bold(mon
     assert [bold for _, bold in numbers] == [False, True, True, False]  # PSNR and SSIM of a, then of b
 
 
-def test_a_region_that_is_too_large_is_reduced() -> None:
+def test_a_large_region_is_reduced() -> None:
     hr = np.zeros((40, 4000, 3), np.uint8)
     hr[:, 2000:] = (200, 100, 0)
     pair = make_pair(Picture(hr), 2)

@@ -23,7 +23,7 @@ NETWORKS: list[dict[str, bool | int | str]] = [
 @torch.no_grad()
 def test_same_function_as_the_network(scale: int, changes: dict[str, bool | int | str]) -> None:
     model = small_model(scale, **changes)
-    for parameter in model.parameters():  # biases start at 0: give every term a part in the result
+    for parameter in model.parameters():  # biases start at 0: make every term count
         parameter.add_(0.05 * torch.randn_like(parameter))
     lr = torch.rand(2, 3, 17, 23)
     expected = model(lr)
@@ -49,7 +49,7 @@ def test_a_crop_with_margins_is_that_part_of_the_whole(changes: dict[str, bool |
         assert (fast(crop, margins) - part).abs().max() <= 1e-5
 
 
-def test_later_training_does_not_reach_it() -> None:
+def test_later_training_does_not_change_it() -> None:
     model = small_model(2)
     fast, lr = FusedDRN(model), torch.rand(1, 3, 5, 5)
     before = fast(lr)

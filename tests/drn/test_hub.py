@@ -1,4 +1,4 @@
-"""Weights from the Hub: the real huggingface_hub client against a Hub on the loopback address."""
+"""Load weights with the real huggingface_hub client from a Hub on the loopback address."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ SENTENCES = {
     "Gated repo": r"drn/gated is gated: accept its terms",
     "No such revision": r"drn/good has no such revision",
     "Missing file": r"drn/empty@main has no drn_x2\.safetensors",
-    "Truncated download": r"The download of drn/truncated@main was cut off",
+    "Truncated download": r"The download of drn/truncated@main was interrupted",
     "Truncated file in the repo": r"drn/half@main: .* is not a complete safetensors file",
-    "Wrong architecture": r"drn/other@main: .* does not fit its own config",
+    "Wrong architecture": r"drn/other@main: .* tensors that do not fit its config",
     "Wrong scale": r"drn/x3@main: .* is for x3, not for x2",
     "Too many parameters": r"drn/large@main: .* more than 50,000,000 parameters",
-    "A pickle": r"has pytorch_model\.bin and no drn_x2\.safetensors: pickles can run code",
-    "A pickle under our file's name": r"is a pickle, which can run code and is never loaded",
-    "Hub answers 500": r"The Hub is in trouble \(it answered 500\)",
-    "Hub answers 429": r"The Hub is refusing requests for now \(429",
+    "A pickle": r"has pytorch_model\.bin but no drn_x2\.safetensors: pickles can run code",
+    "A pickle under our file's name": r"is a pickle, which can run code, so it is not loaded",
+    "Hub answers 500": r"The Hub has a fault \(it answered 500\)",
+    "Hub answers 429": r"The Hub refuses requests for now \(429",
     "Not a repo's name": r"is not a Hub repo: write owner/name",
-    "Hub slow to answer": r"The Hub did not deliver drn/slow@main in 8 s",
-    "Hub stalls in a download": r"The Hub did not deliver drn/hangs@main in 8 s",
+    "Hub slow to answer": r"drn/slow@main did not arrive from the Hub in 8 s",
+    "Hub stalls in a download": r"drn/hangs@main did not arrive from the Hub in 8 s",
     "Hub down": r"The Hub cannot be reached",
-    "Disk full": r"There is no room left in the Hub's cache",
+    "Disk full": r"There is no space left for the Hub's cache",
     "Cache folder read-only": r"The Hub's cache cannot be written",
 }
 
@@ -53,9 +53,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
 def test_failures_get_one_sentence_and_the_bundled_weights(outcomes: dict[str, Outcome], case: str) -> None:
     outcome = outcomes[case]
     assert outcome.source == "bundled"
-    assert len(outcome.said) == 1
-    assert re.fullmatch(rf"Using the bundled weights: .*{SENTENCES[case]}.*\.", outcome.said[0])
-    assert outcome.seconds < 8 + 4  # our deadline, and loading on a busy machine
+    assert len(outcome.messages) == 1
+    assert re.fullmatch(rf"Using the bundled weights: .*{SENTENCES[case]}.*\.", outcome.messages[0])
+    assert outcome.seconds < 8 + 4  # the deadline, and time to load the weights on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def drn(hub: Hub, tmp_path: Path) -> Run:
-    """Runs the command line against the loopback Hub, with an empty cache of its own."""
+    """Return a function that runs the command line with the loopback Hub and an empty cache."""
     hub.requests.clear()
 
     def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -79,7 +79,7 @@ def drn(hub: Hub, tmp_path: Path) -> Run:
 
 
 def files(folder: Path, seed: int = 0) -> dict[str, bytes]:
-    """The content of a model repo with small networks; another ``seed``, other bytes."""
+    """Return the files of a model repo with small networks; each ``seed`` gives different bytes."""
     for scale in (2, 3, 4):
         weights.save(folder / weights.filename(scale), small_model(scale), {"seed": str(seed)})
     return {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
@@ -103,13 +103,13 @@ def test_a_branch_follows_the_hub_and_a_commit_needs_no_request(hub: Hub, drn: R
     assert f"hub drn/model@{second[:7]}" in drn("info", DRN_HUB_REPO="drn/model", HF_HUB_OFFLINE="1").stdout
     assert hub.requests == []
 
-    # While the Hub is in trouble, the commit that the branch had last stands in.
+    # While the Hub fails, the commit of the branch that was cached last is used.
     repo.fault = "500"
     shown = drn("info", DRN_HUB_REPO="drn/model")
     assert f"hub drn/model@{second[:7]}" in shown.stdout
     assert shown.stderr == ""
 
-    # So it does when the download of a newer one was cut off, at once and later.
+    # The same holds after the download of a newer commit was interrupted, also later and offline.
     repo.commit(files(tmp_path, seed=2))
     for fault, offline in (("truncated", "0"), ("500", "0"), ("", "1")):
         repo.fault = fault
@@ -117,7 +117,7 @@ def test_a_branch_follows_the_hub_and_a_commit_needs_no_request(hub: Hub, drn: R
         assert f"hub drn/model@{second[:7]}" in shown.stdout, shown.stderr
 
 
-def test_token_opens_a_private_repo(hub: Hub, drn: Run, tmp_path: Path) -> None:
+def test_a_token_gives_access_to_a_private_repo(hub: Hub, drn: Run, tmp_path: Path) -> None:
     repo = hub.add("drn/hidden", files(tmp_path), private=True)
     assert repo.head[:7] in drn("info", "--weights", "drn/hidden", HF_TOKEN=TOKEN).stdout
     refused = drn("info", "--weights", "drn/hidden", HF_TOKEN="hf_other", HF_HOME=str(tmp_path / "other"))
@@ -133,7 +133,7 @@ def test_an_explicit_repo_that_fails_is_an_error(hub: Hub, drn: Run, tmp_path: P
     assert "error: drn/nowhere@main is not in the Hub's cache and HF_HUB_OFFLINE is set" in offline.stderr
 
 
-def test_three_lines_of_python(hub: Hub, tmp_path: Path) -> None:
+def test_a_repo_can_be_loaded_from_python(hub: Hub, tmp_path: Path) -> None:
     hub.add("drn/python", files(tmp_path))
     code = (
         "import sys, drn; assert 'torch' not in sys.modules\n"
@@ -180,7 +180,7 @@ def test_repo_names(text: str, expected: HubRepo) -> None:
         "a/" + "b" * 96,
     ],
 )
-def test_what_is_no_repo_name_is_refused(text: str) -> None:
+def test_other_text_is_not_a_repo_name(text: str) -> None:
     with pytest.raises(InputError, match="is not a Hub repo: write owner/name"):
         HubRepo.parse(text)
 
@@ -201,7 +201,9 @@ def test_deadline_must_be_seconds(monkeypatch: pytest.MonkeyPatch, text: str) ->
     assert deadline() == 2.5
 
 
-def test_a_folder_here_goes_before_a_repo_of_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_folder_is_preferred_to_a_repo_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "owner/name").mkdir(parents=True)
     content = files(tmp_path / "owner/name")
     monkeypatch.chdir(tmp_path)

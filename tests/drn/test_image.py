@@ -50,7 +50,7 @@ def test_mod_crop_keeps_the_top_left() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     upright = np.zeros((16, 24, 3), np.uint8)
-    upright[:8, :8] = 255  # a white block in the upper left
+    upright[:8, :8] = 255  # a white block in the upper left corner
     undo = {
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
@@ -68,7 +68,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
 
 
 def png_bytes(pixels: NDArray[np.integer[Any]], depth: int, extra: bytes = b"") -> bytes:
-    """A PNG by hand, of (H, W, 1 to 4) grey, grey+alpha, RGB or RGBA: Pillow writes no 16-bit colour."""
+    """Make a 16-bit PNG of (H, W, 1 to 4): grey, grey and alpha, RGB or RGBA. Pillow cannot write 16-bit colour."""
     height, width, channels = pixels.shape
     rows = b"".join(b"\0" + row.astype(">u2" if depth == 16 else "u1").tobytes() for row in pixels)
     return png_file(width, height, depth, (0, 4, 2, 6)[channels - 1], extra + png_chunk(b"IDAT", zlib.compress(rows)))
@@ -169,7 +169,7 @@ def test_modes(tmp_path: Path, photo: Array) -> None:
 
 
 def tiff(pages: list[tuple[int, int, bytes]], bits: int, photometric: int = 1, sample_format: int = 1) -> bytes:
-    """A little-endian grey TIFF of uncompressed pages (width, height, data); black is zero, numbers have no sign."""
+    """Make a little-endian grey TIFF of uncompressed pages (width, height, data), unsigned, with black as 0."""
     content = bytearray(b"II*\0" + struct.pack("<I", 8))
     for number, (width, height, data) in enumerate(pages, 1):
         entries = [(256, width), (257, height), (258, bits), (259, 1), (262, photometric)]
@@ -190,7 +190,7 @@ def test_12_bit_tiff(tmp_path: Path) -> None:
     assert picture.notes == ("The 12-bit image was processed as 8-bit.",)
 
 
-def test_16_bit_tiff_with_white_as_zero_is_turned(tmp_path: Path) -> None:
+def test_16_bit_tiff_with_white_as_zero_is_inverted(tmp_path: Path) -> None:
     levels = np.array([0, 30000, 65535], "<u2").tobytes()
     (tmp_path / "a.tif").write_bytes(tiff([(3, 1, levels)], 16, photometric=0))
     assert read_image(tmp_path / "a.tif").measured.tolist() == [[255, 138, 0]]  # 255 - 117
@@ -205,8 +205,8 @@ def test_signed_numbers_are_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "a.tif")
 
 
-def test_a_file_of_many_pages_is_not_walked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pillow takes time with the square of their number to count them: hours for a file within the limits."""
+def test_the_pages_of_a_file_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting the pages takes Pillow a time quadratic in their number: hours for a file within the limits."""
     counted = property(lambda _: pytest.fail("the pages were counted"))
     monkeypatch.setattr("PIL.TiffImagePlugin.TiffImageFile.n_frames", counted)
     (tmp_path / "a.tif").write_bytes(tiff([(2, 1, bytes([7, 9]))] * 50, 8))
@@ -258,13 +258,13 @@ def test_bad_files_get_one_sentence(
 
 @pytest.mark.parametrize("highest", [255, 65536])
 @pytest.mark.parametrize(("dtype", "sentence"), [("f4", "floating-point numbers"), ("i4", "32-bit numbers")])
-def test_numbers_that_are_no_pixels_are_refused(tmp_path: Path, dtype: str, sentence: str, highest: int) -> None:
+def test_numbers_that_are_not_pixels_are_refused(tmp_path: Path, dtype: str, sentence: str, highest: int) -> None:
     Image.fromarray(np.array([[0, 100, highest]], dtype)).save(tmp_path / "a.tif")
     with pytest.raises(InputError, match=f"a.tif holds {sentence}"):
         read_image(tmp_path / "a.tif")
 
 
-def test_limits_come_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_checked_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (2000, 1000)).save(tmp_path / "big.png")
     monkeypatch.setattr("drn.image._decode", lambda *_: pytest.fail("was decoded"))
     with pytest.raises(InputError, match=r"2000x1000: the limit here is 1\.00 megapixels"):
@@ -305,7 +305,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_find_images_is_sorted_nested_and_says_what_is_missing(tmp_path: Path) -> None:
+def test_find_images_is_sorted_and_searches_subfolders(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     for name in ("b/2.PNG", "a.jpg", "notes.txt"):
         (tmp_path / name).write_bytes(b"")
@@ -317,7 +317,7 @@ def test_find_images_is_sorted_nested_and_says_what_is_missing(tmp_path: Path) -
         find_images(tmp_path / "c")
 
 
-def test_clear_pixels_take_the_colour_of_the_nearest_one_that_is_seen() -> None:
+def test_transparent_pixels_take_the_nearest_visible_colour() -> None:
     rgb = np.zeros((3, 5, 3), np.uint8)
     alpha = np.zeros((3, 5), np.uint8)
     rgb[:, 0], alpha[:, 0] = (250, 10, 20), 255
@@ -325,7 +325,7 @@ def test_clear_pixels_take_the_colour_of_the_nearest_one_that_is_seen() -> None:
     filled = fill_clear(Picture(rgb, alpha))
     assert (filled[:, :2] == (250, 10, 20)).all()
     assert (filled[:, 3:] == (5, 6, 240)).all()
-    assert fill_clear(Picture(rgb, np.zeros_like(alpha))) is rgb  # nothing is seen
+    assert fill_clear(Picture(rgb, np.zeros_like(alpha))) is rgb  # no pixel is visible
 
 
 def test_transparency_is_shown_on_checkers() -> None:
@@ -339,7 +339,7 @@ def test_transparency_is_shown_on_checkers() -> None:
     assert half[..., 2].tolist() == [[193, 193, 178], [193, 193, 178], [178, 178, 193]]
 
 
-def test_a_large_transparent_image_is_not_held_as_floats() -> None:
+def test_a_large_transparent_image_is_not_copied_as_floats() -> None:
     picture = Picture(np.zeros((1000, 800, 3), np.uint8), np.zeros((1000, 800), np.uint8))
     tracemalloc.start()
     on_checkers(picture, 4)

@@ -18,7 +18,7 @@ def noisy(image: Array, rng: np.random.Generator) -> Array:
 
 
 def test_luma_of_known_colours() -> None:
-    # MATLAB: rgb2ycbcr(uint8) of white, black, red, green, blue and a mid colour.
+    # rgb2ycbcr(uint8) of MATLAB for white, black, red, green, blue and a medium colour.
     colours = np.array([[[255, 255, 255], [0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [120, 60, 200]]], np.uint8)
     assert rgb_to_y(colours).tolist() == [[235, 16, 81, 145, 41, 97]]
 
@@ -46,7 +46,7 @@ def test_both_agree_with_skimage(photo: Array, rng: np.random.Generator, crop_bo
     assert ssim(sr, photo, crop_border) == pytest.approx(full[5:-5, 5:-5].mean(), abs=1e-4)
 
 
-def test_rgb_and_grey_measure_what_they_say(photo: Array, rng: np.random.Generator) -> None:
+def test_rgb_and_grey_images_can_be_measured_without_luma(photo: Array, rng: np.random.Generator) -> None:
     sr = noisy(photo, rng)
     expected = peak_signal_noise_ratio(photo, sr, data_range=255)
     assert psnr(sr, photo, 0, y_channel=False) == pytest.approx(expected, abs=1e-6)
@@ -56,7 +56,7 @@ def test_rgb_and_grey_measure_what_they_say(photo: Array, rng: np.random.Generat
     assert ssim(sr, photo, 0, y_channel=False) == pytest.approx(np.mean(channels), abs=1e-9)
 
 
-def test_what_cannot_be_measured_is_refused(photo: Array) -> None:
+def test_images_that_cannot_be_measured_are_refused(photo: Array) -> None:
     with pytest.raises(ValueError, match="differ in size"):
         psnr(photo[:-1], photo, 2)
     with pytest.raises(ValueError, match="8-bit"):
@@ -75,7 +75,7 @@ PUBLISHED = {
     ("Set14", 3): (27.55, 0.7742),
     ("Set14", 4): (26.00, 0.7027),
 }
-"""Bicubic rows as published with VDSR (Kim et al., CVPR 2016) and every paper since."""
+"""PSNR and SSIM of bicubic, as published by VDSR (Kim et al., CVPR 2016) and by later papers."""
 
 
 @pytest.mark.parametrize(("name", "scale"), PUBLISHED)

@@ -1,8 +1,7 @@
-"""Publishing to a loopback Hub, taking the weights back from it, and running the published Space on its own."""
+"""Publish to a Hub on the loopback address, and load the published weights from it."""
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
@@ -24,7 +23,7 @@ from drn.hub import HubRepo
 from drn.image import read_image
 from drn.publish import model_content, publish, space_content
 from drn.upscaler import Upscaler
-from tests.helpers.hub_server import Hub, run_drn, running
+from tests.helpers.hub_server import TOKEN, Hub, running
 from tests.helpers.models import small_model
 
 MODEL, SPACE = "drn/drn", "drn/demo"
@@ -39,8 +38,15 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture(scope="module")
 def run(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs the command line as a user who may write to the loopback Hub."""
-    return functools.partial(run_drn, hub, tmp_path_factory.mktemp("hf"))
+    """Return a function that runs the command line with write access to the loopback Hub."""
+    home = tmp_path_factory.mktemp("hf")
+
+    def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, **hub.env, "HF_TOKEN": TOKEN, "HF_HOME": str(home), **env}
+        command = [sys.executable, "-m", "drn", *arguments]
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +63,7 @@ def header(content: bytes) -> dict[str, object]:
 
 def test_the_model_repo_is_the_weights_folder(hub: Hub, published: subprocess.CompletedProcess[str]) -> None:
     files = dict(hub.repos["models", MODEL].files)
-    del files[".gitattributes"]  # the Hub's own
+    del files[".gitattributes"]  # the Hub adds this file
     assert files == {path.name: path.read_bytes() for path in weights.BUNDLED.iterdir()}
     card = header(files["README.md"])
     assert (card["library_name"], card["pipeline_tag"], card["license"]) == ("drn", "image-to-image", "other")
@@ -81,17 +87,17 @@ def test_publishing_again_changes_nothing(hub: Hub, run: Run, published: subproc
     hub.requests.clear()
     again = run("publish", "--model", MODEL, "--space", SPACE)
     assert again.returncode == 0, again.stderr
-    assert again.stdout.count("nothing to change at") == 2
+    assert again.stdout.count("unchanged at") == 2
     assert [list(repo.commits) for repo in hub.repos.values()] == before
     assert not [
         line for line in hub.requests if "/commit/" in line or "PUT" in line or ("POST" in line and "var" in line)
     ]
 
 
-def test_what_was_published_comes_back_and_compares(
+def test_published_weights_are_the_same_when_loaded_from_the_hub(
     hub: Hub, run: Run, published: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
-    """The round trip: publish, pull into an empty cache, compare; the weights are the same to the byte."""
+    """The files are equal byte for byte, and both networks give the same image."""
     code = (
         "import sys; from drn import weights\nfor item in weights.load_scales('drn/drn'): print(item.sha256, item.path)"
     )
@@ -107,7 +113,7 @@ def test_what_was_published_comes_back_and_compares(
         assert (ours == theirs).all()
 
 
-def test_a_failed_upload_leaves_what_was_there_in_use(
+def test_after_a_failed_upload_the_previous_content_is_in_use(
     hub: Hub, run: Run, published: subprocess.CompletedProcess[str]
 ) -> None:
     space, model = hub.repos["spaces", SPACE], hub.repos["models", MODEL]
@@ -118,20 +124,20 @@ def test_a_failed_upload_leaves_what_was_there_in_use(
     result = run("publish", "--model", MODEL, "--space", SPACE)
     assert result.returncode == 1
     assert result.stderr == (
-        "error: drn/demo was not published, and what it held before is still in use: "
-        "The Hub is in trouble (it answered 500): try again later.\n"
+        "error: drn/demo was not published, and its previous content is still in use: "
+        "The Hub has a fault (it answered 500): try again later.\n"
     )
-    # The model went first and holds what is here and no more; the Space still runs the commit that it is pinned to.
+    # The model repo is uploaded first and is complete. The Space still uses its previous commit.
     assert model.files == wanted
     assert (space.head, space.variables) == (head, variables)
     assert variables["DRN_HUB_REPO"].split("@")[1] in model.commits
     space.fails_commit, space.fails_variable = False, True
     result = run("publish", "--model", MODEL, "--space", SPACE)
     assert result.returncode == 1
-    assert space.head != head  # it is true what is said
+    assert space.head != head  # the Space was published, as the message says
     assert result.stderr == (
-        "error: drn/demo was published, but its DRN_HUB_REPO was not set, so publish again: "
-        "The Hub is in trouble (it answered 500): try again later.\n"
+        "error: drn/demo was published, but its variable DRN_HUB_REPO was not set, so publish again: "
+        "The Hub has a fault (it answered 500): try again later.\n"
     )
     space.fails_variable = False
     assert run("publish", "--model", MODEL, "--space", SPACE).returncode == 0
@@ -148,19 +154,21 @@ def test_private_repos_are_made_private_and_a_wrong_token_is_refused(hub: Hub, r
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_what_cannot_start_gets_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_publishing_that_cannot_start_gets_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("drn.publish.get_token", lambda: None)
     with pytest.raises(InputError, match="'drn' is not a Hub repo"):
         publish("drn", None, False, print)
     with pytest.raises(InputError, match="drn/x@v1 names a revision"):
         publish("drn/x@v1", None, False, print)
-    with pytest.raises(InputError, match="Publishing needs a token that may write"):
+    with pytest.raises(InputError, match="Publishing needs a token with write access"):
         publish("drn/x", None, False, print)
-    with pytest.raises(InputError, match="The app is not here: publish a Space from a checkout"):
+    with pytest.raises(
+        InputError, match="The app is not part of the installed package: publish a Space from a checkout"
+    ):
         space_content(HubRepo("drn/x"), tmp_path)
 
 
-def test_what_the_space_lacks_is_found_before_anything_is_uploaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_files_of_the_space_are_found_before_anything_is_uploaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drn.publish.get_token", lambda: "hf_any")
     monkeypatch.setattr("drn.publish.version", Mock(side_effect=PackageNotFoundError))
     asked = Mock()
@@ -170,7 +178,7 @@ def test_what_the_space_lacks_is_found_before_anything_is_uploaded(monkeypatch: 
     assert not asked.method_calls
 
 
-def test_dry_run_lists_every_file_and_asks_nobody(hub: Hub, run: Run) -> None:
+def test_a_dry_run_lists_every_file_and_makes_no_request(hub: Hub, run: Run) -> None:
     hub.requests.clear()
     result = run("publish", "--model", "drn/new", "--space", "drn/new-demo", "--dry-run", HF_TOKEN="")
     assert result.returncode == 0, result.stderr
@@ -188,7 +196,7 @@ ROWS = [
 ]
 
 
-def test_the_card_names_the_measured_results(tmp_path: Path) -> None:
+def test_the_card_has_the_measured_results(tmp_path: Path) -> None:
     rows = [*ROWS[1:], ROWS[1] | {"method": "DRN+", "psnr": 32.1}, ROWS[1] | {"scale": 2, "psnr": 37.9}]
     text = complete_card("---\nlanguage: en\ntags: [old]\n---\n# Our card\n\nText.\n", rows)
     assert text.endswith("\n---\n\n# Our card\n\nText.\n")
@@ -210,7 +218,7 @@ def test_equal_images_have_no_psnr_on_the_hub(tmp_path: Path) -> None:
     assert [metric["type"] for metric in result["metrics"]] == ["ssim"]
 
 
-def test_a_card_that_is_missing_or_not_of_the_day_is_not_published(tmp_path: Path) -> None:
+def test_a_missing_or_outdated_card_is_not_published(tmp_path: Path) -> None:
     weights.save(tmp_path / "drn_x4.safetensors", small_model(4))
     measured = {"file": "drn_x4.safetensors", "sha256": weights.load(tmp_path / "drn_x4.safetensors").sha256}
     results = {"rows": ROWS, "weights": {"x4": measured}}
@@ -221,12 +229,12 @@ def test_a_card_that_is_missing_or_not_of_the_day_is_not_published(tmp_path: Pat
     with pytest.raises(InputError, match=r"README\.md is not UTF-8 text"):
         model_content(tmp_path)
     (tmp_path / "README.md").write_text(complete_card("# Our card\n", ROWS[:0]))
-    with pytest.raises(InputError, match=r"does not hold the results of the day: run `python -m scripts"):
+    with pytest.raises(InputError, match=r"does not show the results in results\.json: run `python -m scripts"):
         model_content(tmp_path)
     (tmp_path / "README.md").write_text(complete_card("# Our card\n", ROWS[1:]))
     assert model_content(tmp_path) == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     weights.save(tmp_path / "drn_x4.safetensors", small_model(4), {"hours": "6"})
-    with pytest.raises(InputError, match=r"was not measured with drn_x4\.safetensors as it is: measure again"):
+    with pytest.raises(InputError, match=r"was measured with another drn_x4\.safetensors: measure again"):
         model_content(tmp_path)
 
 
@@ -235,5 +243,5 @@ def test_results_that_cannot_be_read_are_refused(tmp_path: Path, text: str) -> N
     weights.save(tmp_path / "drn_x4.safetensors", small_model(4))
     (tmp_path / "results.json").write_text(text)
     (tmp_path / "README.md").write_text("# Our card\n")
-    with pytest.raises(InputError, match=r"results\.json is not what"):
+    with pytest.raises(InputError, match=r"results\.json is not the output of"):
         model_content(tmp_path)

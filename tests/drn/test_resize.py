@@ -7,7 +7,7 @@ from drn.resize import STRIP, downscale, upscale
 from tests.helpers.data import FIXTURES
 
 MATLAB = np.load(FIXTURES / "resize.npz")
-"""MATLAB's imresize, written out as plain sums by fixtures/make_resize.py."""
+"""Results of an independent imresize, made by fixtures/make_resize.py."""
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -15,7 +15,7 @@ def test_matches_matlab_everywhere_borders_included(scale: int) -> None:
     down, up = downscale(MATLAB["image"], scale), upscale(MATLAB["image"], scale)
     for ours, theirs in ((down, MATLAB[f"down{scale}"]), (up, MATLAB[f"up{scale}"])):
         difference = np.abs(ours.astype(int) - theirs)
-        # Float32 may round an exact half the other way.
+        # Float32 may round an exact half in the other direction.
         assert difference.max() <= 1
         assert (difference > 0).mean() < 0.005
 

@@ -9,14 +9,14 @@ from drn.upscaler import Upscaler
 from tests.helpers.models import small_model
 
 
-def test_rivals_take_turns_and_the_first_round_does_not_count() -> None:
+def test_candidates_run_in_turn_and_the_first_round_is_not_measured() -> None:
     calls: list[str] = []
     times = race({name: lambda name=name: calls.append(name) for name in "ab"}, rounds=2)  # type: ignore[misc]
     assert calls == ["a", "b"] * 3
     assert set(times) == {"a", "b"}
 
 
-def test_every_rival_computes_the_same_picture() -> None:
+def test_all_candidates_compute_the_same_image() -> None:
     model = small_model(2)
     lines = compare_engines(model, Upscaler(model, "cpu", "fp32"), size=24, rounds=1)
     names = [line.name for line in lines]

@@ -1,4 +1,4 @@
-"""What the project takes from elsewhere: bounded requirements, and no format that can run code."""
+"""Requirements have bounds, and no file format is loaded that can run code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "sh
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
-def test_requirements_have_an_upper_bound_and_are_met(name: str) -> None:
+def test_requirements_have_an_upper_bound_and_are_satisfied(name: str) -> None:
     lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
     requirements = [Requirement(line) for line in lines if re.match(r"\w", line)]
     assert requirements
@@ -35,7 +35,7 @@ def test_gradio_is_new_enough_for_its_security_fixes() -> None:
 
 
 def unpickled(source: str) -> list[str]:
-    """Names in Python code that load, or can load, a pickle."""
+    """Return the names in Python code that can load a pickle."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -49,14 +49,14 @@ def unpickled(source: str) -> list[str]:
     return found
 
 
-def test_nothing_here_loads_pickles() -> None:
+def test_no_source_file_loads_pickles() -> None:
     assert unpickled("import pickle.x\nfrom joblib import load\ntorch.load(f)") == ["pickle.x", "joblib", "torch.load"]
     assert len(SOURCES) > 30
     for path in SOURCES:
         assert unpickled(path.read_text(encoding="utf-8")) == [], path
 
 
-def test_loading_weights_unpickles_nothing() -> None:
+def test_loading_weights_does_not_unpickle() -> None:
     code = (
         "import sys; from drn import load_model; seen = []\n"
         "sys.addaudithook(lambda event, args: seen.append(args) if event == 'pickle.find_class' else None)\n"

@@ -28,7 +28,7 @@ def test_tiled_equals_untiled(photo: Array, scale: int, tile: int) -> None:
         whole = model(to_tensor(lr))
     upscaler = Upscaler(model, "cpu", "fp32", tile=tile)
     expected = whole[0].clamp(0, 1).mul(255).permute(1, 2, 0).numpy()
-    # Rounded to 8 bits: half a level, and 1e-4 of the range for the order of sums.
+    # Half a level for rounding to 8 bits, and 1e-4 of the range for the order of sums.
     assert np.abs(upscaler.upscale(lr) - expected).max() <= 0.5 + 255e-4
 
 
@@ -59,7 +59,7 @@ def test_tiles_of_the_self_ensemble_are_parts_of_the_whole(photo: Array) -> None
     assert (difference > 0).mean() < 0.001
 
 
-def test_region_is_that_part_of_the_whole(photo: Array) -> None:
+def test_a_rectangle_is_that_part_of_the_whole(photo: Array) -> None:
     upscaler = Upscaler(small_model(3), "cpu", "fp32", tile=16)
     whole = upscaler.upscale(photo)
     for region in (Rect(0, 0, 84, 60), Rect(83, 59, 1, 1), Rect(20, 31, 40, 5)):
@@ -75,7 +75,7 @@ def test_tiny_images(size: tuple[int, int]) -> None:
     assert Upscaler(small_model(4), tile=8).upscale(lr).shape == (size[0] * 4, size[1] * 4, 3)
 
 
-def test_self_ensemble_is_the_mean_over_the_8_views() -> None:
+def test_self_ensemble_is_the_mean_over_the_8_orientations() -> None:
     model = small_model(2)
     lr = torch.rand(1, 3, 10, 14)
     views = []
@@ -110,7 +110,7 @@ def test_progress_and_cancel(photo: Array) -> None:
     assert len(seen) == 2
 
 
-def test_threads_do_not_meet(photo: Array) -> None:
+def test_threads_can_share_an_upscaler(photo: Array) -> None:
     upscaler = Upscaler(small_model(2), tile=20)
     images = [photo, photo[::-1].copy(), 255 - photo]
     alone = [upscaler.upscale(image) for image in images]
@@ -139,7 +139,7 @@ def test_picture_keeps_alpha_by_bicubic_and_grey(photo: Array) -> None:
     assert (result.is_grey, result.notes, result.rgb.shape) == (True, ("a",), (180, 252, 3))
 
 
-def test_what_a_file_hides_does_not_show_at_the_edge(photo: Array) -> None:
+def test_colours_of_transparent_pixels_do_not_show_at_the_edge(photo: Array) -> None:
     alpha = np.zeros(photo.shape[:2], np.uint8)
     alpha[:, 40:] = 255
     black, white = np.where(alpha[..., None], photo, 0), np.where(alpha[..., None], photo, 255)
@@ -148,7 +148,7 @@ def test_what_a_file_hides_does_not_show_at_the_edge(photo: Array) -> None:
     assert np.array_equal(first.rgb, second.rgb)
 
 
-def test_split_covers_everything_once() -> None:
+def test_split_covers_every_pixel_once() -> None:
     seen = np.zeros((23, 31), int)
     for tile in split(Rect(3, 5, 25, 17), 6):
         assert tile.width <= 6
@@ -158,7 +158,7 @@ def test_split_covers_everything_once() -> None:
     assert seen.sum() == 25 * 17
 
 
-def test_choices_that_cannot_be_made_get_one_sentence(photo: Array) -> None:
+def test_unusable_options_get_one_sentence(photo: Array) -> None:
     with pytest.raises(InputError, match="device 'tpu9' is not available"):
         choose_device("tpu9")
     with pytest.raises(InputError, match="dtype 'int3' is unknown"):
@@ -167,12 +167,12 @@ def test_choices_that_cannot_be_made_get_one_sentence(photo: Array) -> None:
         Upscaler(small_model(2), tile=-1)
     with pytest.raises(ValueError, match="uint8"):
         Upscaler(small_model(2)).upscale(photo / 255)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="outside the 84x60 image"):
+    with pytest.raises(ValueError, match="not inside the 84x60 image"):
         Upscaler(small_model(2)).upscale(photo, lr_rect=Rect(80, 0, 5, 5))
 
 
 class Limited(torch.nn.Module):
-    """Runs ``model`` on crops of at most ``limit`` pixels; beyond, fails with ``error``."""
+    """Run ``model`` on crops of at most ``limit`` pixels, and fail with ``error`` on larger ones."""
 
     def __init__(self, model: torch.nn.Module, limit: int, error: Exception) -> None:
         super().__init__()
@@ -202,19 +202,19 @@ def cpu_out_of_memory() -> Exception:
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("too much"), RuntimeError("MPS backend out of memory"), cpu_out_of_memory()]
 )
-def test_out_of_memory_halves_the_tile_and_says_so(
+def test_lack_of_memory_halves_the_tile_with_a_warning(
     photo: Array, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     expected = Upscaler(small_model(2), "cpu", "fp32").upscale(photo)
     seen: list[tuple[int, int]] = []
     result = limited(60 * 60, error).upscale(photo, on_tile=lambda done, total: seen.append((done, total)))
     assert np.abs(result.astype(int) - expected).max() <= 1
-    assert caplog.messages == [f"cpu ran out of memory: going on with tiles of {edge} pixels." for edge in (42,)]
+    assert caplog.messages == [f"cpu ran out of memory: continuing with tiles of {edge} pixels." for edge in (42,)]
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_no_memory_at_all_ends_with_one_sentence(photo: Array) -> None:
-    with pytest.raises(InputError, match="Not even a tile of 20 pixels fits in the memory of cpu"):
+def test_too_little_memory_for_any_tile_gets_one_sentence(photo: Array) -> None:
+    with pytest.raises(InputError, match="Even a tile of 20 pixels does not fit in the memory of cpu"):
         limited(1, torch.OutOfMemoryError("too much")).upscale(photo)
 
 
@@ -224,7 +224,7 @@ def test_a_result_larger_than_the_memory_gets_one_sentence() -> None:
         Upscaler(small_model(2)).upscale(lr)
 
 
-def test_a_failing_tile_fails_the_job(photo: Array) -> None:
+def test_a_failing_tile_fails_the_whole_image(photo: Array) -> None:
     with pytest.raises(
         InputError, match=r"The 84x60 tile at 0, 0 failed on cpu \(device lost\): try --device cpu"
     ) as caught:
@@ -232,12 +232,12 @@ def test_a_failing_tile_fails_the_job(photo: Array) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_without_torch_telling_its_units_a_cpu_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_with_unknown_units_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)  # as before torch 2.11
     assert choose_dtype("auto", torch.device("cpu")) == torch.float32
 
 
-def test_numbers_that_are_not_finite_never_become_pixels(photo: Array) -> None:
+def test_values_that_are_not_finite_are_refused(photo: Array) -> None:
     model = small_model(2)
     torch.nn.init.constant_(model.tail.weight, 1e38)
     with pytest.raises(InputError, match="--dtype fp32"):

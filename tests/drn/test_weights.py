@@ -17,7 +17,7 @@ from drn.model import SCALES, count_parameters
 from tests.helpers.models import rewritten, small_model
 
 
-def test_others_may_read_what_is_saved(tmp_path: Path) -> None:
+def test_saved_files_are_readable_for_other_users(tmp_path: Path) -> None:
     (tmp_path / "usual").touch()
     weights.save(tmp_path / "a.safetensors", small_model(2))
     assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode
@@ -46,13 +46,13 @@ def test_round_trip_gives_the_same_network(tmp_path: Path) -> None:
 
 @contextmanager
 def files_up_to(size: int) -> Iterator[None]:
-    """Let no file that this process writes grow beyond ``size`` bytes, as on a full disk."""
+    """Limit the files that this process writes to ``size`` bytes, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)  # before pytest writes again
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)  # before pytest writes its own files
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
@@ -98,12 +98,12 @@ def not_finite(path: Path) -> None:
         (truncated, "not a complete safetensors file"),
         (foreign, "is not a DRN weights file"),
         (other_scale, "is for x3, not for x2"),
-        (lambda path: rewritten(path, n_feats=24), "does not fit its own config"),
+        (lambda path: rewritten(path, n_feats=24), "tensors that do not fit its config"),
         (lambda path: rewritten(path, n_feats=256, n_blocks=16, n_groups=16), "more than 50,000,000 parameters"),
-        (lambda path: rewritten(path, n_feats=-1), "unusable config: DRN config: n_feats"),
-        (lambda path: rewritten(path, colour="red"), "unusable config: DRN config: unknown field 'colour'"),
-        (lambda path: rewritten(path, activation=["relu"]), "unusable config: DRN config: activation"),
-        (lambda path: save_file({}, path, metadata={"config": "[" * 100_000}), "unusable config"),
+        (lambda path: rewritten(path, n_feats=-1), "cannot be used: DRN config: n_feats"),
+        (lambda path: rewritten(path, colour="red"), "cannot be used: DRN config: unknown field 'colour'"),
+        (lambda path: rewritten(path, activation=["relu"]), "cannot be used: DRN config: activation"),
+        (lambda path: save_file({}, path, metadata={"config": "[" * 100_000}), "cannot be used"),
         (not_finite, "not finite"),
     ],
 )
@@ -115,7 +115,7 @@ def test_bad_files_get_one_sentence(tmp_path: Path, make: Callable[[Path], objec
     assert "\n" not in str(caught.value)
 
 
-def test_find_says_which_scales_are_there(tmp_path: Path) -> None:
+def test_find_names_the_scales_of_the_folder(tmp_path: Path) -> None:
     weights.save(tmp_path / weights.filename(2), small_model(2))
     assert weights.find(2, tmp_path) == tmp_path / "drn_x2.safetensors"
     assert weights.find(4, tmp_path / "drn_x2.safetensors").name == "drn_x2.safetensors"
@@ -132,7 +132,7 @@ def test_bundled_weights_are_there_and_within_the_budget(scale: int) -> None:
     assert count_parameters(loaded.model) <= 1_000_000
 
 
-def test_a_file_must_be_the_one_that_is_listed_beside_it(tmp_path: Path) -> None:
+def test_a_file_must_have_the_listed_sha256(tmp_path: Path) -> None:
     path = tmp_path / "drn_x2.safetensors"
     weights.save(path, small_model(2))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

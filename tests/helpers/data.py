@@ -1,4 +1,4 @@
-"""Test sets and fixtures on disk."""
+"""Folders of test sets and fixtures."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import pytest
 
 TEST_SETS = Path(os.environ.get("DRN_TEST_SETS", Path(__file__).resolve().parents[3] / "shared" / "data" / "test"))
 
-
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def benchmark_folder(name: str) -> Path:
-    """Folder of a benchmark's HR images; skips the test where it is absent, as it is not ours to ship."""
+    """Return the folder of a test set; skip the test if it is absent, because we may not distribute test sets."""
     folder = TEST_SETS / name
     if not folder.is_dir():
-        pytest.skip(f"{name} is not here ({folder}): DRN_TEST_SETS names another place")
+        pytest.skip(f"{name} is not in {folder}: set DRN_TEST_SETS to the folder of the test sets")
     return folder

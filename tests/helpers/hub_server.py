@@ -1,21 +1,17 @@
-"""A Hub on the loopback address: enough of its endpoints for the real huggingface_hub client, and its ways to fail."""
+"""A Hub on the loopback address, with the endpoints that the real huggingface_hub client needs, and with faults."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -28,10 +24,14 @@ class Repo:
     """A repo of the loopback Hub.
 
     Attributes:
-        commits: Files of each commit by its hash, the oldest first; ``main`` is the last one.
-        fault: ``slow``, ``truncated``, ``hangs`` or a status such as ``500``: what every read of it answers.
-        fails_commit: Whether commits are refused with a 500.
-        fails_variable: Whether variables are.
+        commits: Hash of a commit -> its files, the oldest commit first. ``main`` is the last one.
+        private: Whether requests need the token.
+        gated: Whether every request is refused because its terms were not accepted.
+        fault: How requests that read the repo fail: ``slow``, ``truncated``, ``hangs`` or an HTTP status such as
+            ``500``; empty if they succeed.
+        fails_commit: Whether commits are refused with status 500.
+        fails_variable: Whether changes of variables are refused with status 500.
+        variables: The variables of a Space.
     """
 
     commits: dict[str, Files] = field(default_factory=dict)
@@ -63,7 +63,15 @@ class Repo:
 
 
 class Hub:
-    """The server's state: repos by (``models`` or ``spaces``, ``owner/name``), and every request it got."""
+    """The state of the server.
+
+    Attributes:
+        repos: (``models`` or ``spaces``, ``owner/name``) -> repo.
+        blobs: Uploaded large files, by sha256.
+        requests: All requests so far, such as ``GET /api/models/drn/drn``.
+        stopped: Set when the server stops, which ends requests that wait.
+        url: Address of the server.
+    """
 
     def __init__(self) -> None:
         self.repos: dict[tuple[str, str], Repo] = {}
@@ -79,7 +87,7 @@ class Hub:
 
     @property
     def env(self) -> dict[str, str]:
-        """Environment in which the client talks to this Hub; a cache of its own is the caller's to add."""
+        """Environment variables that make the client use this Hub. The caller adds ``HF_HOME`` for the cache."""
         return {"HF_ENDPOINT": self.url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
@@ -99,15 +107,8 @@ def running() -> Iterator[Hub]:
         server.server_close()
 
 
-def run_drn(hub: Hub, home: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user who may write to ``hub``, with ``home`` as the cache folder."""
-    env = {**os.environ, **hub.env, "HF_TOKEN": TOKEN, "HF_HOME": str(home), **env}
-    command = [sys.executable, "-m", "drn", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
-
-
 class _Answered(Exception):
-    """The request has its answer."""
+    """The request was answered, so its handler can stop."""
 
 
 def _is_lfs(path: str) -> bool:
@@ -176,10 +177,10 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization") == f"Bearer {TOKEN}"
 
     def _repo(self, kind: str | None, name: str) -> Repo:
-        """The repo asked for; answers for it if it is not there, hidden, or faulty."""
+        """Return the requested repo, or answer with an error if it is missing, not accessible or faulty."""
         repo = self.hub.repos.get((kind or "models", name))
         if repo is None or (repo.private and not self._has_token):
-            # The Hub does not tell who may not look whether there is anything to see.
+            # Without a token, the Hub does not tell whether a private repo exists.
             self._refuse(404 if self._has_token else 401, "RepoNotFound")
         assert repo is not None
         if repo.gated:
@@ -218,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = repo.commits[sha][path]
         headers = {"ETag": f'"{_oid(path, content)}"', "X_Repo_Commit": sha, "Content_Type": "application/octet-stream"}
         if self.command == "GET" and repo.fault == "truncated":
-            # The line drops half way, and again at every attempt to resume.
+            # The connection closes after half of the file, and at once when the client tries to resume.
             start = int((re.findall(r"bytes=(\d+)-", self.headers.get("Range") or "") or ["0"])[0])
             sent = b"" if start else content[: len(content) // 2]
             self.close_connection = True
@@ -293,7 +294,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Poll until ``condition()`` is true; AssertionError after ``seconds``."""
+    """Wait until ``condition()`` is true.
+
+    Raises:
+        AssertionError: If that takes longer than ``seconds``.
+    """
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"

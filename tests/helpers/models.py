@@ -13,13 +13,14 @@ from drn.model import DRN, DRNConfig
 
 
 def small_model(scale: int = 2, **changes: bool | int | str) -> DRN:
+    """Build a small network with fixed random weights; ``changes`` are fields of ``DRNConfig``."""
     torch.manual_seed(scale)
     values: dict[str, bool | int | str] = {"n_feats": 16, "n_distill": 4, "n_blocks": 2, "n_groups": 2, **changes}
     return DRN(DRNConfig.from_dict({"scale": scale, **values})).eval()
 
 
 def rewritten(path: Path, **changes: object) -> None:
-    """Write weights whose config was changed after the fact, so that it no longer fits them."""
+    """Write weights with changes of the config that do not fit the tensors."""
     weights.save(path, small_model(2))
     config = small_model(2).config.to_dict() | changes
     save_file(load_file(path), path, metadata={"config": json.dumps(config)})

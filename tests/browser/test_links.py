@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
+from drn.geometry import Rect
 from tests.helpers.browsing import drag, in_view, names, numbers, thumbnails
 
 
@@ -52,6 +53,23 @@ def test_a_link_restores_image_scale_place_and_layout(context: BrowserContext, u
     label = other.locator("#viewer .pane canvas")
     expect(label).to_have_attribute("aria-label", "DRN+ and ground truth, the region in view")
     assert in_view(other) == place
+
+
+def test_a_link_restores_the_fitted_image(context: BrowserContext, url: str) -> None:
+    page = context.new_page()
+    page.goto(url)
+    numbers(page, "drn", "region")
+    page.locator("#viewer").get_by_role("button", name="Fit").click()
+    numbers(page, "drn", "region")
+    query = parse_qs(urlparse(link := copied_link(page)).query)
+    assert query["fit"] == ["1"]
+    assert "zoom" not in query
+    page.set_viewport_size({"width": 700, "height": 900})  # another zoom fits there
+    page.goto(link)
+    expect(page.locator("#viewer .viewer")).to_have_attribute("aria-busy", "false")
+    numbers(page, "drn", "region")
+    assert in_view(page) == Rect(0, 0, 512, 512)
+    expect(page.locator('#viewer [data-zoom="fit"]')).to_have_attribute("aria-pressed", "true")
 
 
 def test_only_a_link_asks_for_what_it_shows(browser: Browser, url: str) -> None:

@@ -1,4 +1,4 @@
-"""What the browser tests share: reading the Compare tab's viewer and moving in it."""
+"""Helpers of the browser tests: starting Chromium, and reading and moving the viewer of the Compare tab."""
 
 from __future__ import annotations
 
@@ -18,16 +18,23 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserType, Locator, Page, expect
 
+from app.viewer.component import read_static
 from drn.geometry import Rect
 from drn.image import Array
 from drn.upscaler import Cancelled
 
-expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
+expect.set_options(timeout=20_000)  # a busy machine may be slow
 
 
 def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
-    """PSNR and SSIM that a panel shows for the ``region`` in view or the ``whole`` image, once they are settled."""
-    # In one look: a result that arrives in between draws the captions anew.
+    """Wait until a panel's numbers are those of the present view, and return its PSNR (dB) and SSIM.
+
+    Args:
+        page: The page with the Compare tab open.
+        panel: The image's key.
+        which: "region" for the region in view, "whole" for the whole image.
+    """
+    # In one evaluation, because a result that arrives in between replaces the captions.
     settled = page.wait_for_function(
         r"""([panel, which]) => {
             const rows = document.querySelectorAll(`[data-of="${panel}"] [data-testid="${which}"]`);
@@ -43,21 +50,22 @@ def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
 
 
 def after_a_frame(page: Page) -> None:
-    """Wait until what was asked for is drawn: the viewer draws in the next animation frame."""
+    """Wait until the viewer has drawn its present state, which it does in the next animation frame."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def thumbnails(page: Page) -> Locator:
-    """The example photographs; gradio puts an unseen button before them now and then, so they are not just buttons."""
+    """Find the example photographs. They are not the gallery's only buttons: gradio sometimes adds a hidden one."""
     return page.locator("#examples .thumbnail-item")
 
 
 def names(page: Page) -> list[str | None]:
+    """Return the names of the viewer's panels, in their order."""
     return [figure.get_attribute("data-panel") for figure in page.locator("#viewer [data-panel]").all()]
 
 
 def in_view(page: Page) -> Rect:
-    """The region that the Compare tab's viewer says it shows, in HR pixels."""
+    """Return the region that the viewer reports below its panels, in HR pixels."""
     place = page.locator("#viewer").get_by_test_id("place").inner_text()
     match = re.fullmatch(r"(\d+)×(\d+) pixels at (\d+), (\d+)", place)
     assert match is not None
@@ -66,7 +74,7 @@ def in_view(page: Page) -> Rect:
 
 
 def drawn(page: Page, key: str) -> Array:
-    """What a panel's canvas shows: uint8 (h, w, 4), transparent where there is no image."""
+    """Return the pixels of a panel's canvas: uint8 (h, w, 4), transparent where there is no image."""
     after_a_frame(page)
     encoded = page.locator(f'canvas[data-key="{key}"]').evaluate("canvas => canvas.toDataURL('image/png')")
     with Image.open(io.BytesIO(base64.b64decode(encoded.split(",")[1]))) as image:
@@ -74,10 +82,17 @@ def drawn(page: Page, key: str) -> Array:
 
 
 def assert_shows(canvas: Array, image: Array, region: Rect, zoom: int, left: Array | None = None, cut: int = 0) -> None:
-    """Every pixel of ``region`` is a block of zoom x zoom equal screen pixels, cut only by the canvas' edge.
+    """Check that a canvas shows every pixel of a region as a block of zoom x zoom equal pixels.
+
+    The canvas' edge may cut blocks.
 
     Args:
-        left: What is shown instead left of canvas column ``cut``.
+        canvas: uint8 (h, w, 4).
+        image: The image that is expected, uint8 (h, w, 3).
+        region: The region in view, in pixels of ``image``.
+        zoom: Canvas pixels for one pixel of ``image``.
+        left: Another image, expected left of canvas column ``cut``.
+        cut: The divider's canvas column.
     """
     height, width = canvas.shape[:2]
 
@@ -87,7 +102,7 @@ def assert_shows(canvas: Array, image: Array, region: Rect, zoom: int, left: Arr
 
     shown = blocks(image)
     hidden = shown if left is None else blocks(left)
-    # The first pixel may be cut; where is not said, so try each offset: one must fit everywhere.
+    # It is not known how much of the first block is cut, so try every offset: one must fit everywhere.
     for dy in range(zoom):
         for dx in range(zoom):
             expected = shown[dy : dy + height, dx : dx + width].copy()
@@ -98,6 +113,7 @@ def assert_shows(canvas: Array, image: Array, region: Rect, zoom: int, left: Arr
 
 
 def drag(page: Page, key: str, dx: int, dy: int) -> None:
+    """Drag a panel from its middle by a distance in CSS pixels."""
     box = page.locator(f'canvas[data-key="{key}"]').bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -110,7 +126,7 @@ def drag(page: Page, key: str, dx: int, dy: int) -> None:
 
 
 def work_until_cancelled(cancelled: Callable[[], bool], started: threading.Event, stopped: threading.Event) -> NoReturn:
-    """Stand in for a network whose work never ends by itself."""
+    """Run until cancelled, in place of a network."""
     started.set()
     while not cancelled():
         time.sleep(0.02)
@@ -123,7 +139,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 @contextmanager
 def chromium(kind: BrowserType, **options: Any) -> Iterator[Browser]:
-    """A headless Chromium, started with ``options``: the machine's own, else playwright's."""
+    """Start a headless Chromium with the given launch options: the machine's own, else playwright's."""
     arguments = ["--disable-gpu", "--disable-background-networking"]
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")  # Chromium's sandbox does not start for root
@@ -131,3 +147,18 @@ def chromium(kind: BrowserType, **options: Any) -> Iterator[Browser]:
     browser = kind.launch(executable_path=found, args=arguments, **options)
     yield browser
     browser.close()
+
+
+@contextmanager
+def viewer_scripts(browser: Browser, *names: str) -> Iterator[Page]:
+    """Open an empty page that has some of the viewer's scripts, to test their classes without the application.
+
+    Args:
+        browser: The browser to use.
+        names: Files of ``app/viewer/static`` without their ending.
+    """
+    page = browser.new_page()
+    for name in names:
+        page.add_script_tag(content=read_static(f"viewer/static/{name}.js"))
+    yield page
+    page.close()

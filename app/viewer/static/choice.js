@@ -139,7 +139,7 @@ class ImageChoice {
    * @param {string} key
    */
   putLeft(key) {
-    if (key === this.#front) this.#front = this.#left;
+    if (key === this.#front) [this.#previous, this.#front] = [key, this.#left];
     this.#left = key;
     this.#wish();
   }

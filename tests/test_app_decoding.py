@@ -23,9 +23,9 @@ from app.prechecks import check_effort
 from drn.errors import InputError
 from drn.image import Array, Picture, read_image, write_png
 from drn.inference import Cancelled
-from tests import hostile
 from tests.fuzz import seeds
 from tests.load import resident
+from tools import hostile
 
 MAX_PIXELS = 4_000_000
 

@@ -1,4 +1,4 @@
-"""Attacks by image files that are hard to decode, on the names of images, and on results. ``tools.attack`` runs them."""
+"""Attacks by images that are hard to decode, and on names of images and results. ``tools.attack`` runs them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -68,9 +69,7 @@ def _add(name: str, described: str, make: Callable[[], bytes]) -> None:
         return hold_the_queue(target, make(), name)
 
     bomb.__name__ = f"bomb_{name.replace('.', '_')}"
-    attack(2, f"hold the queue, and take the memory, by {described} whose visitor leaves after {LEFT_AFTER:.0f} s")(
-        bomb
-    )
+    attack(2, f"hold the queue, and take the memory, by {described} left after {LEFT_AFTER:.0f} s")(bomb)
 
 
 for _name, (_described, _make) in BOMBS.items():
@@ -86,10 +85,10 @@ def picture_oracle(target: Target) -> Outcome:
     with target.web(60) as web:
         own = upload(web, png(9, 9))
         known = upload(web, (target.secrets / "known.png").read_bytes(), "known.png")
-        (radio,) = [c["id"] for c in web.get("/config").json()["components"] if c["props"].get("elem_id") == "upload"]
-        (event,) = [event for event in events(web) if [radio, "upload"] in event["targets"] and event["outputs"]]
-        given = [{"path": known, "meta": META} if number == radio else None for number in event["inputs"]]
-        given[0] = 1.0
+        (button,) = [c["id"] for c in web.get("/config").json()["components"] if c["props"].get("elem_id") == "upload"]
+        (event,) = [event for event in events(web) if [button, "upload"] in event["targets"] and event["outputs"]]
+        given: list[Any] = [{"path": known, "meta": META} if number == button else None for number in event["inputs"]]
+        given[0] = 1.0  # the moment of the choice
         told = answers(web, join(web, event, given)[1])
         path = Path(own).parent.parent / digest / "image.png"
         status = web.get(f"/gradio_api/file={path}").status_code

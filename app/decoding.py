@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from drn.upscaler import Cancelled
 
 from app.decoder import MEMORY_BYTES, SECONDS, read_exactly, read_message, write_all, write_message
 from app.prechecks import check_effort
 from drn.errors import InputError
 from drn.image import Array, Picture
+from drn.upscaler import Cancelled
 
 logger = logging.getLogger(__name__)
 

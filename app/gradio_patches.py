@@ -108,7 +108,7 @@ class Listeners:
         self._queue.compute_analytics_summary = lambda _: {}  # type: ignore[method-assign]  # a table for each event
         self._listening: Counter[str] = Counter()
         self._heard: dict[str, float] = {}
-        self._states: dict[str, OrderedDict[str, None]] = {}
+        self._states: dict[str, OrderedDict[str, float]] = {}  # sessions by address, with the moment of their last use
         self._push = self._queue.push
         self._queue.push = self._push_within_bounds  # type: ignore[method-assign]
 
@@ -141,7 +141,7 @@ class Listeners:
         if session is None or address is None:
             return
         own = self._states.setdefault(address, OrderedDict())
-        own[session] = None
+        own[session] = time.monotonic()
         own.move_to_end(session)
         while len(own) > MAX_STATES_EACH:
             oldest, _ = own.popitem(last=False)
@@ -195,7 +195,8 @@ class Listeners:
             app.iterators_to_reset &= set(queue.event_ids_to_events)
         states = self._page.state_holder.session_data
         for address, own in list(self._states.items()):
-            for session in [session for session in own if session not in states]:
-                del own[session]
+            for session, used in list(own.items()):
+                if session not in states and now - used > QUIET_ANSWERS:  # a younger one may be about to get its state
+                    del own[session]
             if not own:
                 del self._states[address]

@@ -141,7 +141,7 @@ class _Form:
     """
 
     def __init__(self, boundary: bytes) -> None:
-        self.name, self.data, self.is_whole = "upload", bytearray(), False
+        self.name, self.data, self.is_whole = "file", bytearray(), False
         self._parts = 0
         self._header, self._value = b"", b""
         self._options: dict[bytes, bytes] = {}
@@ -204,4 +204,4 @@ class _Form:
 def safe_name(given: str) -> str:
     """A visitor's file name without folders, leading dots and control characters, at most 200 bytes long."""
     name = strip_invalid_filename_characters(given.replace("\\", "/").rpartition("/")[2]).lstrip(".")
-    return name or "upload"
+    return name or "file"

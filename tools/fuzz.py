@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -30,8 +31,10 @@ from app.prechecks import check_effort
 from drn.errors import InputError
 from drn.image import Picture, read_image
 
+ROOT = Path(__file__).resolve().parent.parent
 MAX_PIXELS = 1_000_000
-SECRETS = ("/etc/passwd", "/etc/hostname", "/proc/self/environ")
+META = {"_type": "gradio.FileData"}
+SECRETS = ("/etc/passwd", "/etc/hostname", "/proc/self/environ", str(ROOT / "docs" / "compare.png"))
 """Files that a visitor's strings name; the server must not open them."""
 
 
@@ -141,6 +144,22 @@ def peak_of_processes() -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
 
 
+def file_named(choose: random.Random, uploaded: list[str]) -> dict[str, Any]:
+    """A file as an event names it: with a path of any shape, and ``meta`` right, missing, empty or of a wrong type."""
+    target = choose.choice((*SECRETS, *uploaded, "/missing.png"))
+    folder = Path(uploaded[0]).parent
+    path = choose.choice(
+        [
+            *(target, target, os.path.relpath(target), f"{folder}/{os.path.relpath(target, folder)}", f"{folder}/.."),
+            *(f"file={target}", f"file://{target}", f"/gradio_api/file={target}", f" {target}", f"{target}/", "", None),
+        ]
+    )
+    meta: Any = choose.choice(
+        (META, META, META, None, "", {}, [], 1, {"_type": 1}, {"_type": "FileData"}, META | {"x": 1})
+    )
+    return {"path": path} if meta is None else {"path": path, "meta": meta}
+
+
 def nonsense(choose: random.Random, uploaded: list[str], depth: int = 0) -> Any:
     """A value that no page of ours sends."""
     html = '<img src=x onerror="alert(1)">'
@@ -149,7 +168,8 @@ def nonsense(choose: random.Random, uploaded: list[str], depth: int = 0) -> Any:
         *("", "2", "4", "7", "first", html, "\0", "\ud7ff" * 50, "x" * 5000, "../../etc/passwd", "C:\\x", "drn/drn"),
         *("http://198.51.100.7/x.png", "file:///etc/passwd", "0,0,0,0", "-1,-1,5,5", "1e9,1,1,1", "nan,1,1,1"),
         *("9" * 4000 + ",1,1,1", "1,2,30,20", *SECRETS),
-        *({"path": path, "meta": {"_type": "gradio.FileData"}} for path in (*SECRETS, *uploaded, *uploaded)),
+        *(file_named(choose, uploaded) for _ in range(8)),
+        *({"path": path, "meta": META} for path in uploaded),
         *({"path": uploaded[0], "orig_name": html, "url": "http://198.51.100.7/"}, {"path": ""}, {"url": SECRETS[0]}),
         *({"path": {"path": 1}}, {"data": "data:image/png;base64,AAAA"}, {"x": math.nan, "y": -5, "width": 1e400}),
     ]
@@ -211,6 +231,9 @@ class Visitor:
         event = choose.choice(self.events)
         session = uuid.uuid4().hex
         count = len(event["inputs"]) + (choose.choice((-1, 1, 3)) if choose.random() < 0.1 else 0)
+        if choose.random() < 0.2:
+            data = [nonsense(choose, self.uploaded) for _ in range(max(0, count))]
+            return self.call(event["api_name"] or "run", data)
         body: dict[str, Any] = {
             "data": [nonsense(choose, self.uploaded) for _ in range(max(0, count))],
             "fn_index": choose.choice((-1, 999, "x", None)) if choose.random() < 0.05 else event["id"],
@@ -241,6 +264,21 @@ class Visitor:
                     _check_told(line)
                     return "refused: an error"
         raise AssertionError(f"no answer to {body}")
+
+    def call(self, name: str, data: list[Any]) -> str:
+        """Call a function by its name; returns what became of it."""
+        asked = self.web.post(
+            f"/gradio_api/call/{name}",
+            content=json.dumps({"data": data}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        _check_told(asked.text)
+        if asked.status_code != 200:
+            assert asked.status_code in (400, 404, 413, 422, 500, 503), (asked.status_code, asked.text)
+            return f"refused: {asked.status_code}"
+        told = self.web.get(f"/gradio_api/call/{name}/{asked.json()['event_id']}").text
+        _check_told(told)
+        return "answered" if "event: complete" in told else "refused: an error"
 
 
 def _check_told(text: str) -> None:

@@ -23,7 +23,7 @@ from app.prechecks import check_effort
 from drn.errors import InputError
 from drn.image import Array, Picture, read_image, write_png
 from drn.upscaler import Cancelled
-from tests.helpers import hostile
+from tools import hostile
 from tools.fuzz import seeds
 from tools.load import resident
 

@@ -47,7 +47,7 @@ def secret(photo: Array, tmp_path: Path) -> Path:
 
 
 def shapes(secret: Path, stored: str) -> list[str]:
-    """Paths of all shapes: to the secret, to a missing file, and to files beside the uploads."""
+    """Paths of all shapes: of the secret, of a missing file, of files in the temporary folder that are no uploads."""
     folder = Path(stored).parent
     inside = Path(get_upload_folder()) / "inside.png"
     inside.write_bytes(secret.read_bytes())

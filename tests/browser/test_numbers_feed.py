@@ -123,7 +123,7 @@ def test_a_late_answer_does_not_replace_the_numbers_of_the_region_in_view(script
 
 
 def test_an_answer_that_came_early_is_used_when_its_region_is_asked_for(scripts: Page) -> None:
-    """gradio does not report an answer that equals the one before, so nobody would send it again."""
+    """Gradio does not report an answer that equals the one before, so nobody would send it again."""
     sent, fresh, shown = run(
         scripts,
         """ask(1); wait(30); answer(1); ask(2); wait(200); ask(1); answer(2); wait(200);

@@ -1,0 +1,202 @@
+"""The upload route: one file, room before it is written, and nothing left of what breaks."""
+
+from __future__ import annotations
+
+import resource
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gradio.routes import file_upload_statuses
+from gradio.utils import get_upload_folder
+from gradio_client import Client, handle_file
+
+from app import cache, uploads
+from app.guard import MULTIPART_BYTES
+from app.limits import MAX_UPLOAD_BYTES
+from app.uploads import NO_ROOM, safe_name
+from drn.image import Array, Picture, write_png
+from tests.helpers.hub_server import wait_until
+from tools.load import served
+
+
+@pytest.fixture(scope="module")
+def web(url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, timeout=20) as web:
+        yield web
+
+
+def files() -> set[Path]:
+    return set(Path(get_upload_folder()).rglob("*"))
+
+
+def begin(web: httpx.Client, length: int = 100_000, headers: str = "") -> socket.socket:
+    """An upload that has sent the head of its form, and no more."""
+    connection = socket.create_connection((web.base_url.host, web.base_url.port or 80), timeout=20)
+    head = "POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    form = '--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+    connection.sendall(f"{head}Content-Length: {length}\r\n{headers}\r\n{form}".encode())
+    return connection
+
+
+def test_an_upload_is_stored_as_it_is_where_nobody_can_guess(web: httpx.Client) -> None:
+    paths = [
+        Path(*web.post("/gradio_api/upload", files={"files": ("ä <b>.png", b"\0\r\n--b--\xff" * 9000)}).json())
+        for _ in range(2)
+    ]
+    assert {path.read_bytes() for path in paths} == {b"\0\r\n--b--\xff" * 9000}
+    assert paths[0].parent != paths[1].parent, "the same file would be found by asking for it"
+    assert {len(path.parent.name) for path in paths} == {32}
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("../../x.png", "x.png"),
+        ("C:\\a\\x.png", "x.png"),
+        ("..", "file"),
+        ("", "file"),
+        ("/", "file"),
+        (".partial", "partial"),
+        ("a\0b\n.png", "ab.png"),
+        ("small one.png", "small one.png"),
+    ],
+)
+def test_names_are_safe_to_store_under(given: str, stored: str) -> None:
+    assert safe_name(given) == stored
+
+
+def test_long_names_are_cut() -> None:
+    assert len(safe_name("ä" * 3000 + ".png").encode()) <= 200
+
+
+@pytest.mark.parametrize(
+    ("form", "sentence"),
+    [
+        ({"files": [("files", ("a.png", b"x")), ("files", ("b.png", b"x"))]}, "The form holds several files"),
+        ({"files": {"files": ("a.png", b"x")}, "data": {"more": "text"}}, "The form holds "),
+        ({"files": {"files": (None, b"text")}}, "The form holds no file"),
+        ({"content": b"{}"}, "The request is not a form with a file"),
+        ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, "The request is not a form"),
+        ({"content": b"x" * 99, "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, "The form is damaged"),
+        ({"content": b"", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, "The form is not complete"),
+    ],
+)
+def test_other_forms_are_refused_and_leave_nothing(web: httpx.Client, form: dict[str, Any], sentence: str) -> None:
+    before = files()
+    answer = web.post("/gradio_api/upload", **form)
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith(sentence)
+    assert files() == before
+
+
+def test_uploads_that_break_off_leave_nothing(web: httpx.Client) -> None:
+    before = files()
+    for _ in range(5):
+        with begin(web) as connection:
+            connection.sendall(bytes(50_000))
+    wait_until(lambda: files() == before)
+    assert cache._reserved == 0
+    assert not uploads._under_way
+
+
+def test_uploads_that_stall_end_and_leave_nothing(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files()
+    monkeypatch.setattr("app.connections.PIECE_SECONDS", 0.5)
+    with begin(web) as connection:
+        connection.sendall(bytes(5000))
+        assert b"408" in connection.recv(1000)
+    monkeypatch.setattr("app.connections.PIECE_SECONDS", 15.0)
+    monkeypatch.setattr("app.connections.REQUEST_SECONDS", 1.0)
+    with begin(web) as connection:
+        started = time.monotonic()
+        told = b""
+        connection.settimeout(0.2)
+        while not told and time.monotonic() < started + 5:  # a piece now and then does not help
+            connection.sendall(b"x")
+            try:
+                told = connection.recv(1000)
+            except TimeoutError:
+                continue
+        assert b"408" in told
+    wait_until(lambda: files() == before)
+
+
+def test_a_full_disk_leaves_no_part_of_an_upload(tmp_path: Path, photo: Array) -> None:
+    write_png(tmp_path / "small.png", Picture(photo[:20, :20]))
+    with served(GRADIO_TEMP_DIR=str(tmp_path / "cache")) as (server, url), httpx.Client(base_url=url) as web:
+        before = set((tmp_path / "cache").rglob("*"))
+        # The system lets the server write no larger file.
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (40_000, 40_000))
+        for size in (50_000, 400_000, 10_000_000):
+            answer = web.post("/gradio_api/upload", files={"files": ("large.png", bytes(size))}, timeout=20)
+            assert (answer.status_code, answer.json()) == (503, {"detail": NO_ROOM})
+        assert set((tmp_path / "cache").rglob("*")) == before
+        client = Client(url, verbose=False, analytics_enabled=False)
+        assert client.predict(handle_file(str(tmp_path / "small.png")), "2", api_name="/upscale")
+
+
+def test_uploads_in_flight_count_before_they_are_written(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in files():
+        if path.is_file() and not cache.is_own_file(str(path)):
+            path.unlink()
+    held = sum(max(path.stat().st_size, cache.LEAST_BYTES) for path in files() if path.is_file())
+    monkeypatch.setattr(cache, "MAX_STORED_BYTES", held + 250_000)
+    with ExitStack() as opened:
+        for number in range(2):
+            opened.enter_context(begin(web))
+            wait_until(lambda: cache._reserved == (number + 1) * 100_000)  # noqa: B023
+        answer = web.post("/gradio_api/upload", files={"files": ("a.png", bytes(60_000))})
+        assert (answer.status_code, answer.json()) == (503, {"detail": NO_ROOM})
+    wait_until(lambda: cache._reserved == 0)
+    assert web.post("/gradio_api/upload", files={"files": ("a.png", bytes(60_000))}).status_code == 200
+
+
+def test_uploads_at_once_are_bounded_also_for_each_address(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_AT_ONCE", 5)
+    monkeypatch.setattr(uploads, "MAX_AT_ONCE_EACH", 2)
+    file = {"files": ("a.png", b"x")}
+    one, other = {"X-Forwarded-For": "203.0.113.1"}, {"X-Forwarded-For": "203.0.113.2"}
+    with ExitStack() as opened:
+        for _ in range(2):
+            opened.enter_context(begin(web, headers="X-Forwarded-For: 203.0.113.1\r\n"))
+        wait_until(lambda: uploads._under_way.total() == 2)
+        refused = web.post("/gradio_api/upload", files=file, headers=one)
+        assert refused.status_code == 503
+        assert refused.json()["detail"].startswith("The server is receiving as many files as it can")
+        assert web.post("/gradio_api/upload", files=file, headers=other).status_code == 200
+        for _ in range(3):
+            opened.enter_context(begin(web))
+        wait_until(lambda: uploads._under_way.total() == 5)
+        assert web.post("/gradio_api/upload", files=file, headers=other).status_code == 503
+    wait_until(lambda: not uploads._under_way)
+
+
+def test_reservations_of_all_uploads_fit_in() -> None:
+    assert uploads.MAX_AT_ONCE * (MAX_UPLOAD_BYTES + MULTIPART_BYTES) < cache.MAX_STORED_BYTES
+
+
+def test_the_progress_of_an_upload_is_told_and_forgotten(web: httpx.Client) -> None:
+    told: list[str] = []
+
+    def listen() -> None:
+        told.append(web.get("/gradio_api/upload_progress", params={"upload_id": "abc1"}).text)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    time.sleep(0.3)
+    assert web.post("/gradio_api/upload?upload_id=abc1", files={"files": ("a.png", bytes(9000))}).status_code == 200
+    listener.join(10)
+    assert '"msg": "done"' in told[0]
+    assert web.get("/gradio_api/upload_progress", params={"upload_id": "never"}).status_code == 404
+    wait_until(lambda: not {"abc1", "never"} & set(file_upload_statuses._signals))
+    assert "abc1" not in file_upload_statuses._statuses
+    for malformed in ("x" * 33, "A", "../a", ""):
+        assert web.get("/gradio_api/upload_progress", params={"upload_id": malformed}).status_code == 400
+        assert web.post("/gradio_api/upload", params={"upload_id": malformed}).status_code == 400

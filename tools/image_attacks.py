@@ -1,0 +1,122 @@
+"""Attacks by images that are hard to decode, and on names of images and results. ``tools.attack`` runs them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from PIL import Image
+
+from tools import hostile
+from tools.attack import Outcome, Target, attack
+from tools.page_attacks import META, answers, call, events, join, png, upload
+
+LEFT_AFTER = 2.0
+"""Seconds after which the visitor of a long job leaves."""
+
+LIMIT_SECONDS, LIMIT_MB = 15.0, 300.0
+"""How long the next visitor may have to wait then, and how much the server's memory may have grown at its peak."""
+
+
+def peak(pid: int) -> float:
+    """Largest resident memory that a process has had, in MB."""
+    (kilobytes,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+    return int(kilobytes) / 1000
+
+
+def hold_the_queue(target: Target, data: bytes, name: str) -> Outcome:
+    """Let a file be upscaled, leave, and upscale a small image: when is that done, and how did the memory grow?"""
+    with target.web(120) as web:
+        small, bomb = upload(web, png(60, 40)), upload(web, data, name)
+        call(web, "upscale", [{"path": small, "meta": META}, "2", False])
+        before = peak(target.pid)
+        asked = web.post("/gradio_api/call/upscale", json={"data": [{"path": bomb, "meta": META}, "2", False]})
+        with (
+            contextlib.suppress(httpx.ReadTimeout),
+            web.stream("GET", f"/gradio_api/call/upscale/{asked.json()['event_id']}", timeout=LEFT_AFTER) as stream,
+        ):
+            for _ in stream.iter_lines():
+                pass
+        start = time.monotonic()
+        told = call(web, "upscale", [{"path": small, "meta": META}, "2", False])
+        seconds = time.monotonic() - start
+        grown = peak(target.pid) - before
+    held = "event: complete" in told and seconds < LIMIT_SECONDS and grown < LIMIT_MB
+    return Outcome(held, f"{len(data) / 1e6:.1f} MB; the next visitor waited {seconds:.1f} s; memory +{grown:.0f} MB")
+
+
+BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "scans.jpg": ("a progressive JPEG of 200,000 scans", lambda: hostile.jpeg_of_scans(200_000)),
+    "comments.ppm": ("a PPM of 19 MB of comments", lambda: hostile.ppm_of_comments(19_000_000)),
+    "strips.tif": ("a TIFF of 2.4 million strips", lambda: hostile.tiff_of_strips(2_400_000)),
+    "comment.gif": ("a GIF with a comment of 19 MB", lambda: hostile.gif_of_comments(19_000_000)),
+    "tags.tif": ("a TIFF whose 900 tags share 1.9 MB", lambda: hostile.tiff_of_tags(900, 1_900_000)),
+    "canvas.webp": ("a WebP that promises 16000x16000 pixels", lambda: hostile.webp_of_size(16_000, 16_000)),
+}
+"""By file name: a few words on the file, and its content."""
+
+
+def _add(name: str, described: str, make: Callable[[], bytes]) -> None:
+    def bomb(target: Target) -> Outcome:
+        return hold_the_queue(target, make(), name)
+
+    bomb.__name__ = f"bomb_{name.replace('.', '_')}"
+    attack(2, f"hold the queue, and take the memory, by {described} left after {LEFT_AFTER:.0f} s")(bomb)
+
+
+for _name, (_described, _make) in BOMBS.items():
+    _add(_name, _described, _make)
+
+
+@attack(7, "learn from a file's name whether a known picture was compared here")
+def picture_oracle(target: Target) -> Outcome:
+    """A visitor compares it; who knows its pixels asks for the file that its sha256 names."""
+    pixels = np.random.default_rng(1).integers(0, 256, (64, 48, 3), np.uint8)
+    Image.fromarray(pixels).save(target.secrets / "known.png")
+    digest = hashlib.sha256(f"{pixels.shape}".encode() + pixels.data).hexdigest()
+    with target.web(60) as web:
+        own = upload(web, png(9, 9))
+        known = upload(web, (target.secrets / "known.png").read_bytes(), "known.png")
+        (button,) = [c["id"] for c in web.get("/config").json()["components"] if c["props"].get("elem_id") == "upload"]
+        (event,) = [event for event in events(web) if [button, "upload"] in event["targets"] and event["outputs"]]
+        given: list[Any] = [{"path": known, "meta": META} if number == button else None for number in event["inputs"]]
+        given[0] = 1.0  # the moment of the choice
+        told = answers(web, join(web, event, given)[1])
+        path = Path(own).parent.parent / digest / "image.png"
+        status = web.get(f"/gradio_api/file={path}").status_code
+    compared = '"success": true' in told or '"success":true' in told
+    return Outcome(compared and status != 200, f"{'' if compared else 'not '}compared, then status {status}")
+
+
+@attack(5, "fill the disk: a result that cannot be written")
+def disk_full_result(target: Target) -> Outcome:
+    """The system lets the server write no file of more than 40 kB; a result of 100 kB is asked for."""
+    with target.web(60) as web:
+        small = upload(web, png(100, 90))
+        before = target.stored_bytes()
+        resource.prlimit(target.pid, resource.RLIMIT_FSIZE, (40_000, 40_000))
+        told = call(web, "upscale", [{"path": small, "meta": META}, "4", False])
+    left = target.stored_bytes() - before
+    said = "cannot store files just now" in told
+    return Outcome(said and left == 0, f"{'the' if said else 'no'} sentence, {left} bytes left")
+
+
+@attack(5, "leave files behind by ordinary jobs")
+def files_of_jobs(target: Target) -> Outcome:
+    """Counts the files that 10 jobs leave besides their uploads and results."""
+    with target.web(60) as web:
+        small = upload(web, png(30, 20))
+        before = {path for path in target.temporary.rglob("*") if path.is_file()}
+        for _ in range(10):
+            call(web, "upscale", [{"path": small, "meta": META}, "2", False])
+    after = {path for path in target.temporary.rglob("*") if path.is_file()} - before
+    left = [path for path in after if "_DRN_x" not in path.name]
+    return Outcome(not left, f"{len(left)} files left")

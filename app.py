@@ -1,4 +1,4 @@
-"""Entry point: build the page and serve it until SIGTERM or Ctrl-C."""
+"""Build the page and serve it until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ from app.page import build, launch
 from drn.errors import InputError
 
 M_ARENA_MAX = -8
+"""glibc's number for the option of ``mallopt`` that bounds the memory arenas."""
 
 
 def use_few_arenas() -> None:
-    """Let threads share glibc's memory arenas: one of its own would keep the largest job that a thread ever ran."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library
+    """Let threads share two of glibc's memory arenas: an arena keeps the memory of the largest job that used it."""
+    with contextlib.suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
 
 
 def stop(*_: object) -> None:
+    """Stop all jobs, then end the server as Ctrl-C does; a handler of signals.
+
+    Raises:
+        KeyboardInterrupt: Always.
+    """
     stop_jobs()
     raise KeyboardInterrupt
 
@@ -43,4 +49,4 @@ if __name__ == "__main__":
         pass
     remove_own_folder()
     sys.stdout.flush()
-    os._exit(0)  # gradio's and torch's threads would abort a slower end
+    os._exit(0)  # an ordinary exit would wait for, or be aborted by, the threads of gradio and torch

@@ -39,10 +39,11 @@ class NewestChoices:
         self._lock = threading.Lock()
 
     def note(self, visitor: str, choice: Choice) -> None:
-        """Remember ``choice``; choices may arrive in any order.
+        """Remember when a choice was made; choices may arrive in any order.
 
         Args:
             visitor: The session hash of the visitor's page.
+            choice: The choice.
         """
         with self._lock:
             newest, newest_image = self._moments.pop(visitor, (0.0, 0.0))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -61,3 +62,26 @@ def compute_and_show(
             session = replace(session, failed=True)
             yield shelf.put(session, key), scene_value(scene_of(session))
             raise
+
+
+def until_newer(
+    updates: Updates, controls_of: Callable[[str | None], tuple[Any, ...]], is_outdated: Callable[[bool], bool]
+) -> Iterator[tuple[Any, ...]]:
+    """Pass updates on until the visitor has chosen something newer, with the controls set to what is shown.
+
+    Args:
+        updates: The updates; they are closed at the end, which stops their work.
+        controls_of: Gives the values of the controls for a session's key, and ``gr.skip()`` for None.
+        is_outdated: Tells whether there is a newer choice. Its argument says whether a session is shown already.
+
+    Yields:
+        The session's key, the viewer's value and the values of the controls.
+    """
+    is_shown = False
+    with closing(updates):
+        for key, value in updates:
+            opens = isinstance(key, str) and not is_shown
+            is_shown = is_shown or opens
+            yield key, value, *controls_of(key if opens and not is_outdated(is_shown) else None)
+            if is_outdated(is_shown):
+                return

@@ -1,4 +1,4 @@
-"""ZeroGPU: on such a Space a GPU is lent for the length of one call; elsewhere nothing here matters."""
+"""Support for ZeroGPU Spaces, where a GPU is lent for the length of one call. Not used elsewhere."""
 
 from __future__ import annotations
 
@@ -21,17 +21,26 @@ except ImportError:
 IS_ZERO_GPU = spaces is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
-def seconds(lr: Array, lr_rect: Rect | None, self_ensemble: bool) -> int:
-    """How long to ask for the GPU: an upper bound, as short requests are served first."""
+def gpu_seconds(lr: Array, lr_rect: Rect | None, self_ensemble: bool) -> int:
+    """Estimate how long a call needs the GPU, at most; short requests are served first.
+
+    Args:
+        lr: uint8, (H, W, 3).
+        lr_rect: The part to upscale, in LR pixels; None for all of it.
+        self_ensemble: Whether DRN+ is used.
+    """
     pixels = lr_rect.width * lr_rect.height if lr_rect else lr.shape[0] * lr.shape[1]
     return min(60, math.ceil(5 + pixels / 250_000 * (8 if self_ensemble else 1)))
 
 
 class ZeroGpuUpscaler(Upscaler):
-    """An ``Upscaler`` that borrows the GPU for each visitor's call.
+    """An ``Upscaler`` that borrows the GPU for each call of a visitor.
 
-    Its network is placed on the GPU when it is made, which has to be before the page is served.
-    Without a visitor nothing is lent: what is computed for the page itself runs on the CPU.
+    The network is placed on the GPU when the object is made, which must be before the page is served. Calls that are
+    not made for a visitor's request run on the CPU, because no GPU is lent for them.
+
+    Args:
+        model: The network.
     """
 
     def __init__(self, model: DRN) -> None:
@@ -41,7 +50,7 @@ class ZeroGpuUpscaler(Upscaler):
         def run(lr: Array, lr_rect: Rect | None, self_ensemble: bool) -> Array:
             return super(ZeroGpuUpscaler, self).upscale(lr, lr_rect=lr_rect, self_ensemble=self_ensemble)
 
-        self._on_gpu = spaces.GPU(duration=seconds)(run)
+        self._on_gpu = spaces.GPU(duration=gpu_seconds)(run)
 
     def upscale(
         self,
@@ -52,7 +61,7 @@ class ZeroGpuUpscaler(Upscaler):
         on_tile: OnTile | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Array:
-        """See ``Upscaler.upscale``; the call runs in another process, so it is one step for both callbacks."""
+        """Upscale as ``Upscaler.upscale`` does, but as one step: on the GPU the work runs in another process."""
         if LocalContext.request.get(None) is None:
             return self._on_cpu.upscale(
                 lr, lr_rect=lr_rect, self_ensemble=self_ensemble, on_tile=on_tile, cancelled=cancelled

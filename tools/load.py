@@ -1,6 +1,7 @@
-"""Many visitors at once: is every answer right, does the page stay up, does the memory come back?
+"""Load the page with many visitors at once: ``python -m tools.load --visitors 32 --seconds 120``.
 
-python -m tools.load --visitors 32 --seconds 120
+Every answer is compared with the answer to the same request without load. The page must respond throughout, and the
+server's memory must return to its size before the load.
 """
 
 from __future__ import annotations
@@ -32,22 +33,32 @@ from drn.image import read_image
 
 ROOT = Path(__file__).resolve().parent.parent
 BUSY = "Queue is full"
+"""Part of the message of a full queue."""
+
 PAGE_SECONDS = 0.5
+"""Seconds between two requests for the page itself."""
 
 Call = dict[str, Any]
+"""Arguments of ``Client.predict``."""
 
 
 @dataclass
 class Tally:
-    """What happened, from all visitors."""
+    """The observations of all visitors.
+
+    Attributes:
+        outcomes: Number of requests by outcome.
+        waits: Seconds from each request to its answer.
+        page: Seconds that the page took to respond.
+    """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     waits: list[float] = field(default_factory=list)
     page: list[float] = field(default_factory=list)
 
 
-def work(folder: Path) -> list[Call]:
-    """Requests of several kinds and sizes, no two alike."""
+def make_calls(folder: Path) -> list[Call]:
+    """Make different requests, of several kinds and sizes, with images that are stored in ``folder``."""
     calls: list[Call] = []
     for index, example in enumerate(examples()[:6]):
         picture = Image.fromarray(read_image(example).rgb).crop((40, 40, 168 + 8 * index, 152 + 4 * index))
@@ -61,7 +72,7 @@ def work(folder: Path) -> list[Call]:
 
 
 def ask(client: Client, call: Call) -> str:
-    """The digest of what the server answers, seconds left out."""
+    """Send a request and return a digest of the answer, without the seconds in it."""
     given = {**call, "image": handle_file(str(call["image"]))}
     answer = client.predict(**given)
     digest = hashlib.sha256()
@@ -74,7 +85,16 @@ def ask(client: Client, call: Call) -> str:
 
 
 def visit(url: str, calls: list[Call], alone: list[str], ends: float, seed: int, tally: Tally) -> None:
-    """One visitor: one request after the other until time is up."""
+    """Send one request after the other, as one visitor.
+
+    Args:
+        url: Address of the page.
+        calls: The requests to choose from.
+        alone: Digest of the answer to each request without load.
+        ends: When to stop, by ``time.monotonic()``.
+        seed: Seed of the visitor's choices.
+        tally: Collects the observations.
+    """
     choose = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         client = None
@@ -92,6 +112,7 @@ def visit(url: str, calls: list[Call], alone: list[str], ends: float, seed: int,
 
 
 def watch_page(url: str, stop: threading.Event, tally: Tally) -> None:
+    """Request the page every ``PAGE_SECONDS`` until ``stop`` is set."""
     with httpx.Client(base_url=url, timeout=30) as web:
         while not stop.wait(PAGE_SECONDS):
             start = time.monotonic()
@@ -103,7 +124,7 @@ def watch_page(url: str, stop: threading.Event, tally: Tally) -> None:
 
 
 def resident(pid: int) -> float:
-    """Resident memory of a process, in MB."""
+    """Return the resident memory of a process, in MB."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     match = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert match is not None
@@ -112,7 +133,15 @@ def resident(pid: int) -> float:
 
 @contextmanager
 def served(env: Mapping[str, str] = os.environ, **changes: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The app in a process of its own, and its address."""
+    """Serve the page in a process of its own.
+
+    Args:
+        env: Environment variables.
+        changes: Further environment variables.
+
+    Yields:
+        The process and the address of the page.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -135,10 +164,10 @@ def served(env: Mapping[str, str] = os.environ, **changes: str) -> Iterator[tupl
 def main(
     visitors: Annotated[int, typer.Option(min=1)] = 32, seconds: Annotated[float, typer.Option(min=1)] = 120.0
 ) -> None:
-    """Run the visitors, print the figures, and end with exit code 1 if a promise was broken."""
+    """Run the visitors and print the figures; the exit code is 1 if an answer, a time or the memory is wrong."""
     tally, stop = Tally(), threading.Event()
     with served() as (server, url), tempfile.TemporaryDirectory() as folder:
-        calls = work(Path(folder))
+        calls = make_calls(Path(folder))
         client = Client(url, verbose=False, download_files=folder, analytics_enabled=False)
         alone = [ask(client, call) for call in calls]
         before = resident(server.pid)

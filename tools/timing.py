@@ -1,4 +1,4 @@
-"""How long a visitor waits, measured in the browser: ``python -m tools.timing``."""
+"""Measure in a browser how long a visitor waits for numbers: ``python -m tools.timing``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.helpers.browsing import chromium
 from tools.load import served
 
 FRESH = '#viewer [data-fresh="true"]'
+"""Selects the viewer while it shows the scores of the region in view."""
 
 NOTE_TIMES = """() => {
     const root = document.querySelector("#viewer .viewer");
@@ -21,10 +22,15 @@ NOTE_TIMES = """() => {
     new MutationObserver(() => root.dataset.fresh === "true" && (window.answered = performance.now()))
         .observe(root, { attributes: true, attributeFilter: ["data-fresh"] });
 }"""
+"""JavaScript that notes when the pointer last moved and when the viewer's scores were last up to date."""
 
 
 def pan(page: Page, dx: int, dy: int) -> float:
-    """Drag the DRN panel; milliseconds from the last move to the numbers of the new region."""
+    """Drag the DRN panel.
+
+    Returns:
+        Milliseconds from the last move of the pointer to the scores of the new region.
+    """
     box = page.locator('#viewer canvas[data-key="drn"]').bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -37,7 +43,7 @@ def pan(page: Page, dx: int, dy: int) -> float:
 
 
 def main(pans: Annotated[int, typer.Option(min=1)] = 15, loads: Annotated[int, typer.Option(min=1)] = 5) -> None:
-    """Print the medians and the longest waits."""
+    """Print the median and the longest wait for the first scores and for the scores after a pan."""
     with served() as (_, url), sync_playwright() as playwright, chromium(playwright.chromium) as browser:
         first = []
         for _ in range(loads):

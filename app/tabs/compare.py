@@ -15,7 +15,8 @@ from app.photographs import examples, thumbnail
 from app.scene import scene_of
 from app.session import Session, compute, open_example
 from app.shelf import Shelf
-from app.tabs.compare_events import CompareHandlers, CompareLayout, connect
+from app.tabs.compare_events import CompareLayout, connect
+from app.tabs.compare_handlers import CompareHandlers
 from app.viewer.component import viewer
 
 

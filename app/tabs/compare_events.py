@@ -1,31 +1,16 @@
-"""Events of the Compare tab: choosing, computing, measuring, drawing the figure and opening a shared link."""
+"""Components and events of the Compare tab: which component calls which handler."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
-from html import escape
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from app.choices import Choice, NewestChoices
-from app.engines import UpscalerFor
 from app.events import EACH, HEAVY, QUIET, moment_js
-from app.figures import store_figure
-from app.jobs import Job, deadline, errors_for_visitor
-from app.links import open_link
-from app.measurements import answer_viewport, parse_viewport
-from app.scene import scene_of
-from app.session import Session, new_token, open_example, open_upload
-from app.shelf import Shelf
-from app.updates import Update, Updates, compute_and_show
-from app.viewer.component import busy_js, scene_value
-from drn.errors import InputError
-from drn.evaluation.pairs import make_pair, notes_on
+from app.measurements import answer_viewport
+from app.tabs.compare_handlers import CompareHandlers
+from app.viewer.component import busy_js
 
 BUSY, NOT_BUSY = busy_js("viewer", True), busy_js("viewer", False)
 
@@ -61,188 +46,6 @@ class CompareLayout:
     draw: gr.Button
     figure: gr.DownloadButton
     restore: gr.Button
-
-
-def until_newer(
-    updates: Updates, controls_of: Callable[[str | None], tuple[Any, ...]], is_outdated: Callable[[bool], bool]
-) -> Iterator[tuple[Any, ...]]:
-    """Pass updates on until the visitor has chosen something newer, with the controls set to what is shown.
-
-    Args:
-        updates: The updates; they are closed at the end, which stops their work.
-        controls_of: Gives the values of the controls for a session's key, and ``gr.skip()`` for None.
-        is_outdated: Tells whether there is a newer choice. Its argument says whether a session is shown already.
-
-    Yields:
-        The session's key, the viewer's value and the values of the controls.
-    """
-    is_shown = False
-    with closing(updates):
-        for key, value in updates:
-            opens = isinstance(key, str) and not is_shown
-            is_shown = is_shown or opens
-            yield key, value, *controls_of(key if opens and not is_outdated(is_shown) else None)
-            if is_outdated(is_shown):
-                return
-
-
-@dataclass(frozen=True)
-class CompareHandlers:
-    """Handlers of the tab's events.
-
-    A choice is noted as it was made, beside the queue. The controls cannot be read when its turn comes: older work
-    that is shown meanwhile sets them to what it shows. Older work ends when a newer choice is noted.
-
-    Attributes:
-        photographs: The examples, in the order of the gallery.
-        scales: The scales to choose from.
-        shelf: Keeps the visitors' sessions.
-        upscaler_for: Gives the network for a scale.
-        newest: Tells which choice of a visitor is the newest.
-    """
-
-    photographs: tuple[Path, ...]
-    scales: tuple[int, ...]
-    shelf: Shelf
-    upscaler_for: UpscalerFor
-    newest: NewestChoices
-
-    def note_example(
-        self, moment: float, scale: str, self_ensemble: bool, event: gr.SelectData, request: gr.Request
-    ) -> Choice:
-        """Note that an example was chosen."""
-        if event.index not in range(len(self.photographs)):
-            raise gr.Error("There is no such photograph: choose one of those shown.", print_exception=False)
-        return self._note(Choice(self.photographs[event.index].stem, int(scale), self_ensemble, moment), request)
-
-    def note_upload(self, moment: float, scale: str, self_ensemble: bool, path: str, request: gr.Request) -> Choice:
-        """Note that a photograph was uploaded."""
-        return self._note(Choice(Path(path), int(scale), self_ensemble, moment), request)
-
-    def note_options(self, moment: float, scale: str, self_ensemble: bool, request: gr.Request) -> Choice:
-        """Note that another scale was chosen, or DRN+ added or removed."""
-        return self._note(Choice(None, int(scale), self_ensemble, moment), request)
-
-    def show_choice(self, choice: Choice, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Show what was chosen in the place of the session that ``key`` names."""
-        yield from self._until_newer(self._show_choice(choice, key), choice.moment, request)
-
-    def show_link(self, moment: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Show the comparison that the page's address describes."""
-        with errors_for_visitor():
-            session = open_link(dict(request.query_params), self.photographs, self.scales)
-        yield from self._until_newer(self._compute_and_show(session, None), moment, request)
-
-    def compute_anew(
-        self, moment: float, key: str | None, weights_key: str, request: gr.Request
-    ) -> Iterator[tuple[Any, ...]]:
-        """Show the same comparison with other weights."""
-        yield from self._until_newer(self._compute_anew(key, weights_key), moment, request)
-
-    def resume(self, moment: float, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Go on with work that was stopped by a choice that failed."""
-        session = self.shelf.find(key)
-        if session is not None and not session.settled:
-            yield from self._until_newer(self._compute_and_show(session, key), moment, request)
-
-    def give_up(self, key: str | None) -> Update:
-        """Show that the missing results will not be computed."""
-        session = self.shelf.find(key)
-        if session is None or session.settled:
-            return gr.skip(), gr.skip()
-        session = replace(session, failed=True)
-        with errors_for_visitor():
-            return self.shelf.put(session, key), scene_value(scene_of(session))
-
-    def controls_of(self, key: str | None) -> tuple[Any, Any, Any]:
-        """Set scale, DRN+ and gallery to what the session shows; leave them if there is no such session."""
-        session = self.shelf.find(key)
-        if session is None:
-            return gr.skip(), gr.skip(), gr.skip()
-        names = [path.stem for path in self.photographs]
-        index = names.index(session.name) if session.name in names else None
-        scale = gr.Radio(value=str(session.pairs[0].scale))
-        return scale, gr.Checkbox(value=session.self_ensemble), gr.Gallery(selected_index=index)
-
-    def draw_figure(self, key: str | None, seen: str) -> str:
-        """Store the figure of the region in view and return its path."""
-        with errors_for_visitor():
-            try:
-                token, hr_rect = parse_viewport(json.loads(seen))
-            except (ValueError, TypeError, AttributeError, RecursionError) as error:
-                raise InputError("The images are just changing: ask for the figure once more.") from error
-            session = self.shelf.shown(key, token)
-            if session is None:
-                raise InputError("The images are just changing: ask for the figure once more.")
-            return store_figure(session, hr_rect)
-
-    def _note(self, choice: Choice, request: gr.Request) -> Choice:
-        self.newest.note(str(request.session_hash), choice)
-        return choice
-
-    def _until_newer(self, updates: Updates, moment: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        visitor = str(request.session_hash)
-
-        def is_outdated(is_shown: bool) -> bool:
-            # An image that is being opened is shown first: a newer scale is meant for it.
-            has_newer = self.newest.has_newer if is_shown else self.newest.has_newer_image
-            return has_newer(visitor, moment)
-
-        yield from until_newer(updates, self.controls_of, is_outdated)
-
-    def _compute_and_show(self, session: Session, key: str | None, ends: float | None = None) -> Updates:
-        return compute_and_show(session, self.shelf, key, self.upscaler_for, session.self_ensemble, ends)
-
-    def _show_choice(self, choice: Choice, key: str | None) -> Updates:
-        ends = deadline()
-        with errors_for_visitor():
-            if isinstance(choice.image, Path):
-                opening = Job(open_upload(str(choice.image), choice.scale, ends))
-                for _ in opening:
-                    yield gr.skip(), gr.skip()
-                session = opening.result
-            else:
-                session = self._session_for(choice.image, choice.scale, key)
-        if isinstance(choice.image, Path):
-            for note in notes_on(session.picture):
-                gr.Info(escape(note))
-        # A new token makes even the same images a new scene, which ends the viewer's wait.
-        session = replace(session, self_ensemble=choice.self_ensemble, token=new_token())
-        yield from self._compute_and_show(session, key, ends)
-
-    def _session_for(self, example: str | None, scale: int, key: str | None) -> Session:
-        """Open an example, or keep the image that is shown, at a scale.
-
-        Args:
-            example: Name of the example; None keeps the image that is shown.
-            scale: The scale.
-            key: Key of the session that is shown.
-
-        Raises:
-            InputError: If the image that is shown is no longer on the server, or the example cannot be read.
-        """
-        shown = self.shelf.get(key) if example is None else self.shelf.find(key)
-        if shown is None or example not in (None, shown.name):
-            (path,) = (path for path in self.photographs if path.stem == example)
-            return open_example(path, scale)
-        if shown.pairs[0].scale == scale:
-            return shown  # with its results and its place
-        pair = make_pair(shown.picture, scale)
-        return Session(shown.picture, shown.picture_token, (pair,), name=shown.name)
-
-    def _compute_anew(self, key: str | None, weights_key: str) -> Updates:
-        with errors_for_visitor():
-            session = self.shelf.get(key)
-            if key == Shelf.FIRST and self.shelf.weights_key == weights_key:
-                yield key, scene_value(scene_of(session))
-                return
-        updates = self._compute_and_show(replace(session, results={}, token=new_token()), key)
-        own_key, first = next(updates)
-        yield own_key, first
-        yield from updates
-        done = self.shelf.find(own_key)
-        if key == Shelf.FIRST and done and done.settled:
-            self.shelf.renew(done, weights_key)
 
 
 def connect(

@@ -1,0 +1,1 @@
+"""The synchronised image viewer: its contract with the browser, its gradio component and its JavaScript."""

@@ -10,7 +10,7 @@ import pytest
 
 from app import choices
 from app.choices import Choice, NewestChoices
-from app.tabs.compare_events import until_newer
+from app.updates import until_newer
 
 
 def test_older_work_learns_of_a_newer_choice() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import spaces
 
-from app.zerogpu import IS_ZERO_GPU, seconds
+from app.zerogpu import IS_ZERO_GPU, gpu_seconds
 from drn.geometry import Rect
 
 ON_ZERO_GPU = """
@@ -78,7 +78,7 @@ def test_elsewhere_nothing_changes() -> None:
     def work() -> None: ...
 
     assert not IS_ZERO_GPU
-    assert spaces.GPU(duration=seconds)(work) is work
+    assert spaces.GPU(duration=gpu_seconds)(work) is work
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_elsewhere_nothing_changes() -> None:
 def test_the_gpu_is_asked_for_by_the_size_of_the_image(
     size: tuple[int, int], region: Rect | None, plus: bool, expected: int
 ) -> None:
-    assert seconds(np.zeros((*size, 3), np.uint8), region, plus) == expected
+    assert gpu_seconds(np.zeros((*size, 3), np.uint8), region, plus) == expected

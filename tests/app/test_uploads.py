@@ -101,9 +101,7 @@ def test_uploads_that_break_off_leave_nothing(web: httpx.Client) -> None:
     for _ in range(5):
         with begin(web) as connection:
             connection.sendall(bytes(50_000))
-    wait_until(lambda: files() == before)
-    assert cache._reserved == 0
-    assert not uploads._under_way
+    wait_until(lambda: files() == before and cache._reserved == 0 and not uploads._under_way)
 
 
 def test_uploads_that_stall_end_and_leave_nothing(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +174,21 @@ def test_uploads_at_once_are_bounded_also_for_each_address(web: httpx.Client, mo
         wait_until(lambda: uploads._under_way.total() == 5)
         assert web.post("/gradio_api/upload", files=file, headers=other).status_code == 503
     wait_until(lambda: not uploads._under_way)
+
+
+def test_uploads_of_one_address_make_room_for_each_other_before_others_have_to(
+    web: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MAX_STORED_EACH", 250_000)
+
+    def send(address: str) -> Path:
+        form = {"files": ("a.png", bytes(100_000))}
+        return Path(*web.post("/gradio_api/upload", files=form, headers={"X-Forwarded-For": address}).json())
+
+    other = send("203.0.113.50")
+    own = [send("203.0.113.51") for _ in range(4)]
+    assert [path.exists() for path in own] == [False, False, True, True]
+    assert other.exists()
 
 
 def test_reservations_of_all_uploads_fit_in() -> None:

@@ -1,4 +1,7 @@
-"""Images in and out: files, colour, 8-bit arrays and float tensors. The only place that converts."""
+"""Read and write image files, and convert between files, 8-bit arrays and float tensors.
+
+No other module converts between these.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 
 PHOTOMETRIC, SAMPLE_FORMAT = 262, 339
-"""TIFF tags."""
+"""Numbers of TIFF tags."""
 
 WHITE_IS_ZERO = 0
-"""A value of ``PHOTOMETRIC``, which Pillow heeds in images of 8 bits alone."""
+"""A value of ``PHOTOMETRIC`` that Pillow handles only in 8-bit images."""
 
 GREY_STEPS = {"L;2": 85, "L;4": 17}
-"""8-bit levels from one level of a grey PNG of fewer bits to the next, by Pillow's name of its pixels."""
+"""Pillow's raw mode of a grey PNG of 2 or 4 bits -> 8-bit levels between two of its levels."""
 
 Array = NDArray[np.uint8]
 
@@ -42,7 +45,7 @@ class Picture:
         rgb: uint8, (H, W, 3), sRGB, upright. Grey images have three equal channels.
         alpha: uint8, (H, W), or None.
         is_grey: Whether the file was greyscale.
-        notes: What was done to the file on reading, one sentence each.
+        notes: One sentence for each change that reading made.
     """
 
     rgb: Array
@@ -52,49 +55,57 @@ class Picture:
 
     @property
     def measured(self) -> Array:
-        """What metrics compare: the grey plane (H, W) of a grey image, else ``rgb``."""
+        """The pixels that metrics compare: the grey plane (H, W) of a grey image, else ``rgb``."""
         return to_grey(self.rgb) if self.is_grey else self.rgb
 
 
 def to_grey(rgb: Array) -> Array:
-    """Full-range luma, ``0.299 R + 0.587 G + 0.114 B`` (BT.601), rounded: (H, W, 3) -> (H, W)."""
+    """Return the full-range luma of BT.601, ``0.299 R + 0.587 G + 0.114 B``, rounded: (H, W, 3) -> (H, W)."""
     grey = np.empty(rgb.shape[:2], np.uint8)
-    for row, colours in zip(grey, rgb, strict=True):  # by rows: a large image as floats would fill the memory
+    for row, colours in zip(grey, rgb, strict=True):  # by rows, because a large image as floats would not fit in memory
         row[:] = np.rint(colours @ np.array([0.299, 0.587, 0.114]))
     return grey
 
 
 def fill_clear(picture: Picture) -> Array:
-    """The colours (H, W, 3); those of clear pixels are the nearest to be seen, as a file may have any there."""
-    if picture.alpha is None or not 0 < (seen := np.flatnonzero(picture.alpha)).size < picture.alpha.size:
+    """Return the colours (H, W, 3), with transparent pixels in the nearest visible colour.
+
+    The colour that a file stores for a transparent pixel is arbitrary. Without any visible pixel, the colours stay
+    unchanged.
+    """
+    if picture.alpha is None or not 0 < (visible := np.flatnonzero(picture.alpha)).size < picture.alpha.size:
         return picture.rgb
     clear = (picture.alpha == 0).astype(np.uint8)
     _, nearest = cv2.distanceTransformWithLabels(clear, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    # The labels number the pixels that are seen; which label is whose they tell themselves.
-    owner = np.zeros(seen.size + 1, np.intp)
-    owner[nearest.ravel()[seen]] = seen
+    # The labels number the visible pixels; each visible pixel's own label identifies it.
+    owner = np.zeros(visible.size + 1, np.intp)
+    owner[nearest.ravel()[visible]] = visible
     return picture.rgb.reshape(-1, 3)[owner[nearest]]
 
 
 def on_checkers(picture: Picture, cell: int) -> Array:
-    """The colours (H, W, 3) as they are seen on the grey checkers that stand for transparency.
+    """Draw a picture on the grey checkerboard that stands for transparency.
 
     Args:
-        cell: Side of a square, in pixels.
+        picture: The picture. Without alpha, its colours are returned unchanged.
+        cell: Side of a square of the checkerboard, in pixels.
+
+    Returns:
+        uint8, (H, W, 3).
     """
     if picture.alpha is None:
         return picture.rgb
     width = picture.alpha.shape[1]
     squares = np.where(np.arange(width + cell) // cell % 2, 230, 255)[:, None]
-    seen = np.empty_like(picture.rgb)
+    drawn = np.empty_like(picture.rgb)
     for y, (rgb, alpha) in enumerate(zip(picture.rgb, picture.alpha, strict=True)):  # by rows, as in to_grey
         share, start = alpha[:, None] / 255, cell * (y // cell % 2)
-        seen[y] = np.rint(rgb * share + squares[start : start + width] * (1 - share))
-    return seen
+        drawn[y] = np.rint(rgb * share + squares[start : start + width] * (1 - share))
+    return drawn
 
 
 def mod_crop(image: Array, scale: int) -> Array:
-    """Cut the right and bottom edges of (H, W[, C]) so that both sides are multiples of ``scale``."""
+    """Crop (H, W) or (H, W, C) at the right and bottom so that both sides are multiples of ``scale``."""
     height, width = image.shape[:2]
     return image[: height - height % scale, : width - width % scale]
 
@@ -115,10 +126,10 @@ def quantize(x: torch.Tensor) -> Array:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Every image file below ``folder``, sorted by path.
+    """Return every image file below ``folder``, at any depth, sorted by path.
 
     Raises:
-        InputError: If the folder is missing or holds none.
+        InputError: If the folder is missing or has no images.
     """
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}: give a folder of images.")
@@ -129,7 +140,10 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    """Convert from an embedded ICC profile; a profile that cannot be used is ignored, and said so."""
+    """Convert an image from its embedded ICC profile to sRGB.
+
+    A profile that cannot be used is ignored, and ``notes`` gets a sentence about it.
+    """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         name = ImageCms.getProfileDescription(source).strip()
@@ -142,7 +156,7 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
     if converted is None:
         return image
     if image.mode in ("L", "RGB"):
-        # Most profiles are sRGB by one of many names: what they change is rounding, which is not worth a word.
+        # Most profiles are sRGB under some name. A change by rounding only is not mentioned.
         change = ImageChops.difference(converted, image.convert("RGB")).getextrema()
         if max(int(high) for _, high in change) <= 1:  # type: ignore[misc]
             return image
@@ -151,8 +165,9 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
 
 
 def _decode(image: Image.Image, name: str) -> Picture:
+    """Convert an opened file of any mode to 8-bit RGB and alpha, with notes on what was changed."""
     notes: list[str] = []
-    if getattr(image, "is_animated", False):  # unlike n_frames, which would walk through the whole file
+    if getattr(image, "is_animated", False):  # unlike n_frames, this does not read the whole file
         notes.append("The file has several frames: the first one is used.")
         image.seek(0)
     coding = tile[0][3] if (tile := getattr(image, "tile", None)) else ""
@@ -160,7 +175,7 @@ def _decode(image: Image.Image, name: str) -> Picture:
     is_16_bit = (";16" in rawmode and "BGR;16" not in rawmode) or image.mode.startswith("I")
     if image.format == "PPM" and isinstance(coding, tuple):  # (mode, highest value)
         is_16_bit = coding[1] > 255
-    tags = getattr(image, "tag_v2", {})  # TIFF's
+    tags = getattr(image, "tag_v2", {})  # of a TIFF file
     profile = image.info.get("icc_profile")
     image = ImageOps.exif_transpose(image)
 
@@ -180,7 +195,7 @@ def _decode(image: Image.Image, name: str) -> Picture:
         image = Image.fromarray(255 - levels if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else levels)
     if image.mode == "1":
         image = image.convert("L")
-    if rawmode in GREY_STEPS and "transparency" in image.info:  # which Pillow leaves in the file's own levels
+    if rawmode in GREY_STEPS and "transparency" in image.info:  # Pillow keeps this colour in the levels of the file
         image.info["transparency"] *= GREY_STEPS[rawmode]
     if image.mode in ("P", "PA") or "transparency" in image.info:
         has_alpha = image.mode == "PA" or "transparency" in image.info
@@ -261,7 +276,7 @@ def read_image(
 
 
 def write_png(path: Path, picture: Picture) -> None:
-    """Write ``picture`` as PNG (L, LA, RGB or RGBA), whole or not at all.
+    """Write ``picture`` as PNG (L, LA, RGB or RGBA), atomically.
 
     Raises:
         OSError: If the folder does not exist or the disk is full.

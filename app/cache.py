@@ -1,4 +1,4 @@
-"""Where visitors' files lie for a while: a folder of this process alone, which is swept, and removed at the end."""
+"""The folder for temporary files: it belongs to this process, old files are removed, and at the end all of it."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ from drn.errors import InputError
 PREFIX = "drn-app-"
 
 MAX_AGE, EVERY = 2700.0, 600.0
-"""Seconds after which a file may go, and seconds between two sweeps: none stays for an hour."""
+"""Seconds after which a file is removed, and seconds between two sweeps; their sum is less than an hour."""
 
 MAX_STORED_BYTES = 2_000_000_000
-"""What the folder may hold; older files make room for newer ones."""
+"""Size of all files in the folder; older files are removed to make room for newer ones."""
 
 LEAST_BYTES = 65_536
-"""What a smaller file counts as, with the folder of its own: the folder never holds very many."""
+"""Size that a smaller file is counted with, because its folder takes space too; it bounds the number of files."""
 
 PARTIAL = ".partial"
-"""Name of a file that is being uploaded. Its room is reserved, so it is not counted as stored."""
+"""Name of a file that is being uploaded. Room is reserved for it, so it is not counted as stored."""
 
 _own: list[Path] = []
 _keep: set[Path] = set()
-"""The page's own files."""
+"""The files of the page itself, which are not removed."""
 
 _room = threading.Lock()
-"""Held while the folder is looked through."""
+"""Held while files are counted and removed."""
 
 _counting = threading.Lock()
-"""Held for a moment, also by the event loop, while ``_reserved`` changes."""
+"""Held while ``_reserved`` changes; the event loop waits for it, so it is held only for a moment."""
 
 _reserved = 0
-"""Bytes that are kept for files under way."""
+"""Bytes that are reserved for files that are being written."""
 
 
 def use_own_folder() -> None:
     """Let gradio store files in a folder of this process, inside ``GRADIO_TEMP_DIR`` or the system's temporary folder.
 
-    A process holds a lock beside its folder as long as it lives (inside, it would go with a folder that is deleted).
-    One that was killed could not remove its folder, so folders without a holder are removed here.
+    A process holds a lock file beside its folder while it runs. Folders whose lock nobody holds were left by a killed
+    process, and are removed here. The lock file is not inside the folder, because the folder may be deleted.
 
     Raises:
-        InputError: If no folder can be made there.
+        InputError: If the folder cannot be made.
     """
     if _own:
         return
@@ -66,7 +66,7 @@ def use_own_folder() -> None:
                 shutil.rmtree(left)
                 _lock_of(left).unlink()
         own = root / f"{PREFIX}{secrets.token_hex(8)}"
-        _lock(own)  # before it is there: a server that starts in between would take it for one that was left
+        _lock(own)  # first: a server that starts now would remove a folder without a lock
         own.mkdir(mode=0o700)
     except OSError as error:
         raise InputError(f"No folder can be made in {root} ({error.strerror}): set GRADIO_TEMP_DIR.") from error
@@ -75,11 +75,19 @@ def use_own_folder() -> None:
 
 
 def _lock_of(folder: Path) -> Path:
+    """Return the path of the folder's lock file."""
     return folder.with_name(f".{folder.name}.lock")
 
 
 def _lock(folder: Path) -> int:
-    """Hold the folder's lock for as long as the process lives; an OSError says that another one does."""
+    """Take the folder's lock, which is released when the process ends.
+
+    Returns:
+        The file descriptor of the lock file.
+
+    Raises:
+        OSError: If another process holds the lock.
+    """
     handle = os.open(_lock_of(folder), os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,10 +98,10 @@ def _lock(folder: Path) -> int:
 
 
 def start_sweeping(is_running: Callable[[], bool]) -> None:
-    """From now on remove files from the folder as they grow old, but those that are there now: the page's own.
+    """Start to remove old files from the folder, except those that are there now, which belong to the page.
 
     Args:
-        is_running: Whether the server still runs; asked before each sweep.
+        is_running: Tells whether the server still runs; called before each sweep.
     """
     (folder,) = _own
     _keep.update(_below(folder))
@@ -101,7 +109,7 @@ def start_sweeping(is_running: Callable[[], bool]) -> None:
     def sweep() -> None:
         time.sleep(EVERY)
         while is_running():
-            with contextlib.suppress(OSError):  # the next sweep does what this one cannot
+            with contextlib.suppress(OSError):  # the next sweep tries again
                 for path in sorted(set(_below(folder)) - _keep, reverse=True):
                     _remove_if_old(path)
             time.sleep(EVERY)
@@ -110,13 +118,14 @@ def start_sweeping(is_running: Callable[[], bool]) -> None:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Every file and folder in ``folder``, at any depth; unlike ``rglob`` it goes on where one goes meanwhile."""
+    """List all files and folders below ``folder``; unlike ``rglob``, it continues if one is removed meanwhile."""
     for root, folders, files in os.walk(folder):
         yield from (Path(root, name) for name in [*folders, *files])
 
 
 def _remove_if_old(path: Path) -> None:
-    with contextlib.suppress(OSError):  # gone already, or a folder in use
+    """Remove a file, or an empty folder, that is older than ``MAX_AGE``."""
+    with contextlib.suppress(OSError):  # removed meanwhile, or a folder with files
         if time.time() - path.stat().st_mtime > MAX_AGE:
             if path.is_dir():
                 path.rmdir()
@@ -125,12 +134,12 @@ def _remove_if_old(path: Path) -> None:
 
 
 def is_own_file(path: Any) -> bool:
-    """Whether ``path`` is exactly that of one of the page's own files; no file is looked at."""
+    """Tell whether ``path`` is exactly the path of a file of the page itself, without access to the file."""
     return isinstance(path, str) and Path(path) in _keep
 
 
 def is_stored(path: str) -> bool:
-    """Whether ``path`` leads to a file in the folder, links resolved."""
+    """Tell whether ``path``, with links resolved, is a file in the folder."""
     with contextlib.suppress(OSError, ValueError):
         resolved = Path(path).resolve(strict=True)
         return resolved.is_file() and any(resolved.is_relative_to(own) for own in _own)
@@ -138,16 +147,16 @@ def is_stored(path: str) -> bool:
 
 
 def make_room(nbytes: int) -> None:
-    """Remove visitors' oldest files until ``nbytes`` more fit in, beside what is reserved."""
+    """Remove the oldest files of visitors until ``nbytes`` more fit in, beside the reserved bytes."""
     with _room:
         _make_room(nbytes)
 
 
 def reserve(nbytes: int) -> None:
-    """Keep room for a file of ``nbytes`` that is about to be written; ``release`` it when it is there, or given up.
+    """Reserve room for a file of ``nbytes``; call ``release`` when it has been written or given up.
 
     Raises:
-        OSError: If there is no room, even without all the files that may go.
+        OSError: If there is too little room even without all files of visitors.
     """
     global _reserved
     with _room:
@@ -158,17 +167,21 @@ def reserve(nbytes: int) -> None:
 
 
 def release(nbytes: int) -> None:
-    """Give up room that was reserved."""
+    """Release ``nbytes`` that were reserved."""
     global _reserved
     with _counting:
         _reserved -= nbytes
 
 
 def _make_room(nbytes: int) -> int:
-    """Remove visitors' oldest files until ``nbytes`` more fit in; returns the bytes lacking, 0 or less if none are."""
+    """Remove the oldest files of visitors until ``nbytes`` more fit in.
+
+    Returns:
+        The number of bytes that do not fit in; 0 or less if all do.
+    """
     found = []
     for path in (path for own in _own for path in _below(own) if path.name != PARTIAL):
-        with contextlib.suppress(OSError):  # gone meanwhile
+        with contextlib.suppress(OSError):  # removed meanwhile
             about = path.stat()
             if stat.S_ISREG(about.st_mode):
                 found.append((about.st_mtime, max(about.st_size, LEAST_BYTES), path))
@@ -179,7 +192,7 @@ def _make_room(nbytes: int) -> int:
         if path not in _keep:
             path.unlink(missing_ok=True)
             if path.parent not in _own:
-                with contextlib.suppress(OSError):  # not the last one in its folder
+                with contextlib.suppress(OSError):  # the folder has other files
                     path.parent.rmdir()
             excess -= size
     return excess
@@ -187,7 +200,7 @@ def _make_room(nbytes: int) -> int:
 
 @contextlib.contextmanager
 def folder_for(path: Path) -> Iterator[None]:
-    """Make the folder of a file that is written meanwhile; if that fails the folder goes again, unless it is in use.
+    """Make the folder of a file that is written inside the block; if the block fails, remove the folder if it is empty.
 
     Raises:
         OSError: If the folder cannot be made.
@@ -202,7 +215,7 @@ def folder_for(path: Path) -> Iterator[None]:
 
 
 def remove_own_folder() -> None:
-    """Remove this process's files."""
+    """Remove this process's folder."""
     for own in _own:
         shutil.rmtree(own, ignore_errors=True)
         _lock_of(own).unlink(missing_ok=True)

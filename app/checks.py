@@ -1,4 +1,4 @@
-"""Checks of events before gradio sees them: tokens, files, and the size of what they hold."""
+"""Checks of events before gradio handles them: session names, files, and the amount of data."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from app.refused import Refused
 from app.uploads import NO_UPLOAD, is_upload
 
 SESSION = re.compile(r"[0-9a-z-]{1,36}")
-"""A session's name, as the clients of gradio make it: a UUID, or a random number in base 36."""
+"""The form of a session's name: gradio's clients use a UUID or a random number in base 36."""
 
 EVENT = re.compile(r"[0-9a-f]{32}")
-"""An event's name, as gradio makes it."""
+"""The form of an event's name."""
 
 MAX_TEXT = 2000
 """Characters of one text in an event."""
@@ -33,10 +33,10 @@ MALFORMED = "The server could not make sense of this request."
 
 
 def checked_event(body: bytes) -> bytes:
-    """The JSON of an event, without the members that gradio does not need from a visitor.
+    """Check the JSON of an event, and return it without the members that gradio does not need from a visitor.
 
     Raises:
-        Refused: If it is no event, names a file that was not uploaded here, or holds too much.
+        Refused: If it is not an event, names a file that was not uploaded here, or holds too much data.
     """
     try:
         event = json.loads(body)
@@ -60,6 +60,7 @@ def checked_event(body: bytes) -> bytes:
 
 
 def _is_index(value: Any) -> bool:
+    """Tell whether ``value`` can be the index of a component or an event."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 100_000
 
 
@@ -69,10 +70,11 @@ _MEMBERS = {
     "fn_index": _is_index,
     "trigger_id": _is_index,
 }
+"""The members of an event beside its data, and the check of each."""
 
 
 def _values(root: Any) -> Iterator[tuple[Any, int]]:
-    """Every value in ``root``, its own included, with how deep it is nested; keys count as values."""
+    """List every value in ``root``, ``root`` included, with its depth; keys of dictionaries count as values."""
     stack = [(root, 0)]
     while stack:
         value, depth = stack.pop()
@@ -85,6 +87,7 @@ def _values(root: Any) -> Iterator[tuple[Any, int]]:
 
 
 def _is_bounded(value: Any) -> bool:
+    """Tell whether a text is short enough, or a number finite and small enough."""
     if isinstance(value, str):
         return len(value) <= MAX_TEXT
     if isinstance(value, (int, float)):

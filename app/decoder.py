@@ -1,11 +1,11 @@
 """The process that decodes visitors' images: ``python -m app.decoder``, started and killed by ``app.decoding``.
 
-It imports neither torch nor gradio, so that it starts fast and is small. It serves one request after another from
-standard input. Where the system can fork, each request has a process of its own, which begins with the imports done
-and ends with its image: nothing of one image is left in memory when the next one is decoded.
+It imports neither torch nor gradio, so it starts fast and takes little memory. It serves one request after another
+from standard input. Where the system can fork, each request is served by a forked process, which has all imports and
+ends with its request: no data of an image is left in memory when the next image is decoded.
 
 A request is a JSON object (``name``, ``max_pixels``, ``nbytes``), then the file. An answer is a JSON object, then the
-pixels, then the alpha channel. Each JSON object follows its length, 4 bytes.
+pixels, then the alpha channel. The length of a JSON object, in 4 bytes, precedes it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MEMORY_BYTES = 1_000_000_000
 """Address space that the process may use."""
 
 GRACE = 2
-"""Seconds after ``SECONDS`` at which the process ends by itself, should nobody be left to kill it."""
+"""Seconds after ``SECONDS`` at which the process ends by itself, in case the server cannot kill it."""
 
 MAX_MESSAGE_BYTES = 16_384
 """Largest JSON object of a request or an answer."""
@@ -48,7 +48,7 @@ def read_exactly(file: io.RawIOBase, buffer: memoryview) -> None:
     """Fill ``buffer`` from an unbuffered file.
 
     Raises:
-        EOFError: If the file ends before.
+        EOFError: If the file ends too early.
     """
     while buffer:
         count = file.readinto(buffer)
@@ -68,8 +68,8 @@ def read_message(file: io.RawIOBase) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        EOFError: If the file ends before its end.
-        ValueError: If it is too long, or something else than a JSON object.
+        EOFError: If the file ends too early.
+        ValueError: If it is too long or not a JSON object.
     """
     length = bytearray(LENGTH.size)
     read_exactly(file, memoryview(length))
@@ -91,24 +91,24 @@ def write_message(file: io.RawIOBase, message: dict[str, Any]) -> None:
 
 
 def _limit_resources() -> None:
-    """Bound the memory, let nothing be written to files, and let the system end this process before the server."""
+    """Limit the memory, forbid writing to files, and let a system that lacks memory end this process first."""
     if resource is not None:
         limits = ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0))
         for kind, most in limits:
-            with contextlib.suppress(OSError, ValueError):  # macOS has no bound on address space
+            with contextlib.suppress(OSError, ValueError):  # macOS does not limit address space
                 resource.setrlimit(kind, (most, most))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _set_alarm(seconds: int) -> None:
-    """Let the system end this process after so many seconds; 0 calls it off."""
+    """Let the system end this process after ``seconds``; 0 cancels that."""
     if hasattr(signal, "alarm"):
         signal.alarm(seconds)
 
 
 def _decode(data: bytearray, name: str, max_pixels: int) -> tuple[dict[str, Any], Picture | None]:
-    """Decode a file: the answer's JSON object, and the picture unless it was refused."""
+    """Decode a file and return the JSON object of the answer, and the picture or, if it is refused, None."""
     try:
         picture = read_image(io.BytesIO(data), max_pixels=max_pixels, name=name)
     except InputError as error:
@@ -123,7 +123,7 @@ def serve_one(requests: io.RawIOBase, answers: io.RawIOBase) -> None:
     """Decode the next file of ``requests``.
 
     Raises:
-        EOFError: If there is none.
+        EOFError: If there is no further file.
     """
     request = read_message(requests)
     _set_alarm(SECONDS + GRACE)
@@ -139,10 +139,10 @@ def serve_one(requests: io.RawIOBase, answers: io.RawIOBase) -> None:
 
 
 def main() -> None:
-    """Serve requests from standard input until it ends, or until the decoding of one fails in a way of its own."""
+    """Serve requests from standard input until it ends, or until a request fails without being refused."""
     requests, answers = io.FileIO(0, "r"), io.FileIO(1, "w")
     _limit_resources()
-    Image.init()  # else each process would import the formats again
+    Image.init()  # otherwise each forked process would import the formats again
     with contextlib.suppress(EOFError):
         while not hasattr(os, "fork"):
             serve_one(requests, answers)

@@ -1,4 +1,4 @@
-"""Decode visitors' images in processes of their own, so that a hostile file costs the server neither time nor memory.
+"""Decode visitors' images in separate processes, so that a hostile file takes no time or memory of the server.
 
 ``pool.decode`` hands a file to a waiting process (``app.decoder``) and kills it when it takes too long or when the
 visitor has left. The process inherits neither the server's files nor its environment.
@@ -34,16 +34,16 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMAND = (sys.executable, "-m", "app.decoder")
 
 KEPT_VARIABLES = ("LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT")
-"""All that the processes get of the environment, which may hold secrets such as ``HF_TOKEN``."""
+"""The environment variables that the processes get; others may be secrets such as ``HF_TOKEN``."""
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""Decoding has no use for numpy's threads, whose memory counts towards the limit."""
+"""Variables that prevent numpy's threads, which decoding does not use but whose memory counts towards the limit."""
 
 MAX_PROCESSES = 2
 """How many files are decoded at once."""
 
 POLL_SECONDS = 0.02
-"""How often the time limit and the visitor's presence are checked."""
+"""Seconds between two checks of the time limit and of the visitor's connection."""
 
 TAKES_LONG = f"{{name}} takes longer than {SECONDS} seconds to decode: save it again as PNG or JPEG."
 NEEDS_MEMORY = f"{{name}} needs more than {MEMORY_BYTES / 1e9:.0f} GB of memory to decode: reduce it first."
@@ -51,7 +51,7 @@ FAILS = "{name} cannot be decoded: save it again as PNG or JPEG."
 
 
 class _FailedError(Exception):
-    """The process ended, or sent something else than an answer."""
+    """The process ended, or did not send a valid answer."""
 
 
 class _Process:
@@ -75,14 +75,16 @@ class _Process:
 
     @property
     def pid(self) -> int:
+        """The process id."""
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
+        """Whether the process has not ended."""
         return self._process.poll() is None
 
     def start(self, data: bytes, name: str, max_pixels: int) -> Future[Picture | str]:
-        """Send a file; the future has the picture or the sentence that refuses it, or raises ``_FailedError``."""
+        """Send a file, and return a future of the picture, of the reason for a refusal, or of a ``_FailedError``."""
         answer: Future[Picture | str] = Future()
 
         def exchange() -> None:
@@ -96,7 +98,7 @@ class _Process:
         return answer
 
     def _ask(self, data: bytes, name: str, max_pixels: int) -> Picture | str:
-        """Send a file and read the answer, of which nothing is taken on trust."""
+        """Send a file, read the answer and check all of it."""
         write_message(self._requests, {"name": name, "max_pixels": max_pixels, "nbytes": len(data)})
         write_all(self._requests, data)
         answer = read_message(self._answers)
@@ -115,7 +117,7 @@ class _Process:
         return pixels
 
     def close(self) -> None:
-        """End the process, and the one that it forked for the present file."""
+        """Kill the process, and the process that it forked for the present file."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if sys.platform == "win32":
                 self._process.kill()
@@ -123,13 +125,13 @@ class _Process:
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         if self._answer is not None:
-            wait([self._answer])  # the pipes are closed when nobody uses them
+            wait([self._answer])  # a pipe must not be closed while it is used
         self._requests.close()
         self._answers.close()
 
 
 class Pool:
-    """Decoding processes, one of which is started ahead of the next file."""
+    """Decoding processes; one is started before it is needed."""
 
     def __init__(self) -> None:
         self._waiting: list[_Process] = []
@@ -137,16 +139,16 @@ class Pool:
         self._free = threading.Semaphore(MAX_PROCESSES)
 
     def warm(self) -> None:
-        """Start a process for the next file unless one waits; returns before it is ready.
+        """Start a process for the next file unless one waits, and return before it is ready.
 
-        A failure to start is left to the next file, whose visitor is told.
+        If it cannot be started, the next call of ``decode`` tries again and reports that.
         """
         with self._lock, contextlib.suppress(OSError):
             if not self._waiting:
                 self._waiting.append(_Process(COMMAND))
 
     def close(self) -> None:
-        """End the processes that wait."""
+        """Kill the processes that wait."""
         with self._lock:
             while self._waiting:
                 self._waiting.pop().close()
@@ -164,11 +166,14 @@ class Pool:
             data: The file's content.
             name: The file's name in error messages.
             max_pixels: Largest width times height accepted.
-            cancelled: Asked again and again; when it is true the process is killed.
+            cancelled: Called repeatedly; when it returns True the process is killed.
+
+        Returns:
+            The picture.
 
         Raises:
             InputError: If the file cannot be decoded within the limits on time and memory, or is refused.
-            Cancelled: If ``cancelled`` became true.
+            Cancelled: If ``cancelled`` returned True.
         """
         check_effort(data, name, max_pixels)
         while not self._free.acquire(timeout=POLL_SECONDS):
@@ -204,7 +209,7 @@ class Pool:
         return answer
 
     def _take(self) -> _Process:
-        """A process that waits, or a new one."""
+        """Return a process that waits, or a new one."""
         with self._lock:
             while self._waiting:
                 process = self._waiting.pop()
@@ -217,7 +222,7 @@ class Pool:
             raise InputError("The server cannot decode images just now: try again later.") from error
 
     def _put_back(self, process: _Process) -> None:
-        """Let the process wait for the next file; one is enough."""
+        """Let the process wait for the next file, or kill it if another one waits."""
         with self._lock:
             if not self._waiting:
                 self._waiting.append(process)
@@ -226,4 +231,4 @@ class Pool:
 
 
 pool = Pool()
-"""The processes of this server."""
+"""The decoding processes of this server."""

@@ -1,4 +1,4 @@
-"""All that bends gradio 6: its server, its log, its queue, and what it keeps for visitors."""
+"""All changes of gradio's own behaviour: its server, log, queue, components and the data it keeps for visitors."""
 
 from __future__ import annotations
 
@@ -26,49 +26,57 @@ from app.hosts import trusted_proxies, visitor
 logger = logging.getLogger(__name__)
 
 MAX_SHARE = 16
-"""Requests of one visitor in the queue, waiting and running: half of the queue."""
+"""Requests of one visitor that wait or run; it is half of the queue."""
 
 MAX_STATES_EACH = 50
-"""States (one a page load) of one address; an older one of the same address makes room."""
+"""States of one address, one for each page load; the oldest state of the address is dropped for a new one."""
 
 MAX_SESSIONS = 1900
-"""Sessions with answers that wait to be fetched. At 2000 gradio would drop those of other visitors."""
+"""Sessions with answers that were not fetched. From 2000 on, gradio would drop answers of other visitors."""
 
 MAX_UNREAD = 500
-"""Messages that one session may leave unread."""
+"""Messages of one session that were not fetched."""
 
 QUIET_JOBS, QUIET_ANSWERS = 10.0, 60.0
 """Seconds without a listener after which a session's jobs are stopped, and after which its answers are dropped."""
 
 LOOK_SECONDS = 1.0
+"""Seconds between two searches for such sessions."""
 
 TOO_MANY = f"You have {MAX_SHARE} requests in the queue already: wait for one of them."
 CROWDED = "The server has too many visitors just now: try again in a minute."
 
 
 def keep_requests_out_of_the_log(log_kind: Callable[[], None]) -> None:
-    """Let gradio log the kind of an error alone: it prints tracebacks of events that it refuses, which quote them."""
+    """Let gradio log only the kind of an error. It would print the traceback of a refused event, which quotes the event.
+
+    Args:
+        log_kind: Logs the kind of the error that is being handled.
+    """
     for module in (gradio.queueing, gradio.routes):
         module.traceback = SimpleNamespace(print_exc=log_kind)  # type: ignore[attr-defined]
 
 
 def take_path(component: gr.components.Component) -> None:
-    """Let a component that takes a file hand its path to the handler, which opens it by ``find_upload`` alone.
+    """Let a component for files give the path to its handler, which must open it by ``find_upload``.
 
-    gradio would decode the file, and refuse a damaged one without a message.
+    gradio would decode the file in this process, and refuse a damaged file without a message.
     """
     component.preprocess = lambda payload: payload.path if payload else None  # type: ignore[method-assign]
 
 
 def store_no_inputs() -> None:
-    """Keep no copy of a visitor's inputs: gradio stores them unchecked, for links that this page does not offer."""
+    """Keep no copy of visitors' inputs, which gradio stores unchecked for a kind of link that this page does not use."""
     SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
 
 
 def serve_behind(wrap: Callable[[ASGIApp], ASGIApp]) -> None:
-    """Put ``wrap`` in front of the app of the next launch, and serve it by ``PatientProtocol``.
+    """Serve the next launch by ``PatientProtocol``, with further middleware.
 
-    gradio adds its own middleware outside of that in ``app_kwargs``; its server is the only place in front of both.
+    The middleware of ``app_kwargs`` comes after gradio's own; only the server comes before both.
+
+    Args:
+        wrap: Puts middleware in front of the app.
     """
 
     def config(app: ASGIApp, **options: Any) -> uvicorn.Config:
@@ -80,46 +88,46 @@ def serve_behind(wrap: Callable[[ASGIApp], ASGIApp]) -> None:
 
 
 def note_progress(upload_id: str, name: str, data: bytes) -> None:
-    """Note that ``data`` of an upload has arrived, for the page that sends it."""
+    """Tell the page that sends an upload that ``data`` has arrived."""
     file_upload_statuses.append(upload_id, name, data)
 
 
 def end_progress(upload_id: str) -> None:
-    """Note that an upload has ended, and forget it in a while: the page may not have asked yet."""
+    """Tell the page that an upload has ended. The progress is dropped later, because the page may not have asked yet."""
     file_upload_statuses.set_done(upload_id)
     asyncio.get_running_loop().call_later(QUIET_ANSWERS, forget_progress, upload_id)
 
 
 def forget_progress(upload_id: str) -> None:
-    """Drop what gradio keeps for a page that asks for the progress of an upload."""
+    """Drop the progress of an upload."""
     file_upload_statuses.stop_tracking(upload_id)
     file_upload_statuses._signals.pop(upload_id, None)
 
 
 class Listeners:
-    """Knows which sessions somebody listens to, and bounds what is kept and computed for each visitor.
+    """Keeps track of the clients that listen for answers, and limits the jobs and data of each visitor.
 
     Args:
-        page: The page, with its queue.
+        page: The page.
     """
 
     def __init__(self, page: gr.Blocks) -> None:
         self._page = page
         self._queue = page._queue
         self._queue.ANALYTICS_MAX_EVENTS = 1
-        self._queue.compute_analytics_summary = lambda _: {}  # type: ignore[method-assign]  # a table for each event
+        self._queue.compute_analytics_summary = lambda _: {}  # type: ignore[method-assign]  # it makes a table at each event
         self._listening: Counter[str] = Counter()
         self._heard: dict[str, float] = {}
-        self._states: dict[str, OrderedDict[str, float]] = {}  # sessions by address, with the moment of their last use
+        self._states: dict[str, OrderedDict[str, float]] = {}  # sessions by address, with the time of their last use
         self._push = self._queue.push
         self._queue.push = self._push_within_bounds  # type: ignore[method-assign]
 
     @contextlib.contextmanager
     def listening(self, name: str) -> Iterator[None]:
-        """Count a stream of answers for as long as it is open.
+        """Count a stream of answers as long as it is open.
 
         Args:
-            name: The session, or the event, whose answers are sent.
+            name: Name of the session or of the event whose answers are sent.
         """
         self._listening[name] += 1
         try:
@@ -131,7 +139,7 @@ class Listeners:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """Drop what nobody listens to while the server runs."""
+        """Drop the jobs and answers without a listener as long as the server runs."""
         task = asyncio.create_task(self._drop_for_ever())
         try:
             yield
@@ -139,7 +147,7 @@ class Listeners:
             task.cancel()
 
     def own(self, session: str | None, address: str | None) -> None:
-        """Note that ``session`` is of ``address``; the oldest state of an address that has too many is dropped."""
+        """Note the address of a session, and drop the oldest states of an address that has too many."""
         if session is None or address is None:
             return
         own = self._states.setdefault(address, OrderedDict())
@@ -151,7 +159,11 @@ class Listeners:
             self._page.state_holder.time_last_used.pop(oldest, None)
 
     async def _push_within_bounds(self, body: Any, request: Any, username: str | None) -> Any:
-        """Gradio's ``Queue.push``, which answers (whether it was taken, the event or a sentence, the outcome)."""
+        """Add an event to the queue, unless its visitor has too many.
+
+        Returns:
+            As gradio's ``Queue.push``: whether it was added, the event or a message, and the outcome.
+        """
         address, session = visitor(request.scope), body.session_hash
         share = sum(
             event.session_hash == session or (address is not None and visitor(event.request.scope) == address)
@@ -173,10 +185,10 @@ class Listeners:
             try:
                 await self.drop_unheard()
             except Exception:
-                logger.exception("What nobody listens to could not be dropped.")
+                logger.exception("Jobs and answers without a listener could not be dropped.")
 
     async def drop_unheard(self) -> None:
-        """Stop the jobs and drop the answers of sessions that nobody listens to, or that leave too much unread."""
+        """Stop the jobs and drop the answers of sessions without a listener or with too many unread messages."""
         queue, now = self._queue, time.monotonic()
         for session, messages in list(queue.pending_messages_per_session.items()):
             events = queue.pending_event_ids_session.get(session, set())
@@ -198,7 +210,7 @@ class Listeners:
         states = self._page.state_holder.session_data
         for address, own in list(self._states.items()):
             for session, used in list(own.items()):
-                if session not in states and now - used > QUIET_ANSWERS:  # a younger one may be about to get its state
+                if session not in states and now - used > QUIET_ANSWERS:  # a new session gets its state later
                     del own[session]
             if not own:
                 del self._states[address]

@@ -1,4 +1,4 @@
-"""In front of gradio: the routes that the page and its clients use, with bounds on time and size, and headers."""
+"""Middleware in front of gradio: it allows the routes that are used, limits time and size, and sets headers."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from app.uploads import store_upload
 logger = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 64_000
-"""Largest request that is no upload: events carry numbers, names and tokens."""
+"""Largest request that is not an upload; events carry numbers, names and tokens."""
 
 MULTIPART_BYTES = 10_000
-"""What an upload's form adds to its file."""
+"""Bytes that the form of an upload may add to the file."""
 
 NOTHING_HERE = "There is nothing at this address."
 
@@ -51,14 +51,14 @@ WRITE = re.compile(r"/gradio_api/(upload|cancel|reset|queue/join|run/predict|cal
 UPLOAD_ID = re.compile(r"[0-9a-z]{1,32}")
 
 DROPPED = (b"origin", b"x-gradio-server", b"range")
-"""Headers of a request that gradio does not see: it would send them back, as an origin that may read the answer, as an
-address in the page, and with all the others as headers of a file."""
+"""Headers of a request that are removed. gradio would allow the origin to read the answer, use ``x-gradio-server`` as
+an address in the page, and answer a range request with the headers of the request."""
 
 PRIVATE = {
     "Cache-Control": "private, no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""Headers of visitors' files."""
+"""Further headers of answers that are visitors' files."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -84,8 +84,8 @@ class Guard:
     """ASGI middleware in front of gradio and its own middleware.
 
     Args:
-        app: gradio.
-        listeners: Told who listens to which answers.
+        app: The app of gradio.
+        listeners: Keeps track of the clients that listen for answers.
     """
 
     def __init__(self, app: ASGIApp, listeners: Listeners) -> None:
@@ -94,7 +94,7 @@ class Guard:
         self._hosts = allowed_hosts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on."""
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -136,7 +136,7 @@ class Guard:
         if path.startswith(FILE) and not is_stored(path.removeprefix(FILE)):
             raise Refused(404, NOTHING_HERE)
         if PAGE.fullmatch(path):
-            scope["query_string"] = b""  # the page reads its links itself
+            scope["query_string"] = b""  # the page sends the query of a shared link with its events
         elif path == "/gradio_api/queue/data":
             session = _query(scope, "session_hash", SESSION)
             if session is None:
@@ -155,13 +155,13 @@ class Guard:
 
 
 class Failures:
-    """ASGI middleware inside of gradio's own: an event that gradio stumbles over is answered by a sentence."""
+    """ASGI middleware after gradio's own: it answers a request that makes gradio raise an exception."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on, and answer it if that fails."""
+        """Pass a request on, and answer it if that fails."""
         started = False
 
         async def note_start(message: Message) -> None:
@@ -177,7 +177,7 @@ class Failures:
             if scope["type"] != "http":
                 raise
             if scope["path"] == CANCEL and isinstance(error, KeyError) and not started:
-                # Asked for twice, or as the work ended by itself: gradio finds it gone, which is what was wanted.
+                # The work has ended already, which is what the client wants.
                 await JSONResponse({"success": True})(scope, receive, send)
                 return
             log_kind(error)
@@ -186,12 +186,12 @@ class Failures:
 
 
 def log_kind(error: BaseException | None = None) -> None:
-    """Log the kind of an error (or of the one being handled), and nothing that the visitor sent."""
+    """Log the kind of ``error``, or of the exception that is being handled, and no data of the visitor."""
     logger.error("A request ended with %s.", type(error or sys.exception()).__name__)
 
 
 def _with_headers(send: Send, further: dict[str, str]) -> Send:
-    """``send``, with the headers of every answer and ``further`` ones; it gives up a visitor who takes nothing."""
+    """Make a ``send`` that adds headers, and disconnects a visitor who does not receive the answer in time."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -208,12 +208,12 @@ def _with_headers(send: Send, further: dict[str, str]) -> Send:
 
 
 def _within_time(receive: Receive) -> Receive:
-    """``receive`` with a bound on the time for each piece of a request, and for all of it."""
+    """Make a ``receive`` that limits the time for each piece of a request and for the whole request."""
     ends: float | None = time.monotonic() + connections.REQUEST_SECONDS
 
     async def receive_within_time() -> Message:
         nonlocal ends
-        if ends is None:  # all has arrived: what comes next is that the visitor goes
+        if ends is None:  # the request is complete; the next message is the disconnection
             return await receive()
         try:
             async with asyncio.timeout(min(connections.PIECE_SECONDS, ends - time.monotonic())):
@@ -228,10 +228,10 @@ def _within_time(receive: Receive) -> Receive:
 
 
 def _length(headers: Headers, limit: int) -> int:
-    """The length of a request's body.
+    """Return the length of a request's body.
 
     Raises:
-        Refused: If the request does not say it, or it is over ``limit``.
+        Refused: If the request does not state it, or it is larger than ``limit``.
     """
     length = "" if "transfer-encoding" in headers else headers.get("content-length", "")
     if not re.fullmatch(r"[0-9]{1,12}", length):
@@ -243,10 +243,10 @@ def _length(headers: Headers, limit: int) -> int:
 
 
 def _query(scope: Scope, name: str, form: re.Pattern[str]) -> str | None:
-    """A parameter of the request's query; None if it is absent.
+    """Return a parameter of the request's query, or None if it is absent.
 
     Raises:
-        Refused: If it is there twice or not of the ``form`` that our pages and clients send.
+        Refused: If it is given twice, or does not have the ``form`` that pages and clients send.
     """
     given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get(name, [])
     if len(given) > 1 or (given and not form.fullmatch(given[0])):
@@ -255,6 +255,7 @@ def _query(scope: Scope, name: str, form: re.Pattern[str]) -> str | None:
 
 
 async def _body(receive: Receive) -> bytes:
+    """Receive the whole body of a request."""
     body = bytearray()
     while True:
         message = await receive()
@@ -266,6 +267,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """Make a ``receive`` that gives ``body`` first."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Message:

@@ -1,4 +1,4 @@
-"""Who asks, and under which name: the hosts and origins that the page answers to, and the address of a visitor."""
+"""Checks of the host names and origins of requests, and the address of a visitor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.types import Scope
 from app.refused import Refused
 
 PRIVATE_NETWORKS = ("127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-"""Networks whose addresses name no visitor: this machine, and those behind a proxy or a router."""
+"""Networks whose addresses do not identify a visitor: this machine, and the networks behind a proxy or a router."""
 
 _SHARED = tuple(map(ipaddress.ip_network, PRIVATE_NETWORKS))
 
@@ -21,7 +21,7 @@ _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[0-9a-z._-]{1,253})(:\d{1,5})?", re.I
 
 
 def allowed_hosts() -> frozenset[str]:
-    """Host names under which the page may be asked for.
+    """List the host names under which the page may be requested.
 
     They are this machine's names, the address that the server is bound to (``GRADIO_SERVER_NAME``), the name of a
     Hugging Face Space (``SPACE_HOST``), and those listed in ``DRN_HOSTS``, separated by commas.
@@ -33,9 +33,10 @@ def allowed_hosts() -> frozenset[str]:
 
 
 def check_host(scope: Scope, allowed: frozenset[str]) -> None:
-    """Refuse a request that names the page by a host that is not allowed: gradio makes addresses in the page of it.
+    """Refuse a request to a host name that is not allowed, because gradio makes addresses in the page of that name.
 
     Args:
+        scope: The request.
         allowed: See ``allowed_hosts``. The address at which the request arrived is allowed too.
 
     Raises:
@@ -49,7 +50,7 @@ def check_host(scope: Scope, allowed: frozenset[str]) -> None:
 
 
 def check_origin(scope: Scope, allowed: frozenset[str]) -> None:
-    """Refuse a request that a page of another site makes a browser send.
+    """Refuse a request that a browser sends for a page of another site.
 
     Raises:
         Refused: If ``Origin`` is given and its host is not allowed.
@@ -65,24 +66,25 @@ def _list(values: list[str]) -> list[str]:
 
 
 def _name(host: str) -> str | None:
-    """The host name of ``host[:port]``, in lower case; None if it is malformed."""
+    """Return the host name of ``host[:port]`` in lower case, or None if it is malformed."""
     match = _HOST.fullmatch(host)
     return match[1].strip("[]").lower() if match else None
 
 
 def trusted_proxies() -> str:
-    """Addresses of proxies whose ``X-Forwarded-For`` is believed, for uvicorn: ``FORWARDED_ALLOW_IPS``, if it is set.
+    """List the proxies whose ``X-Forwarded-For`` is trusted, in the form of ``FORWARDED_ALLOW_IPS``.
 
-    Else they are this machine, and on a Hugging Face Space the private network in which its proxy is.
+    That variable is used if it is set. Otherwise only this machine is trusted, and on a Hugging Face Space the private
+    networks, because the Space's proxy is in one of them.
     """
     own = PRIVATE_NETWORKS if os.environ.get("SPACE_HOST") else ("127.0.0.1", "::1")
     return os.environ.get("FORWARDED_ALLOW_IPS", ",".join(own))
 
 
 def visitor(scope: Scope) -> str | None:
-    """The address of the visitor, or None where many may share it: that of a proxy in a private network.
+    """Return the address of the visitor, or None if it is in a private network, where many visitors may share it.
 
-    uvicorn has put the address of ``X-Forwarded-For`` here where the request comes from a proxy that it trusts.
+    For requests from a trusted proxy, uvicorn has replaced the proxy's address by that of ``X-Forwarded-For``.
     """
     address = (scope.get("client") or ("",))[0]
     try:

@@ -1,7 +1,8 @@
-"""Find the files that would take long to decode, from their bytes and without decoding them.
+"""Find image files that would take long to decode, without decoding them.
 
-These checks are cheap and refuse what no camera or editor writes. They need not find everything: ``app.decoding``
-bounds the time and the memory of what they let through. Frames after the first are not counted, as they are not read.
+These checks are cheap and refuse files that no camera or editor writes. They need not find every such file, because
+``app.decoding`` limits the time and the memory of the others. Frames after the first are not counted: they are not
+read.
 """
 
 from __future__ import annotations
@@ -14,31 +15,31 @@ from drn.errors import InputError
 from drn.image import check_pixels
 
 MAX_SCANS = 200
-"""Of a progressive JPEG; common encoders write about 10."""
+"""Scans of a progressive JPEG; common encoders write about 10."""
 
 MAX_SEGMENTS = 10_000
 """Marker segments of a JPEG."""
 
 MAX_CHUNKS = 50_000
-"""Of a PNG; encoders write at least 8 kB into each."""
+"""Chunks of a PNG; encoders write at least 8 kB into each."""
 
 MAX_COMMENT_BLOCKS = 4_000
-"""Of a GIF, 255 bytes each; Pillow takes time with the square of their number."""
+"""Comment blocks of a GIF, 255 bytes each; Pillow's time grows with the square of their number."""
 
 MAX_BLOCKS = 200_000
 """Data blocks of a GIF up to its second frame, 255 bytes each."""
 
 MAX_TAGS = 1_000
-"""Of a TIFF."""
+"""Tags of a TIFF."""
 
 MAX_STRIPS = 100_000
 """Strips or tiles of a TIFF; a strip has at least one row of pixels."""
 
 MAX_COMMENT_BYTES = 65_536
-"""Comments of a PPM, and the longest header of one."""
+"""Comments of a PPM in all, and its header, in bytes."""
 
 JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-"""The next marker after a segment; coded pixels contain only the excepted ones, which have no length."""
+"""The next marker after a segment. Coded pixels contain only the markers that are left out here, without a length."""
 
 START_OF_SCAN, START_OF_IMAGE, END_OF_IMAGE = 0xDA, 0xD8, 0xD9
 
@@ -58,7 +59,7 @@ def check_effort(data: bytes, name: str, max_pixels: int) -> None:
     """Refuse a file that would take very long or very much memory to decode.
 
     Args:
-        data: The file's content; what is no image is left to the decoder.
+        data: The file's content; the decoder refuses data that is not an image.
         name: The file's name in error messages.
         max_pixels: Largest width times height accepted.
 
@@ -75,7 +76,7 @@ def check_effort(data: bytes, name: str, max_pixels: int) -> None:
     elif data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         too_many = _excess_of_tiff(data)
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        if size := _webp_size(data):  # Pillow allocates its pixels before it tells how many there are
+        if size := _webp_size(data):  # Pillow allocates the pixels before it tells the size
             check_pixels(name, *size, max_pixels)
     elif re.match(rb"P[1-6]", data):
         too_many = _excess_of_ppm(data)
@@ -84,7 +85,10 @@ def check_effort(data: bytes, name: str, max_pixels: int) -> None:
 
 
 def _excess_of_jpeg(data: bytes) -> str | None:
-    """What there is too much of, and how much is accepted; None if all is well. So for the other formats."""
+    """Name the limit that a JPEG exceeds; None if it exceeds none.
+
+    The functions for the other formats do the same.
+    """
     at = scans = 0
     for _ in range(MAX_SEGMENTS):
         found = JPEG_MARKER.search(data, at)
@@ -112,7 +116,7 @@ def _excess_of_png(data: bytes) -> str | None:
 
 
 def _excess_of_gif(data: bytes) -> str | None:
-    """Count the blocks up to the second frame: Pillow looks for one to tell an animation."""
+    """Count the blocks up to the second frame, which Pillow looks for to recognise an animation."""
 
     def palette_bytes(flags: int) -> int:
         return 3 << (flags % 8 + 1) if flags & 0x80 else 0
@@ -144,7 +148,7 @@ def _excess_of_gif(data: bytes) -> str | None:
 
 
 def _tiff_entries(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Tag, type and count of each entry of the first directory of a classic or a big TIFF."""
+    """List tag, type and count of each entry in the first directory of a classic TIFF or a BigTIFF."""
     order = "<" if data[:1] == b"I" else ">"
     is_big = b"+" in data[:4]
     start, number, entry = (8, "Q", "HHQQ") if is_big else (4, "H", "HHII")
@@ -172,12 +176,12 @@ def _excess_of_tiff(data: bytes) -> str | None:
         if tag in STRIP_TAGS and count > MAX_STRIPS:
             return f"{MAX_STRIPS} strips or tiles"
         nbytes += TIFF_SIZES.get(kind, 0) * count
-    # Tags may share their bytes, each of which takes memory of its own.
+    # Tags may share bytes of the file, but each takes memory.
     return f"{len(data) / 1e6:.1f} MB of tags" if nbytes > len(data) else None
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of the canvas, or of the only frame; None if they are not where they should be."""
+    """Read width and height of the canvas or the only frame; None if they are not in their usual place."""
     kind = data[12:16]
     if len(data) < 30:
         return None
@@ -196,7 +200,7 @@ def _excess_of_ppm(data: bytes) -> str | None:
     told = f"{MAX_COMMENT_BYTES} bytes of comments"
     if PPM_HEADER.match(data[:MAX_COMMENT_BYTES]) is None:
         return told if len(data) > MAX_COMMENT_BYTES else None
-    if data[1] in b"123":  # in the others, numbers below 256 are bytes, one of which looks like a comment
+    if data[1] in b"123":  # in the other formats, pixels are bytes, which may look like a comment
         total = 0
         for found in PPM_COMMENT.finditer(data):
             total += found.end() - found.start()

@@ -1,14 +1,14 @@
-"""The answer to a request that the page does not take."""
+"""The exception for requests that are refused."""
 
 from __future__ import annotations
 
 
 class Refused(Exception):
-    """A request that is not answered.
+    """A request that is refused.
 
     Attributes:
         status: The HTTP status.
-        sentence: What the visitor is told.
+        sentence: The reason, for the visitor.
     """
 
     def __init__(self, status: int, sentence: str) -> None:

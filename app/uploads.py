@@ -1,4 +1,4 @@
-"""The upload route: it stores one file a request and remembers its path; visitors can have no other file opened."""
+"""The upload route: it stores one file per request and remembers its path. No other path from a visitor is opened."""
 
 from __future__ import annotations
 
@@ -26,38 +26,39 @@ from drn.errors import InputError
 logger = logging.getLogger(__name__)
 
 MAX_AT_ONCE, MAX_AT_ONCE_EACH = 64, 8
-"""Uploads under way at once, and those from one address; together they reserve less than the folder may hold."""
+"""Uploads at the same time, in all and from one address; together they reserve less than the folder may hold."""
 
 MAX_REMEMBERED = MAX_STORED_BYTES // LEAST_BYTES
-"""Paths of uploads to remember: the folder holds no more files than that."""
+"""Paths of uploads to remember: the largest number of files in the folder."""
 
 MAX_STORED_EACH = 400_000_000
-"""Bytes of uploads of one address; its own older ones make room, before those of others have to."""
+"""Bytes of uploads from one address; older uploads from the same address are removed to make room."""
 
 WRITE_BYTES = 256 * 1024
-"""Bytes to collect before they are written."""
+"""Bytes to collect before they are written to disk."""
 
 NO_UPLOAD = "The server has no such upload: choose the image again."
-"""Told about every file that is not an upload of this page, whether there is such a file or not."""
+"""The answer for every path that is not an upload, so that it does not tell whether there is such a file."""
 
 NO_ROOM = "The server cannot store files just now: try again later."
 
 _uploads: OrderedDict[str, tuple[str | None, int]] = OrderedDict()
-"""By path, the oldest first: the address it came from, and its size as the folder counts it."""
+"""The uploads by path, oldest first: the visitor's address, and the size that the folder counts."""
 
 _under_way: Counter[str | None] = Counter()
+"""The number of uploads that are being received, by address."""
 
 
 def is_upload(path: Any) -> bool:
-    """Whether ``path`` is exactly a path that the upload route gave out; no file is looked at."""
+    """Tell whether ``path`` is exactly a path that the upload route has returned, without access to the file."""
     return isinstance(path, str) and path in _uploads
 
 
 def find_upload(path: str) -> Path:
-    """The uploaded file at ``path``.
+    """Return the uploaded file at ``path``.
 
     Raises:
-        InputError: If the upload route did not store it, or it is gone, or something else is in its place.
+        InputError: If the upload route did not store it, or it was removed or replaced.
     """
     if is_upload(path):
         folder = Path(get_upload_folder()).resolve()
@@ -71,17 +72,21 @@ def find_upload(path: str) -> Path:
 async def store_upload(
     receive: Receive, content_type: str, length: int, address: str | None, upload_id: str | None
 ) -> str:
-    """Read a form with one file from ``receive`` and store it; returns the file's path.
+    """Receive a form with one file and store the file.
 
     Args:
-        content_type: The header of the request.
-        length: Its ``Content-Length``.
-        address: Of the visitor; None if it is not known.
-        upload_id: The name under which the page asks for the progress of this upload.
+        receive: Gives the body of the request.
+        content_type: The request's ``Content-Type``.
+        length: The request's ``Content-Length``.
+        address: The visitor's address; None if it is not known.
+        upload_id: The name under which the page asks for the progress of this upload; None if it does not ask.
+
+    Returns:
+        The path of the file.
 
     Raises:
-        Refused: If the form holds anything but one file, or the file cannot be stored.
-        ClientDisconnect: If the visitor goes before all has arrived.
+        Refused: If the form holds anything else than one file, or the file cannot be stored.
+        ClientDisconnect: If the visitor disconnects before the end of the request.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
@@ -107,6 +112,7 @@ async def store_upload(
 
 
 async def _store(receive: Receive, form: _Form, length: int, upload_id: str | None) -> Path:
+    """Write the file of a form to a new folder while it arrives; nothing is left if that fails."""
     folder = Path(get_upload_folder()).resolve() / secrets.token_hex(16)
     await asyncio.to_thread(reserve, length)
     try:
@@ -134,7 +140,7 @@ async def _store(receive: Receive, form: _Form, length: int, upload_id: str | No
 
 
 def _remember(path: Path, address: str | None) -> None:
-    """Note an upload, and remove the oldest ones of its address if they are too many."""
+    """Note an upload, and remove the oldest uploads from its address if they take too much space."""
     _uploads[str(path)] = address, max(path.stat().st_size, LEAST_BYTES)
     if len(_uploads) > MAX_REMEMBERED:
         _uploads.popitem(last=False)
@@ -154,9 +160,9 @@ class _Form:
     """Reads a multipart form that holds one file.
 
     Attributes:
-        name: The file's name, safe to store under.
-        data: Bytes of the file that were not taken yet.
-        is_whole: Whether the file and the form have ended.
+        name: The file's name, made safe for the file system.
+        data: Bytes of the file that ``take`` has not returned yet.
+        is_whole: Whether the end of the form has arrived.
     """
 
     def __init__(self, boundary: bytes) -> None:
@@ -181,13 +187,13 @@ class _Form:
         """Read the next bytes of the request.
 
         Raises:
-            Refused: If there is more than one part, or it is no file.
-            MultipartParseError: If they are no form.
+            Refused: If there is more than one part, or the part is not a file.
+            MultipartParseError: If the bytes are not a form.
         """
         self._parser.write(data)
 
     def take(self) -> bytes:
-        """The bytes of the file that arrived since the last call."""
+        """Return the bytes of the file that arrived since the last call."""
         data = bytes(self.data)
         self.data.clear()
         return data
@@ -221,6 +227,6 @@ class _Form:
 
 
 def safe_name(given: str) -> str:
-    """A visitor's file name without folders, leading dots and control characters, at most 200 bytes long."""
+    """Return a visitor's file name without folders, leading dots and control characters, at most 200 bytes long."""
     name = strip_invalid_filename_characters(given.replace("\\", "/").rpartition("/")[2]).lstrip(".")
     return name or "file"

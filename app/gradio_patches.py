@@ -48,7 +48,7 @@ CROWDED = "The server has too many visitors just now: try again in a minute."
 
 
 def keep_requests_out_of_the_log(log_kind: Callable[[], None]) -> None:
-    """Let gradio log only the kind of an error. It would print the traceback of a refused event, which quotes the event.
+    """Let gradio log only the kind of an error, not the traceback, which quotes the visitor's event.
 
     Args:
         log_kind: Logs the kind of the error that is being handled.
@@ -66,7 +66,7 @@ def take_path(component: gr.components.Component) -> None:
 
 
 def store_no_inputs() -> None:
-    """Keep no copy of visitors' inputs, which gradio stores unchecked for a kind of link that this page does not use."""
+    """Keep no copy of visitors' inputs: gradio stores them unchecked, for a kind of link that is not used here."""
     SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
 
 
@@ -93,7 +93,7 @@ def note_progress(upload_id: str, name: str, data: bytes) -> None:
 
 
 def end_progress(upload_id: str) -> None:
-    """Tell the page that an upload has ended. The progress is dropped later, because the page may not have asked yet."""
+    """Tell the page that an upload has ended, and drop its progress later: the page may not have asked yet."""
     file_upload_statuses.set_done(upload_id)
     asyncio.get_running_loop().call_later(QUIET_ANSWERS, forget_progress, upload_id)
 

@@ -101,7 +101,7 @@ class Guard:
         send = _with_headers(send, PRIVATE if scope["path"].startswith(FILE) else {})
         try:
             check_host(scope, self._hosts)
-            await self._serve(scope, receive, send)
+            await Failures(self._serve)(scope, receive, send)
         except Refused as refused:
             headers = {"Connection": "close"} if refused.status == 408 else None
             await JSONResponse({"detail": refused.sentence}, refused.status, headers)(scope, receive, send)
@@ -155,7 +155,7 @@ class Guard:
 
 
 class Failures:
-    """ASGI middleware after gradio's own: it answers a request that makes gradio raise an exception."""
+    """ASGI middleware that answers with a sentence if ``app`` raises an exception; also used inside gradio's own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -13,7 +13,7 @@ from typing import Any
 
 from gradio.utils import get_upload_folder
 from gradio_client.utils import strip_invalid_filename_characters
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -98,7 +98,7 @@ async def store_upload(
         stored = await _store(receive, _Form(options[b"boundary"]), length, upload_id)
         _remember(stored, address)
         return str(stored)
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise Refused(400, "The form is damaged: send the file again.") from error
     except OSError as error:
         logger.error("Files cannot be stored: %s", error.strerror)
@@ -188,7 +188,7 @@ class _Form:
 
         Raises:
             Refused: If there is more than one part, or the part is not a file.
-            MultipartParseError: If the bytes are not a form.
+            FormParserError: If the bytes are not a form.
         """
         self._parser.write(data)
 

@@ -9,15 +9,14 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
 from PIL import Image
 
 from tools import hostile
+from tools.asking import META, answers, call, events, join, png, upload
 from tools.attack import Outcome, Target, attack
-from tools.page_attacks import META, answers, call, events, join, png, upload
 
 LEFT_AFTER = 2.0
 """Seconds after which the visitor of a long job leaves."""
@@ -86,10 +85,11 @@ def picture_oracle(target: Target) -> Outcome:
         own = upload(web, png(9, 9))
         known = upload(web, (target.secrets / "known.png").read_bytes(), "known.png")
         (button,) = [c["id"] for c in web.get("/config").json()["components"] if c["props"].get("elem_id") == "upload"]
-        (event,) = [event for event in events(web) if [button, "upload"] in event["targets"] and event["outputs"]]
-        given: list[Any] = [{"path": known, "meta": META} if number == button else None for number in event["inputs"]]
-        given[0] = 1.0  # the moment of the choice
-        told = answers(web, join(web, event, given)[1])
+        (note,) = [event for event in events(web) if [button, "upload"] in event["targets"] and event["outputs"]]
+        (show,) = [event for event in events(web) if event["trigger_after"] == note["id"] and event["queue"]]
+        _, session = join(web, note, [1.0, "2", False, {"path": known, "meta": META}])
+        answers(web, session)
+        told = answers(web, join(web, show, [None, None], session=session)[1])
         path = Path(own).parent.parent / digest / "image.png"
         status = web.get(f"/gradio_api/file={path}").status_code
     compared = '"success": true' in told or '"success":true' in told

@@ -51,11 +51,16 @@ class Visitor:
         self.web = httpx.Client(base_url=url, timeout=60)
         self.session = uuid.uuid4().hex
 
-    def index(self, name: str, number: int | None = None) -> int:
-        """The event that the function called ``name`` handles, and its number where there are several."""
+    def index(self, name: str, after: int | None = None) -> int:
+        """Find the event that the function called ``name`` handles.
+
+        Args:
+            name: Name of the function.
+            after: Index of the event that triggers it, where it handles several events.
+        """
         for event in self.web.get("/config").json()["dependencies"]:
             is_called = re.sub(r"_\d+$", "", str(event["api_name"])) == name
-            if event["backend_fn"] and is_called and number in (None, event["id"]):
+            if event["backend_fn"] and is_called and after in (None, event["trigger_after"]):
                 return int(event["id"])
         raise AssertionError(f"The page has no event {name}.")
 
@@ -137,31 +142,30 @@ def first_token(visitor: Visitor) -> str:
 def test_a_full_disk_is_one_sentence_for_every_event(
     visitor: Visitor, photograph: Path, choice: str, for_what: str
 ) -> None:
-    seen = json.dumps([first_token(visitor), {"x": 0, "y": 0, "width": 50, "height": 40}])
-    sent, query = 9e9, ""
+    seen = json.dumps({"token": first_token(visitor), "region": {"x": 0, "y": 0, "width": 50, "height": 40}})
+    moment, query = 1.0, ""
     data: list[Any]
-    if choice == "example":
-        event, data = visitor.index("handler", 3), [sent, None, None, None, None]
-    elif choice == "upload":
-        event, data = visitor.index("handler", 4), [sent, None, visitor.upload(photograph), None, None]
-    elif choice in ("scale", "plus"):
-        event, data = visitor.index("handler", 5 if choice == "scale" else 6), [sent, None, None, None]
+    visitor.send(visitor.index("lambda"), [])  # as the page does when it loads
+    if choice in ("example", "upload", "scale", "plus"):
+        note, data = visitor.index("note_options"), [moment, "3", choice == "plus"]
+        if choice == "example":
+            note = visitor.index("note_example")
+        elif choice == "upload":
+            note, data = visitor.index("note_upload"), [*data, visitor.upload(photograph)]
+        visitor.send(note, data, {"index": 5, "value": None} if choice == "example" else None)
+        event, data = visitor.index("show_choice", after=note), [None, None]
     elif choice == "figure":
-        event, data = visitor.index("store_figure"), [None, seen]
+        event, data = visitor.index("draw_figure"), [None, seen]
     elif choice == "link":
-        event, data, query = visitor.index("restore"), [sent, None], "?image=rocket&scale=2&x=9&y=9&zoom=2&layout=side"
+        event, data, query = visitor.index("show_link"), [moment], "?image=rocket&scale=2&x=9&y=9&zoom=2&layout=side"
     elif choice == "scales":
-        event, data = visitor.index("open_scales"), [None, None]
+        event, data = visitor.index("show_scales"), [None, None]
     elif choice == "/upscale":
         event, data = visitor.index("upscale"), [visitor.upload(photograph), "2", False]
     elif choice == "/compare":
         event, data = visitor.index("compare"), [visitor.upload(photograph), "2", False, ""]
     else:
         event, data = visitor.index("run"), [visitor.upload(photograph), "2", False]
-    visitor.send(visitor.index("lambda"), [])  # as the page does when it loads
-    visitor.send(visitor.index("note_choice"), [1.0, None, "3", choice == "plus"])
-    if choice == "example":
-        visitor.send(visitor.index("choose_example"), [], {"index": 5, "value": None})
     before = files()
     with full_disk(for_what):
         ended = visitor.send(event, data, query=query)

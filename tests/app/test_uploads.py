@@ -85,6 +85,10 @@ def test_long_names_are_cut() -> None:
         ({"content": b"{}"}, "The request is not a form with a file"),
         ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, "The request is not a form"),
         ({"content": b"x" * 99, "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, "The form is damaged"),
+        (
+            {"content": b"x", "headers": {"Content-Type": f"multipart/form-data; boundary={'b' * 999}"}},
+            "The form is da",
+        ),
         ({"content": b"", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, "The form is not complete"),
     ],
 )

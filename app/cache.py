@@ -37,6 +37,11 @@ _keep: set[Path] = set()
 """The page's own files."""
 
 _room = threading.Lock()
+"""Held while the folder is looked through."""
+
+_counting = threading.Lock()
+"""Held for a moment, also by the event loop, while ``_reserved`` changes."""
+
 _reserved = 0
 """Bytes that are kept for files under way."""
 
@@ -148,13 +153,14 @@ def reserve(nbytes: int) -> None:
     with _room:
         if _make_room(nbytes) > 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        _reserved += nbytes
+        with _counting:
+            _reserved += nbytes
 
 
 def release(nbytes: int) -> None:
     """Give up room that was reserved."""
     global _reserved
-    with _room:
+    with _counting:
         _reserved -= nbytes
 
 

@@ -21,7 +21,7 @@ from gradio.state_holder import SessionState
 from starlette.types import ASGIApp
 
 from app.connections import PatientProtocol
-from app.hosts import visitor
+from app.hosts import trusted_proxies, visitor
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,9 @@ def serve_behind(wrap: Callable[[ASGIApp], ASGIApp]) -> None:
     """
 
     def config(app: ASGIApp, **options: Any) -> uvicorn.Config:
-        return uvicorn.Config(wrap(app), http=PatientProtocol, ws="none", **options)
+        return uvicorn.Config(
+            wrap(app), http=PatientProtocol, ws="none", forwarded_allow_ips=trusted_proxies(), **options
+        )
 
     gradio.http_server.uvicorn = SimpleNamespace(Config=config)  # type: ignore[assignment, attr-defined]
 

@@ -101,7 +101,7 @@ class Guard:
         send = _with_headers(send, PRIVATE if scope["path"].startswith(FILE) else {})
         try:
             check_host(scope, self._hosts)
-            await self._serve(scope, receive, send)
+            await Failures(self._serve)(scope, receive, send)
         except Refused as refused:
             headers = {"Connection": "close"} if refused.status == 408 else None
             await JSONResponse({"detail": refused.sentence}, refused.status, headers)(scope, receive, send)
@@ -155,7 +155,7 @@ class Guard:
 
 
 class Failures:
-    """ASGI middleware inside of gradio's own: an event that gradio stumbles over is answered by a sentence."""
+    """ASGI middleware that answers by a sentence if ``app`` fails; it stands inside of gradio's own middleware too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -12,6 +12,11 @@ from starlette.types import Scope
 
 from app.refused import Refused
 
+PRIVATE_NETWORKS = ("127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+"""Networks whose addresses name no visitor: this machine, and those behind a proxy or a router."""
+
+_SHARED = tuple(map(ipaddress.ip_network, PRIVATE_NETWORKS))
+
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[0-9a-z._-]{1,253})(:\d{1,5})?", re.IGNORECASE)
 
 
@@ -65,13 +70,23 @@ def _name(host: str) -> str | None:
     return match[1].strip("[]").lower() if match else None
 
 
+def trusted_proxies() -> str:
+    """Addresses of proxies whose ``X-Forwarded-For`` is believed, for uvicorn: ``FORWARDED_ALLOW_IPS``, if it is set.
+
+    Else they are this machine, and on a Hugging Face Space the private network in which its proxy is.
+    """
+    own = PRIVATE_NETWORKS if os.environ.get("SPACE_HOST") else ("127.0.0.1", "::1")
+    return os.environ.get("FORWARDED_ALLOW_IPS", ",".join(own))
+
+
 def visitor(scope: Scope) -> str | None:
-    """The address of the visitor, or None where it is this machine's: everybody behind a local proxy shares that one.
+    """The address of the visitor, or None where many may share it: that of a proxy in a private network.
 
     uvicorn has put the address of ``X-Forwarded-For`` here where the request comes from a proxy that it trusts.
     """
     address = (scope.get("client") or ("",))[0]
     try:
-        return None if ipaddress.ip_address(address).is_loopback else address
+        own = ipaddress.ip_address(address)
     except ValueError:
         return None
+    return None if any(own in network for network in _SHARED) else address

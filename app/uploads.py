@@ -13,7 +13,7 @@ from typing import Any
 
 from gradio.utils import get_upload_folder
 from gradio_client.utils import strip_invalid_filename_characters
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -31,6 +31,9 @@ MAX_AT_ONCE, MAX_AT_ONCE_EACH = 64, 8
 MAX_REMEMBERED = MAX_STORED_BYTES // LEAST_BYTES
 """Paths of uploads to remember: the folder holds no more files than that."""
 
+MAX_STORED_EACH = 400_000_000
+"""Bytes of uploads of one address; its own older ones make room, before those of others have to."""
+
 WRITE_BYTES = 256 * 1024
 """Bytes to collect before they are written."""
 
@@ -39,7 +42,9 @@ NO_UPLOAD = "The server has no such upload: choose the image again."
 
 NO_ROOM = "The server cannot store files just now: try again later."
 
-_uploads: OrderedDict[str, None] = OrderedDict()
+_uploads: OrderedDict[str, tuple[str | None, int]] = OrderedDict()
+"""By path, the oldest first: the address it came from, and its size as the folder counts it."""
+
 _under_way: Counter[str | None] = Counter()
 
 
@@ -90,8 +95,10 @@ async def store_upload(
         raise Refused(503, "The server is receiving as many files as it can: try again in a minute.")
     _under_way[address] += 1
     try:
-        return await _store(receive, _Form(options[b"boundary"]), length, upload_id)
-    except MultipartParseError as error:
+        stored = await _store(receive, _Form(options[b"boundary"]), length, upload_id)
+        _remember(stored, address)
+        return str(stored)
+    except FormParserError as error:
         raise Refused(400, "The form is damaged: send the file again.") from error
     except OSError as error:
         logger.error("Files cannot be stored: %s", error.strerror)
@@ -104,7 +111,7 @@ async def store_upload(
             end_progress(upload_id)
 
 
-async def _store(receive: Receive, form: _Form, length: int, upload_id: str | None) -> str:
+async def _store(receive: Receive, form: _Form, length: int, upload_id: str | None) -> Path:
     folder = Path(get_upload_folder()).resolve() / secrets.token_hex(16)
     await asyncio.to_thread(reserve, length)
     try:
@@ -123,17 +130,29 @@ async def _store(receive: Receive, form: _Form, length: int, upload_id: str | No
                     await asyncio.to_thread(file.write, form.take())
         if not form.is_whole:
             raise Refused(400, "The form is not complete: send the file again.")
-        path = folder / form.name
-        (folder / PARTIAL).rename(path)
-        _uploads[str(path)] = None
-        if len(_uploads) > MAX_REMEMBERED:
-            _uploads.popitem(last=False)
-        return str(path)
+        return (folder / PARTIAL).rename(folder / form.name)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     finally:
         release(length)
+
+
+def _remember(path: Path, address: str | None) -> None:
+    """Note an upload, and remove the oldest ones of its address if they are too many."""
+    _uploads[str(path)] = address, max(path.stat().st_size, LEAST_BYTES)
+    if len(_uploads) > MAX_REMEMBERED:
+        _uploads.popitem(last=False)
+    if address is None:
+        return
+    own = {path: size for path, (owner, size) in _uploads.items() if owner == address}
+    excess = sum(own.values()) - MAX_STORED_EACH
+    for oldest, size in own.items():
+        if excess <= 0:
+            break
+        shutil.rmtree(Path(oldest).parent, ignore_errors=True)
+        del _uploads[oldest]
+        excess -= size
 
 
 class _Form:
@@ -168,7 +187,7 @@ class _Form:
 
         Raises:
             Refused: If there is more than one part, or it is no file.
-            MultipartParseError: If they are no form.
+            FormParserError: If they are no form.
         """
         self._parser.write(data)
 

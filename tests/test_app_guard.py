@@ -131,3 +131,16 @@ def test_every_answer_has_the_headers(web: httpx.Client) -> None:
         assert headers["referrer-policy"] == "same-origin"
         assert "default-src 'self'" in headers["content-security-policy"]
         assert "form-action 'self'" in headers["content-security-policy"]
+
+
+def test_a_failure_of_the_guard_itself_is_one_sentence(
+    web: httpx.Client, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: bytes) -> bytes:
+        raise ValueError("SECRET")
+
+    monkeypatch.setattr("app.guard.checked_event", fail)
+    answer = web.post("/gradio_api/queue/join", json={"data": []})
+    assert (answer.status_code, answer.json()) == (500, {"detail": "The server could not make sense of this request."})
+    assert "form-action" in answer.headers["content-security-policy"]
+    assert "SECRET" not in "".join(capfd.readouterr())

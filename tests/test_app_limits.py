@@ -24,7 +24,7 @@ from app import connections, gradio_patches
 from app.checks import MAX_TEXT, MAX_VALUES, checked_event
 from app.connections import OncePerSecond
 from app.gradio_patches import MAX_SHARE, TOO_MANY
-from app.hosts import allowed_hosts, visitor
+from app.hosts import allowed_hosts, trusted_proxies, visitor
 from app.jobs import NO_MEMORY
 from app.refused import Refused
 from app.ui import build, launch
@@ -244,7 +244,7 @@ def answer_within(connection: socket.socket, seconds: float) -> bytes | None:
     """What the server says, empty if it closes without a word, None if it keeps the connection."""
     connection.settimeout(seconds)
     try:
-        return connection.recv(1000)
+        return connection.recv(100_000)
     except TimeoutError:
         return None
     except OSError:
@@ -367,6 +367,29 @@ def test_hosts_come_from_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "" not in allowed_hosts()
 
 
+def test_the_proxy_of_a_space_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SPACE_HOST", "FORWARDED_ALLOW_IPS"):
+        monkeypatch.delenv(name, raising=False)
+    assert trusted_proxies() == "127.0.0.1,::1"
+    monkeypatch.setenv("SPACE_HOST", "user-drn.hf.space")
+    assert "10.0.0.0/8" in trusted_proxies()
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.1")
+    assert trusted_proxies() == "192.0.2.1"
+
+
+def test_a_visitor_who_takes_nothing_is_given_up(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path,) = web.post("/gradio_api/upload", files={"files": ("a.png", bytes(19_000_000))}).json()
+    monkeypatch.setattr(connections, "SEND_SECONDS", 0.5)
+    with socket.create_connection((web.base_url.host, web.base_url.port or 80), timeout=10) as connection:
+        connection.sendall(f"GET /gradio_api/file={path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        time.sleep(2.5)
+        taken = 0
+        while piece := answer_within(connection, 5):
+            taken += len(piece)
+        assert piece == b"", "the connection stays open"
+        assert taken < 19_000_000
+
+
 def test_other_sites_can_neither_read_nor_ask(web: httpx.Client) -> None:
     for origin in ("https://evil.example", "null", "http://localhost.evil.example", "file://"):
         answer = web.get("/config", headers={"Origin": origin})
@@ -382,7 +405,10 @@ def test_other_sites_can_neither_read_nor_ask(web: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     ("client", "address"),
-    [(("127.0.0.1", 1), None), (("::1", 1), None), (("203.0.113.1", 1), "203.0.113.1"), (None, None), (("x", 1), None)],
+    [
+        *((("203.0.113.1", 1), "203.0.113.1"), (("2001:db8::1", 1), "2001:db8::1"), (("172.32.0.1", 1), "172.32.0.1")),
+        *((("127.0.0.1", 1), None), (("::1", 1), None), (("172.17.0.1", 1), None), (None, None), (("x", 1), None)),
+    ],
 )
 def test_visitors_are_told_apart_by_address(client: tuple[str, int] | None, address: str | None) -> None:
     assert visitor({"type": "http", "client": client}) == address

@@ -91,6 +91,10 @@ def test_long_names_are_cut() -> None:
         ({"content": b"{}"}, "The request is not a form with a file"),
         ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, "The request is not a form"),
         ({"content": b"x" * 99, "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, "The form is damaged"),
+        (
+            {"content": b"x", "headers": {"Content-Type": f"multipart/form-data; boundary={'b' * 999}"}},
+            "The form is da",
+        ),
         ({"content": b"", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, "The form is not complete"),
     ],
 )
@@ -107,9 +111,7 @@ def test_uploads_that_break_off_leave_nothing(web: httpx.Client) -> None:
     for _ in range(5):
         with begin(web) as connection:
             connection.sendall(bytes(50_000))
-    assert wait_until(lambda: files() == before)
-    assert cache._reserved == 0
-    assert not uploads._under_way
+    assert wait_until(lambda: files() == before and cache._reserved == 0 and not uploads._under_way)
 
 
 def test_uploads_that_stall_end_and_leave_nothing(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +184,21 @@ def test_uploads_at_once_are_bounded_also_for_each_address(web: httpx.Client, mo
         assert wait_until(lambda: uploads._under_way.total() == 5)
         assert web.post("/gradio_api/upload", files=file, headers=other).status_code == 503
     assert wait_until(lambda: not uploads._under_way)
+
+
+def test_uploads_of_one_address_make_room_for_each_other_before_others_have_to(
+    web: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MAX_STORED_EACH", 250_000)
+
+    def send(address: str) -> Path:
+        form = {"files": ("a.png", bytes(100_000))}
+        return Path(*web.post("/gradio_api/upload", files=form, headers={"X-Forwarded-For": address}).json())
+
+    other = send("203.0.113.50")
+    own = [send("203.0.113.51") for _ in range(4)]
+    assert [path.exists() for path in own] == [False, False, True, True]
+    assert other.exists()
 
 
 def test_reservations_of_all_uploads_fit_in() -> None:

@@ -17,8 +17,8 @@ from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 from drn.errors import InputError
 from drn.files import replace_file
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 
 PHOTOMETRIC, SAMPLE_FORMAT = 262, 339
 """TIFF tags."""

@@ -151,7 +151,7 @@ def main(
     """Train every variant, write docs/ablation.md and weights/ablation.csv."""
     # As many patches as there are training images make an epoch.
     epoch = max(1, sum(len(find_images(folder)) for folder in data) // BATCH_SIZE)
-    base = TrainConfig(out, tuple(data), valid, iterations=iterations, batch_size=BATCH_SIZE, valid_every=epoch)
+    base = TrainConfig(out, tuple(data), (valid,), iterations=iterations, batch_size=BATCH_SIZE, valid_every=epoch)
     shapes = {json.dumps(variant.model): variant for variant in VARIANTS.values()}
     seconds = step_times(shapes, rounds, BATCH_SIZE)
     reference = seconds[json.dumps({})]

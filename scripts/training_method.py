@@ -49,7 +49,7 @@ def main(
     rounds: RoundsOption = 15,
 ) -> None:
     """Train every variant and write docs/ablation.md."""
-    base = TrainConfig(out, tuple(data), valid, iterations=iterations, batch_size=BATCH_SIZE, valid_every=iterations)
+    base = TrainConfig(out, tuple(data), (valid,), iterations=iterations, batch_size=BATCH_SIZE, valid_every=iterations)
     reference = next(iter(VARIANTS))
     shown = {name: variant for name, variant in VARIANTS.items() if "muon_drives" in variant.train} | TIMED
     seconds = step_times({reference: VARIANTS[reference]} | shown, rounds, BATCH_SIZE)

@@ -16,7 +16,12 @@ from drn.model import drn
 def train_command(
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, best weights, curve.csv, TensorBoard.")],
     data: Annotated[list[Path] | None, typer.Option(help="Folders of HR training images, any depth.")] = None,
-    valid: Annotated[Path | None, typer.Option(help="Folder of HR images that choose the best weights.")] = None,
+    valid: Annotated[
+        list[Path] | None, typer.Option(help="Folders of HR images; the mean of their means chooses the best weights.")
+    ] = None,
+    degrade: Annotated[
+        str | None, typer.Option(help="Degrade the LR images: none, or photo for JPEG photographs. [default: none]")
+    ] = None,
     shrink: Annotated[
         list[float] | None, typer.Option(help="Share of their size at which images are drawn from too, as 0.6.")
     ] = None,
@@ -66,6 +71,7 @@ def train_command(
 
     budget = _given(iterations=iterations, max_hours=max_hours)
     settings = _given(
+        degrade=degrade,
         shrink=tuple(shrink) if shrink else None,
         batch_size=batch_size,
         patch_size=patch_size,
@@ -95,7 +101,7 @@ def train_command(
             raise InputError("A resumed run keeps its own settings: with --resume give only --out and the budget.")
         model_config, config = resume_configs(out, **budget)
     else:
-        if not data or valid is None:
+        if not data or not valid:
             raise InputError("Training needs --data and --valid: folders of HR images.")
         if revives is not None and init is None:
             raise InputError("--revive and --no-revive are about the weights of --init: give those too.")
@@ -105,7 +111,7 @@ def train_command(
             model_config = replace(drn(2 if scale is None else scale).config, **shape)
         except ValueError as error:
             raise InputError(str(error)) from error
-        config = TrainConfig(out=out, data=tuple(data), valid=valid, **budget, **settings)
+        config = TrainConfig(out=out, data=tuple(data), valid=tuple(valid), **budget, **settings)
     progress = train(model_config, config, resume=resume, init=init, compiled=compiled, revives=revives is not False)
     if not batch.is_main():
         return

@@ -9,6 +9,8 @@ from typing import Any
 
 from drn.errors import InputError
 
+DEGRADATIONS = ("none", "photo")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -17,7 +19,9 @@ class TrainConfig:
     Attributes:
         out: Folder of the run: checkpoint, best weights, curve, TensorBoard files.
         data: Folders of HR training images.
-        valid: Folder of HR images that choose the best weights.
+        valid: Folders of HR images that choose the best weights, by the mean of the folders' mean PSNR.
+        degrade: Degradation of the LR images in training and validation: ``none``, or ``photo`` for weights that
+            enlarge photographs stored as JPEG (``drn.degrade``).
         shrink: Shares of their size at which training images are drawn from too (``PatchSampler``).
         iterations: Length of the schedule; 0 if only ``max_hours`` counts.
         max_hours: Training time after which the schedule ends; 0 if only ``iterations`` counts.
@@ -41,7 +45,8 @@ class TrainConfig:
 
     out: Path
     data: tuple[Path, ...]
-    valid: Path
+    valid: tuple[Path, ...]
+    degrade: str = "none"
     shrink: tuple[float, ...] = ()
     iterations: int = 0
     max_hours: float = 0.0
@@ -62,6 +67,11 @@ class TrainConfig:
     dtype: str = "auto"
 
     def __post_init__(self) -> None:
+        names = [folder.resolve().name for folder in self.valid]
+        if len(set(names)) < len(names):
+            raise InputError("Two validation folders have the same name, which names their curves: rename one of them.")
+        if self.degrade not in DEGRADATIONS:
+            raise InputError(f"The degradation must be {' or '.join(DEGRADATIONS)}, not {self.degrade!r}.")
         if self.iterations <= 0 and self.max_hours <= 0:
             raise InputError("Give the training an end: --iterations, --max-hours, or both.")
         if min(self.batch_size, self.patch_size, self.valid_every) < 1:
@@ -82,16 +92,17 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         # Whole paths: a run may be resumed from another folder.
-        data, valid = [str(folder.resolve()) for folder in self.data], str(self.valid.resolve())
+        data, valid = ([str(folder.resolve()) for folder in folders] for folders in (self.data, self.valid))
         teacher = self.teacher and str(self.teacher.resolve())
         return asdict(self) | {"out": str(self.out), "data": data, "valid": valid, "teacher": teacher}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        valid = values["valid"]  # one folder in the checkpoints of earlier versions
         read = {
             "out": Path(values["out"]),
             "data": tuple(Path(d) for d in values["data"]),
-            "valid": Path(values["valid"]),
+            "valid": tuple(Path(v) for v in ([valid] if isinstance(valid, str) else valid)),
             "shrink": tuple(values.get("shrink", ())),
             "teacher": Path(values["teacher"]) if values.get("teacher") else None,
         }

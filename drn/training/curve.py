@@ -1,4 +1,7 @@
-"""The curve of a training run: a CSV with a row for each validation."""
+"""The curve of a training run: a CSV with a row for each validation.
+
+A run with several validation folders has a column for each of them after ``COLUMNS``.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ def read_curve(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [{column: float(row[column]) for column in COLUMNS} for row in csv.DictReader(file)]
+        return [{column: float(value) for column, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def write_curve(path: Path, rows: list[dict[str, float]]) -> None:
@@ -23,7 +26,7 @@ def write_curve(path: Path, rows: list[dict[str, float]]) -> None:
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, COLUMNS)
+            table = csv.DictWriter(file, list(dict.fromkeys([*COLUMNS, *(column for row in rows for column in row)])))
             table.writeheader()
             table.writerows({**row, "iteration": int(row["iteration"])} for row in rows)
 

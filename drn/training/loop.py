@@ -7,11 +7,13 @@ whole random state of a run.
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import signal
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from drn import weights
+from drn.degrade import VALIDATION, Degradation, degrade_batch
 from drn.device import choose_device, choose_dtype, lacks_memory
 from drn.errors import InputError
 from drn.evaluation.benchmark import measure, validation_set
@@ -165,7 +168,9 @@ def train(
     if resume:
         restore_checkpoint(checkpoint, model, ema, optimizers)
         progress = RunState(**read_progress(checkpoint)["progress"])
-    valid_images = validation_set(config.valid, model_config.scale) if main else []
+    valid_sets = (
+        {folder.resolve().name: validation_set(folder, model_config.scale) for folder in config.valid} if main else {}
+    )
 
     writer = None
     if main:
@@ -195,6 +200,8 @@ def train(
         while not stopped and not _is_over(config, progress):
             factor = rate_factor(config, progress.iteration, progress.seconds)
             lr, hr = sampler.batch(progress.iteration, config.batch_size, config.patch_size)
+            if config.degrade == "photo":
+                lr = degrade_batch(lr, seed, progress.iteration)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 if teacher is not None:
                     hr = teacher.target(lr, hr, progress.iteration)
@@ -226,7 +233,7 @@ def train(
                     silent = count_silent(hidden_units(ema, probe))
                     writer.add_scalar("silent_units", silent, progress.iteration)
                     rate = config.learning_rate * factor
-                    _validate(config, ema, dtype, valid_images, progress, rate, curve, writer)
+                    _validate(config, ema, dtype, valid_sets, progress, rate, curve, writer)
                 loss_sum.zero_()
                 progress.loss_sum, progress.loss_count = 0.0, 0
                 save()
@@ -275,7 +282,7 @@ def _validate(
     config: TrainConfig,
     ema: DRN,
     dtype: torch.dtype,
-    images: list[Array],
+    sets: dict[str, list[Array]],
     progress: RunState,
     rate: float,
     curve: Path,
@@ -284,13 +291,17 @@ def _validate(
     """Measure the EMA weights, add a row to the curve, and export them if they are the best so far."""
     name = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
     upscaler = Upscaler(ema, str(next(ema.parameters()).device), name)
-    psnr = measure("valid", "DRN", images, ema.scale, upscaler.upscale).psnr
+    degradations = VALIDATION if config.degrade == "photo" else (Degradation(),)
+    psnrs = {folder: _mean_psnr(images, degradations, upscaler) for folder, images in sets.items()}
+    psnr = mean(psnrs.values())
     loss = progress.loss_sum / max(1, progress.loss_count)
     hours = progress.seconds / 3600
     values = (progress.iteration, round(hours, 4), round(rate, 7), round(loss, 6), round(psnr, 4))
     row = dict(zip(COLUMNS, values, strict=True))
+    if len(psnrs) > 1:
+        row |= {f"{COLUMNS[-1]}_{folder}": round(value, 4) for folder, value in psnrs.items()}
     write_curve(curve, [*read_curve(curve), row])
-    for column in COLUMNS[2:]:
+    for column in list(row)[2:]:
         writer.add_scalar(column, row[column], progress.iteration)
     writer.flush()
     tqdm.write(f"iteration {progress.iteration}: loss {loss:.5f}, validation PSNR {psnr:.3f} dB")
@@ -301,4 +312,18 @@ def _validate(
             "hours": f"{hours:.3f}",
             "valid_psnr": f"{psnr:.4f}",
         }
+        if config.degrade != "none":
+            notes["degradation"] = config.degrade
         weights.save(config.out / weights.filename(ema.scale), ema, notes)
+
+
+def _mean_psnr(images: list[Array], degradations: tuple[Degradation, ...], upscaler: Upscaler) -> float:
+    """Average the PSNR over images whose LR images are degraded by ``degradations`` in turn."""
+    psnrs = []
+    for image, degradation in zip(images, itertools.cycle(degradations), strict=False):
+
+        def enlarge(lr: Array, degradation: Degradation = degradation) -> Array:
+            return upscaler.upscale(degradation.apply(lr))
+
+        psnrs.append(measure("valid", "DRN", [image], upscaler.scale, enlarge).psnr)
+    return mean(psnrs)

@@ -32,7 +32,7 @@ def test_resume_is_exact(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look_every: int, noticed: int
 ) -> None:
     monkeypatch.setattr("drn.training.loop._look_every", lambda device: look_every)
-    config = replace(config, shrink=(0.75,), valid_every=7)
+    config = replace(config, shrink=(0.75,), degrade="photo", valid_every=7)
     config = taught_by(small_model(), config)
     train(SMALL, config)
     straight = load_file(config.out / CHECKPOINT)
@@ -67,7 +67,7 @@ def test_a_checkpoint_from_before_a_setting_existed_goes_on_with_its_default(con
     train(SMALL, replace(config, iterations=2))
     checkpoint = config.out / CHECKPOINT
     stored = read_progress(checkpoint)
-    for setting in ("hold", "muon_drives", "shrink", "teacher", "teacher_share"):
+    for setting in ("degrade", "hold", "muon_drives", "shrink", "teacher", "teacher_share"):
         del stored["train"][setting]
     save_tensors(checkpoint, load_file(checkpoint), {"progress": json.dumps(stored)})
     assert train(*resume_configs(config.out, iterations=3), resume=True).iteration == 3
@@ -91,8 +91,8 @@ def test_a_resumed_run_loses_no_point_of_its_curves(config: TrainConfig) -> None
 
 
 def test_a_run_is_resumed_from_another_folder(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(config.valid.parent)
-    train(SMALL, replace(config, data=(Path("data"),), valid=Path("valid"), iterations=1))
+    monkeypatch.chdir(config.valid[0].parent)
+    train(SMALL, replace(config, data=(Path("data"),), valid=(Path("valid"),), iterations=1))
     monkeypatch.chdir("/")
     assert train(*resume_configs(config.out, iterations=2), resume=True).iteration == 2
 
@@ -115,7 +115,7 @@ def test_a_new_budget_replaces_the_old_one(config: TrainConfig) -> None:
 
 
 def test_sigterm_saves_and_exits_with_0(config: TrainConfig) -> None:
-    command = [sys.executable, "-m", "drn", "train", "--out", str(config.out), "--valid", str(config.valid)]
+    command = [sys.executable, "-m", "drn", "train", "--out", str(config.out), "--valid", str(config.valid[0])]
     command += ["--data", str(config.data[0]), "--iterations", "100000", "--patch-size", "12", "--batch-size", "2"]
     command += ["--n-feats", "8", "--n-groups", "1", "--valid-every", "5"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -120,7 +120,7 @@ def test_a_network_that_could_not_be_loaded_is_not_trained(
 
 def test_two_processes_train_one_network(config: TrainConfig) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "drn"]
-    command += ["train", "--out", str(config.out), "--data", str(config.data[0]), "--valid", str(config.valid)]
+    command += ["train", "--out", str(config.out), "--data", str(config.data[0]), "--valid", str(config.valid[0])]
     command += ["--iterations", "1", "--patch-size", "12", "--batch-size", "2", "--dtype", "fp32"]
     command += ["--n-feats", "8", "--n-groups", "1", "--n-blocks", "1"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

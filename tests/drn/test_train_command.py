@@ -27,7 +27,7 @@ def test_the_command_line_passes_on_what_it_is_given(
 ) -> None:
     seen = Mock(return_value=RunState())
     monkeypatch.setattr("drn.training.loop.train", seen)
-    data, valid = list(config.data), config.valid
+    data, valid = list(config.data), list(config.valid)
     train_command(
         out=tmp_path / "b",
         data=data,
@@ -57,6 +57,6 @@ def test_the_command_line_passes_on_what_it_is_given(
     ],
 )
 def test_options_that_would_do_nothing_are_refused(config: TrainConfig, given: dict[str, Any], sentence: str) -> None:
-    folders: dict[str, Any] = {} if "resume" in given else {"data": list(config.data), "valid": config.valid}
+    folders: dict[str, Any] = {} if "resume" in given else {"data": list(config.data), "valid": list(config.valid)}
     with pytest.raises(InputError, match=sentence):
         train_command(out=config.out, iterations=2, **folders, **given)

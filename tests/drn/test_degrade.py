@@ -164,7 +164,7 @@ def test_training_sees_degraded_patches(photo_config: TrainConfig, monkeypatch: 
         seen.append((seed, iteration))
         return degrade_batch(lr, seed, iteration)
 
-    monkeypatch.setattr("drn.training.loop.degrade_batch", watched)
+    monkeypatch.setattr("drn.training.run.degrade_batch", watched)
     train(SMALL, replace(photo_config, iterations=2, seed=4))
     assert seen == [(4, 0), (4, 1)]
     train(SMALL, replace(photo_config, out=photo_config.out / "clean", degrade="none", iterations=2))
@@ -172,7 +172,7 @@ def test_training_sees_degraded_patches(photo_config: TrainConfig, monkeypatch: 
 
 
 def test_validation_is_the_mean_of_the_folders_means_on_the_fixed_degradations(photo_config: TrainConfig) -> None:
-    progress = train(SMALL, replace(photo_config, iterations=1))
+    state = train(SMALL, replace(photo_config, iterations=1))
     best = weights.load(photo_config.out / "drn_x2.safetensors")
     assert best.notes["degradation"] == "photo"
     upscaler = Upscaler(best.model, "cpu", "fp32")
@@ -193,7 +193,7 @@ def test_validation_is_the_mean_of_the_folders_means_on_the_fixed_degradations(p
     assert float(row["valid_psnr_valid"]) == pytest.approx(means["valid"], abs=1e-3)
     assert float(row["valid_psnr_urban"]) == pytest.approx(means["urban"], abs=1e-3)
     assert float(row["valid_psnr"]) == pytest.approx(np.mean(list(means.values())), abs=1e-3)
-    assert progress.best_psnr == pytest.approx(np.mean(list(means.values())), abs=1e-3)
+    assert state.best_psnr == pytest.approx(np.mean(list(means.values())), abs=1e-3)
     assert len(VALIDATION) == 4
 
 

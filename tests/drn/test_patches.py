@@ -12,7 +12,7 @@ from PIL import Image
 from drn.errors import InputError
 from drn.image import Array
 from drn.resize import downscale
-from drn.training.patches import PatchSampler, _shrunk
+from drn.training.patches import PatchSampler, _shrink
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, photo: Array) -> Path:
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_patches_are_cut_of_the_image_and_of_that_image_shrunk(
+def test_patches_are_cut_of_the_image_and_of_that_image_shrink(
     tmp_path: Path, rng: np.random.Generator, scale: int
 ) -> None:
     image = rng.integers(0, 256, (10 * scale + 1, 9 * scale + 2, 3), np.uint8)
@@ -82,8 +82,8 @@ def test_every_image_is_drawn_as_often_whole_and_at_each_share(tmp_path: Path) -
         assert (150 < count < 250) if side >= 10 else count == 0
 
 
-def test_a_shrunk_image_is_antialiased(photo: Array) -> None:
-    half = _shrunk(photo, 0.5)
+def test_a_shrink_image_is_antialiased(photo: Array) -> None:
+    half = _shrink(photo, 0.5)
     means = photo.reshape(photo.shape[0] // 2, 2, photo.shape[1] // 2, 2, 3).mean((1, 3))
     assert np.abs(half - means).mean() < 0.5 * np.abs(half - photo[::2, ::2].astype(float)).mean()
 

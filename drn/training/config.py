@@ -142,7 +142,9 @@ class TrainConfig:
                 raise InputError(f"{option_name(name)} must be {setting.limits}, not {shown}.")
         names = [folder.resolve().name for folder in self.valid]
         if len(set(names)) < len(names):
-            raise InputError("Two validation folders have the same name, which names their curves: rename one of them.")
+            raise InputError(
+                "Two validation folders have the same name, by which the curve tells them apart: rename one."
+            )
         if not self.iterations and not self.max_hours:
             raise InputError("Give the training an end: --iterations, --max-hours, or both.")
 

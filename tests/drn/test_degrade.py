@@ -204,7 +204,7 @@ def test_one_validation_folder_adds_no_column(config: TrainConfig) -> None:
 
 
 def test_unusable_settings_are_refused(config: TrainConfig, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="The degradation must be none or photo, not 'jpeg'"):
+    with pytest.raises(InputError, match="--degrade must be none or photo, not jpeg"):
         replace(config, degrade="jpeg")
     with pytest.raises(InputError, match="Two validation folders have the same name"):
         replace(config, valid=(*config.valid, tmp_path / "more" / config.valid[0].name))

@@ -1,10 +1,10 @@
-"""Train variants of the network and of its training for a short while, and tabulate what each one reaches.
+"""Train variants of the network and of its training briefly, and tabulate the validation PSNR of each.
 
 python -m scripts.ablation --data photos --valid holdout --out runs/ablation
 
-The table goes into docs/ablation.md, the curves of the pair with and without distilling blocks into
-weights/ablation.csv. Variants that are complete in ``--out`` are not trained again: take a fresh folder after a change
-of the training.
+The table is written into docs/ablation.md. The curves of the network with and without distilling blocks are written
+into weights/ablation.csv. Variants that are complete in ``--out`` are not trained again, so take an empty folder after
+a change of the training code.
 """
 
 from __future__ import annotations
@@ -21,28 +21,25 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from drn.evaluation import methods
-from drn.evaluation.benchmark import measure_set
-from drn.evaluation.pairs import read_pairs
 from drn.files import replace_file
 from drn.image import find_images
 from drn.model import DRN, count_parameters, drn
-from drn.training.checkpoint import read_progress
+from drn.training.checkpoint import CHECKPOINT, read_state
 from drn.training.config import TrainConfig
-from drn.training.curve import read_curve
-from drn.training.loop import CHECKPOINT, CURVE, train
+from drn.training.curve import CURVE, read_curve
+from drn.training.loop import train
 from drn.training.loss import psnr_loss
 from drn.training.optim import Optimizers
+from drn.training.validation import ValidationSets
 from drn.upscaler import Upscaler
-from drn.weights import filename, load
-from scripts.write_results import fill, markdown, store
+from drn.weights import BUNDLED, filename, load
+from scripts._markdown import ROOT, fill, store, table
 
-ROOT = Path(__file__).resolve().parent.parent
 SCALE = 2
 BATCH_SIZE = 16
 
 DataOption = Annotated[list[Path], typer.Option(help="Folders of HR training images.")]
-ValidOption = Annotated[Path, typer.Option(help="Folder of HR images to measure on.")]
+ValidOption = Annotated[Path, typer.Option(help="Folder of HR images for validation.")]
 OutOption = Annotated[Path, typer.Option(help="Folder of the runs.")]
 IterationsOption = Annotated[int, typer.Option(help="Iterations of a variant.")]
 RoundsOption = Annotated[int, typer.Option(help="Timed steps of each variant.")]
@@ -50,14 +47,14 @@ RoundsOption = Annotated[int, typer.Option(help="Timed steps of each variant.")]
 
 @dataclass(frozen=True)
 class Variant:
-    """What differs from the released network and its training.
+    """Differences from the released network and its training.
 
     Attributes:
-        model: Fields of ``DRNConfig``.
-        train: Fields of ``TrainConfig``.
-        share: Iterations, as a share of the usual number.
-        threads: Of a timed step, where not all that there are; trainings take all.
-        compiled: Time the step of a compiled network.
+        model: Fields of ``DRNConfig`` that differ.
+        train: Fields of ``TrainConfig`` that differ.
+        share: Number of iterations, relative to the usual number.
+        threads: Threads of a timed step; None for all. Trainings use all.
+        compiled: Whether the network of a timed step is compiled.
     """
 
     model: dict[str, Any] = field(default_factory=dict)
@@ -68,6 +65,7 @@ class Variant:
 
     @property
     def network(self) -> DRN:
+        """A network of the variant with random weights."""
         return DRN(replace(drn(SCALE).config, **self.model))
 
 
@@ -88,12 +86,15 @@ VARIANTS = {
     "batch 8, twice the iterations": Variant(train={"batch_size": 8}, share=2),
 }
 PAIR = {"DRN": "released", "plain": "without distilling blocks"}
-"""The names of two variants in the figure of their curves."""
+"""Names of two variants in the figure of their curves, and their names in ``VARIANTS``."""
 
 
 def step_times(variants: dict[str, Variant], rounds: int, batch_size: int) -> dict[str, float]:
-    """Median seconds of a training step of each variant on patches of 48x48, measured in turn."""
-    steps = {name: step_of(variant, batch_size) for name, variant in variants.items()}
+    """Return the median time of a training step of each variant in seconds, on patches of 48x48.
+
+    The variants are timed in turn, ``rounds`` times each, after a first round that does not count.
+    """
+    steps = {name: make_step(variant, batch_size) for name, variant in variants.items()}
     times: dict[str, list[float]] = {name: [] for name in variants}
     all_threads = torch.get_num_threads()
     for _ in range(rounds + 1):
@@ -106,13 +107,13 @@ def step_times(variants: dict[str, Variant], rounds: int, batch_size: int) -> di
     return {name: statistics.median(values[1:]) for name, values in times.items()}
 
 
-def step_of(variant: Variant, batch_size: int) -> Callable[[], None]:
-    """A training step of a variant: its network, what Muon drives of it, and whether it is compiled."""
+def make_step(variant: Variant, batch_size: int) -> Callable[[], None]:
+    """Return a function that makes one training step of a variant on random patches."""
     lr = torch.rand(batch_size, 48, 48, 3).permute(0, 3, 1, 2)
     hr = torch.rand(batch_size, 48 * SCALE, 48 * SCALE, 3).permute(0, 3, 1, 2)
     network = variant.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    driven = {name: value for name, value in variant.train.items() if name == "muon_drives"}
-    optimizers = Optimizers(network, 1e-4, 1e-4, 0.1, **driven)
+    muon_layers = variant.train.get("muon_layers", "body")
+    optimizers = Optimizers(network, 1e-4, 1e-4, 0.1, muon_layers)
     forward = torch.compile(network) if variant.compiled else network
 
     def step() -> None:
@@ -124,12 +125,17 @@ def step_of(variant: Variant, batch_size: int) -> Callable[[], None]:
     return step
 
 
-def run(name: str, variant: Variant, iterations: int, config: TrainConfig) -> Path:
-    """Train one variant, unless that is done; returns its folder."""
+def train_variant(name: str, variant: Variant, iterations: int, config: TrainConfig) -> Path:
+    """Train a variant, unless that is done, and return the folder of its run.
+
+    Args:
+        name: Name of the variant, from which the name of the folder is made.
+        variant: The variant.
+        iterations: Length of the training.
+        config: Settings of the released network's training. ``out`` is the folder that holds the runs.
+    """
     out = config.out / f"{name.replace(' ', '-').replace(',', '')}-{iterations}"
-    done = 0
-    if (out / CHECKPOINT).is_file():
-        done = read_progress(out / CHECKPOINT)["progress"]["iteration"]
+    done = read_state(out).iteration if (out / CHECKPOINT).is_file() else 0
     if done < iterations:
         print(f"{name}: {iterations} iterations", flush=True)
         settings = replace(config, out=out, iterations=iterations, **variant.train)
@@ -137,8 +143,9 @@ def run(name: str, variant: Variant, iterations: int, config: TrainConfig) -> Pa
     return out
 
 
-def curve_of(out: Path) -> list[tuple[int, float]]:
-    return [(int(row["iteration"]), row["valid_psnr"]) for row in read_curve(out / CURVE)]
+def read_psnrs(run: Path) -> list[tuple[int, float]]:
+    """Return the iterations at which a run was validated, each with the PSNR in dB."""
+    return [(int(row["iteration"]), row["valid_psnr"]) for row in read_curve(run / CURVE)]
 
 
 def main(
@@ -149,40 +156,63 @@ def main(
     pair_epochs: Annotated[int, typer.Option(help="Epochs of the pair with and without distilling blocks.")] = 5,
     rounds: RoundsOption = 7,
 ) -> None:
-    """Train every variant, write docs/ablation.md and weights/ablation.csv."""
-    # As many patches as there are training images make an epoch.
+    """Train every variant, then write the table into docs/ablation.md and the curves into weights/ablation.csv."""
+    # An epoch is as many patches as there are training images.
     epoch = max(1, sum(len(find_images(folder)) for folder in data) // BATCH_SIZE)
-    base = TrainConfig(out, tuple(data), valid, iterations=iterations, batch_size=BATCH_SIZE, valid_every=epoch)
+    base = TrainConfig(out, tuple(data), (valid,), iterations=iterations, batch_size=BATCH_SIZE, valid_every=epoch)
     shapes = {json.dumps(variant.model): variant for variant in VARIANTS.values()}
     seconds = step_times(shapes, rounds, BATCH_SIZE)
     reference = seconds[json.dumps({})]
     lines = []
     for name, variant in VARIANTS.items():
         ratio = seconds[json.dumps(variant.model)] / reference
-        _, equal = curve_of(run(name, variant, round(iterations * variant.share), base))[-1]
-        timed = equal
+        _, equal_iterations = read_psnrs(train_variant(name, variant, round(iterations * variant.share), base))[-1]
+        equal_time = equal_iterations
         if abs(ratio - 1) > 0.03:
-            _, timed = curve_of(run(name, variant, round(iterations * variant.share / ratio), base))[-1]
+            fewer = round(iterations * variant.share / ratio)
+            _, equal_time = read_psnrs(train_variant(name, variant, fewer, base))[-1]
         size = f"{count_parameters(variant.network):,}"
-        lines.append([name, size, f"{ratio:.2f}", f"{equal:.3f}", f"{timed:.3f}"])
-    rows = []
-    pairs = read_pairs(valid, SCALE)
-    for name, trained in PAIR.items():
-        folder = run(trained, VARIANTS[trained], pair_epochs * epoch, base)
-        rows += [(name, iteration / epoch, psnr) for iteration, psnr in curve_of(folder)]
-        upscaler = Upscaler(load(folder / filename(SCALE)).model)
-        best = measure_set("valid", pairs, methods.drn(upscaler, self_ensemble=True))
-        rows.append((f"{name}+", pair_epochs, best.psnr))
+        lines.append([name, size, f"{ratio:.2f}", f"{equal_iterations:.3f}", f"{equal_time:.3f}"])
     head = [f"x2, {iterations} iterations", "parameters", "step", "dB, equal iterations", "dB, equal time"]
-    write(ROOT / "docs" / "ablation.md", markdown(head, lines), rows, pair_epochs)
+    write(ROOT / "docs" / "ablation.md", table(head, lines), train_pair(base, valid, epoch, pair_epochs), pair_epochs)
 
 
-def write(page: Path, table: str, rows: list[tuple[str, float, float]], epochs: int) -> None:
-    """Put the table and the pair's last figures between the markers of ``page``, and the pair into a CSV."""
+def train_pair(base: TrainConfig, valid: Path, epoch: int, epochs: int) -> list[tuple[str, float, float]]:
+    """Train the networks with and without distilling blocks.
+
+    Args:
+        base: Settings of the training.
+        valid: Folder of HR images for validation.
+        epoch: Iterations in an epoch.
+        epochs: Length of the training in epochs.
+
+    Returns:
+        Rows of a name, an epoch and the PSNR in dB. The names are those of ``PAIR``, and the same with ``+`` for the
+        self-ensemble of the best weights.
+    """
+    sets, rows = ValidationSets((valid,), SCALE), []
+    for name, variant in PAIR.items():
+        run = train_variant(variant, VARIANTS[variant], epochs * epoch, base)
+        rows += [(name, iteration / epoch, psnr) for iteration, psnr in read_psnrs(run)]
+        upscaler = Upscaler(load(run / filename(SCALE)).model)
+        (ensemble,) = sets.measure(upscaler, self_ensemble=True).values()
+        rows.append((f"{name}+", epochs, ensemble))
+    return rows
+
+
+def write(page: Path, variants: str, rows: list[tuple[str, float, float]], epochs: int) -> None:
+    """Write the tables into ``page``, and the rows that ``train_pair`` returned into weights/ablation.csv.
+
+    Args:
+        page: Page with the markers of ``ablation``.
+        variants: Table of all variants.
+        rows: Rows of ``train_pair``.
+        epochs: Length of the pair's training.
+    """
     last = {name: f"{psnr:.3f}" for name, _, psnr in rows}
     head = [f"after {epochs} epochs", "one pass", "8 passes, averaged"]
-    pair = markdown(head, [[variant, last[name], last[f"{name}+"]] for name, variant in PAIR.items()])
-    store(page, fill(page.read_text(encoding="utf-8"), "ablation", f"{table}\n\n{pair}"))
+    pair = table(head, [[variant, last[name], last[f"{name}+"]] for name, variant in PAIR.items()])
+    store(page, fill(page.read_text(encoding="utf-8"), "ablation", f"{variants}\n\n{pair}"))
 
     def write_curves(path: Path) -> None:
         with path.open("w", newline="", encoding="utf-8") as file:
@@ -190,7 +220,7 @@ def write(page: Path, table: str, rows: list[tuple[str, float, float]], epochs: 
             writer.writerow(("variant", "epoch", "valid_psnr"))
             writer.writerows((name, f"{epoch:.2f}", f"{psnr:.4f}") for name, epoch, psnr in rows)
 
-    replace_file(ROOT / "weights" / "ablation.csv", write_curves)
+    replace_file(BUNDLED / "ablation.csv", write_curves)
 
 
 if __name__ == "__main__":

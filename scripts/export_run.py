@@ -1,9 +1,9 @@
-"""Take a training run's best weights into weights/: the file, its curve and SHA256SUMS.
+"""Copy the best weights of a training run into weights/, with the curve, and update SHA256SUMS.
 
-python -m scripts.export_run runs/x3                # the first of its scale: its curve begins anew
-python -m scripts.export_run runs/x2b --continues   # begun from weights here: the curve of its scale goes on
+python -m scripts.export_run runs/x3                # the curve of the scale is replaced
+python -m scripts.export_run runs/x2b --continues   # the run started from weights in weights/: the curve is continued
 
-Then `python -m drn evaluate` and `python -m scripts.write_results`, as the README says.
+Then run `python -m drn evaluate` and `python -m scripts.write_results`, as its docstring shows.
 """
 
 from __future__ import annotations
@@ -19,43 +19,48 @@ from drn import weights
 from drn.errors import InputError
 from drn.files import replace_file
 from drn.model import SCALES
-from drn.training.curve import read_curve, write_curve
-from drn.training.loop import CURVE
+from drn.training.curve import CURVE, read_curve, write_curve
 
 
 def export(run: Path, target: Path, continues: bool) -> Path:
-    """Copy the weights of ``run`` into ``target`` if they are better on validation than those that are there.
+    """Copy the weights of a run into ``target`` if their validation PSNR is higher than that of the weights there.
 
     Args:
-        continues: The run began from weights in ``target``, of its scale or another: its hours and iterations come on
-            top of those of its scale.
+        run: Folder of the run.
+        target: Folder of the released weights.
+        continues: Whether the run started from weights in ``target``, of its scale or another. Its hours and
+            iterations are then added to those in the curve of its scale.
 
     Returns:
-        The file written.
+        The weights file written.
 
     Raises:
-        InputError: If the run has no weights, or none that are better.
+        InputError: If the run has no weights or no curve, its weights are not better, or the validation PSNR of a file
+            is not known.
     """
     scale = next(iter(weights.available_scales(run)), SCALES[0])
     new = weights.load(weights.find(scale, run))
     path, curve = target / new.path.name, target / f"curve_x{scale}.csv"
     if path.is_file():
         both = new, weights.load(path)
-        unknown = [str(part.path) for part in both if "valid_psnr" not in part.notes]
+        unknown = [str(file.path) for file in both if "valid_psnr" not in file.notes]
         if unknown:
-            raise InputError(f"{unknown[0]} does not say how it measures on validation: train it here.")
-        psnr, before = (float(part.notes["valid_psnr"]) for part in both)
+            raise InputError(f"{unknown[0]} does not state its validation PSNR: use weights that `drn train` wrote.")
+        psnr, before = (float(file.notes["valid_psnr"]) for file in both)
         if psnr <= before:
-            raise InputError(f"{run} measures {psnr:.3f} dB on validation, {path.name} here {before:.3f}: train on.")
+            raise InputError(
+                f"{run} has a validation PSNR of {psnr:.3f} dB, and {path.name} in {target} has {before:.3f} dB: "
+                "train for longer."
+            )
     earlier, added = read_curve(curve) if continues else [], read_curve(run / CURVE)
     if not added:
-        raise InputError(f"{run} has no {CURVE}: its hours are not known.")
+        raise InputError(f"{run} has no {CURVE}, so that its training hours are not known: export another run.")
     offset = {column: earlier[-1][column] if earlier else 0.0 for column in ("iteration", "hours")}
     content = new.path.read_bytes()
     digests = weights.read_sums(target) | {path.name: hashlib.sha256(content).hexdigest()}
     sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-    # The weights last: until then the run is not taken in, and `git restore` has the rest.
     rows = [row | {column: row[column] + offset[column] for column in offset} for row in added]
+    # The weights are written last. If one of the writes fails, `git restore` undoes the ones before it.
     write_curve(curve, [*earlier, *rows])
     replace_file(target / weights.SUMS, lambda temporary: temporary.write_text(sums, encoding="utf-8"))
     replace_file(path, lambda temporary: temporary.write_bytes(content))
@@ -64,10 +69,11 @@ def export(run: Path, target: Path, continues: bool) -> Path:
 
 def main(
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
-    continues: Annotated[bool, typer.Option("--continues", help="It began from weights that are here.")] = False,
+    continues: Annotated[bool, typer.Option("--continues", help="The run started from weights in weights/.")] = False,
 ) -> None:
+    """Copy the best weights of a training run into weights/."""
     try:
-        typer.echo(f"{export(run, weights.BUNDLED, continues)}: evaluate it, then write the results.")
+        typer.echo(f"{export(run, weights.BUNDLED, continues)} is written: now evaluate it and write the results.")
     except (InputError, OSError) as error:
         sys.exit(f"error: {error}")
 

@@ -1,6 +1,6 @@
-"""Make app/examples/: photographs from scikit-image and scikit-learn, and a test card of our own.
+"""Make app/examples/: photographs from scikit-image and scikit-learn, and a test card drawn by this script.
 
-    python scripts/make_examples.py
+python -m scripts.make_examples
 
 Credits and licences are in app/examples/CREDITS.md.
 """
@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import skimage
 import sklearn.datasets
+import typer
 from PIL import Image, ImageDraw, ImageFont
 
 OUT = Path(__file__).resolve().parent.parent / "app" / "examples"
 SKIMAGE = Path(skimage.__file__).parent / "data"
 SKLEARN = Path(sklearn.datasets.__file__).parent / "images"
 
-# Name: source file, and the box (left, top, right, bottom) to keep, or None for all of it.
 PHOTOS: dict[str, tuple[Path, tuple[int, int, int, int] | None]] = {
     "astronaut": (SKIMAGE / "astronaut.png", None),
     "cat": (SKIMAGE / "chelsea.png", None),
@@ -30,10 +30,18 @@ PHOTOS: dict[str, tuple[Path, tuple[int, int, int, int] | None]] = {
     "rocket": (SKIMAGE / "rocket.jpg", None),
     "galaxies": (SKIMAGE / "hubble_deep_field.jpg", (200, 150, 712, 662)),
 }
+"""Name -> source file, and the box (left, top, right, bottom) to crop, or None for the whole image."""
 
 
 def test_card(size: int = 480) -> Image.Image:
-    """Text, thin lines, a zone plate, a Siemens star and bricks: fine detail with a known truth."""
+    """Draw text, thin lines, a zone plate, a Siemens star and bricks: fine detail of known shape.
+
+    Args:
+        size: Side in pixels.
+
+    Returns:
+        RGB image, (size, size), drawn at 4 times the size and reduced by averaging.
+    """
     over = 4
     edge = size * over
     card = Image.new("RGB", (edge, edge), (246, 244, 238))
@@ -73,6 +81,7 @@ def test_card(size: int = 480) -> Image.Image:
 
 
 def main() -> None:
+    """Write the examples into app/examples/."""
     OUT.mkdir(parents=True, exist_ok=True)
     for name, (source, box) in PHOTOS.items():
         image = Image.open(source)
@@ -81,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -1,4 +1,6 @@
-"""How many hidden units of each block never fire, for the released networks or other weights.
+"""Count the silent hidden units in each block of the released networks or of other weights.
+
+A unit is silent if its ReLU hardly ever outputs more than 0 (see drn/training/revive.py).
 
 python -m scripts.silent_units --data photos --weights weights
 """
@@ -13,35 +15,37 @@ import typer
 
 from drn import weights
 from drn.errors import InputError
-from drn.training.loop import PROBE_PATCHES, PROBE_SIZE
 from drn.training.patches import PatchSampler
 from drn.training.revive import hidden_units
-from scripts.write_results import markdown
+from drn.training.run import PROBE_PATCHES, PROBE_SIZE
+from scripts._markdown import table
 
 
 def main(
     data: Annotated[list[Path], typer.Option(help="Folders of HR images.")],
     folder: Annotated[Path, typer.Option("--weights", help="Folder of weights files.")] = weights.BUNDLED,
 ) -> None:
-    """Print a row for each scale, a column for each block, first group first."""
+    """Print a table with a row for each scale and a column for each block, first group first."""
     try:
-        rows = [row(data, folder, scale) for scale in weights.available_scales(folder)]
+        rows = [count_row(data, folder, scale) for scale in weights.available_scales(folder)]
     except (InputError, OSError) as error:
         sys.exit(f"error: {error}")
     if not rows:
         sys.exit(f"error: {folder} has no weights: give a folder with {weights.filename(2)}.")
     width = max(len(cells) for cells in rows)
-    head = ["silent units of block", *(str(block) for block in range(1, width))]
-    typer.echo(markdown(head, rows))
+    typer.echo(table(["silent units of block", *(str(block) for block in range(1, width))], rows))
 
 
-def row(data: list[Path], folder: Path, scale: int) -> list[str]:
-    """The scale, with the units of a block, and how many of each block are silent; none of a network without ReLU."""
+def count_row(data: list[Path], folder: Path, scale: int) -> list[str]:
+    """Return the scale with the number of units in a block, and the number of silent units in each block.
+
+    A network without ReLU has no counts.
+    """
     model = weights.load(weights.find(scale, folder)).model
     lr, _ = PatchSampler(data, scale, seed=0).batch(0, PROBE_PATCHES, PROBE_SIZE)
-    silent = [hidden.silent for hidden in hidden_units(model, lr)]
-    units = f", of {len(silent[0])}" if silent else ", no ReLU"
-    return [f"x{scale}{units}", *(str(int(block.sum())) for block in silent)]
+    blocks = [units.silent for units in hidden_units(model, lr)]
+    size = f", of {len(blocks[0])}" if blocks else ", no ReLU"
+    return [f"x{scale}{size}", *(str(int(silent.sum())) for silent in blocks)]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Cut training crops, JPEG quality 95 without chroma subsampling, from a folder of pictures, where their detail is.
+"""Cut training crops from a folder of pictures, where they have most detail.
+
+The crops are JPEG files of quality 95 without chroma subsampling.
 
 python -m scripts.training_crops pictures runs/extra/pictures --most 4
 """
@@ -19,34 +21,44 @@ from drn.errors import InputError
 from drn.files import replace_file
 from drn.image import Array, Picture, find_images, read_image, to_grey
 
-SIDE, LEAST_SIDE, STEP, BLOCK, MARGIN = 480, 200, 48, 16, 12
+SIDE, LEAST_SIDE = 480, 200
+"""Side of a crop, and the shortest side of a picture that is used, in pixels."""
+STEP = 48
+"""Distance of the corners at which crops are tried, in pixels."""
+BLOCK = 16
+"""Side of the blocks in which noise is measured, in pixels."""
+MARGIN = 12
+"""Width of the transparent border that is kept around a cut-out, in pixels."""
 NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
-"""Immerkær's mask (1996): blind to slopes, and to edges along rows and columns; what it leaves is noise, in levels."""
+"""Noise filter of Immerkær (1996). Slopes, and edges along rows and columns, give 0; noise keeps its deviation."""
 
 
 def main(
     pictures: Annotated[Path, typer.Argument(help="Folder of pictures.")],
     out: Annotated[Path, typer.Argument(help="Folder to write the crops into.")],
-    most: Annotated[int, typer.Option(help="Crops of a picture, at most.", min=1)] = 4,
+    most: Annotated[int, typer.Option(help="Largest number of crops of a picture.", min=1)] = 4,
     factor: Annotated[
-        int, typer.Option(help="Divide the sides by this; 0: by 1, 2 or 3, as they are long.", min=0)
+        int, typer.Option(help="Divide the sides by this first; 0 chooses 1, 2 or 3 by the longer side.", min=0)
     ] = 0,
-    detail: Annotated[float, typer.Option(help="Mean step between neighbouring pixels, in levels, at least.")] = 3.0,
-    noise: Annotated[float, typer.Option(help="Noise of the calm parts, in levels, at most.")] = 3.0,
+    detail: Annotated[float, typer.Option(help="Least mean difference of neighbouring pixels, in 8-bit levels.")] = 3.0,
+    noise: Annotated[float, typer.Option(help="Largest noise of the smooth parts, in 8-bit levels.")] = 3.0,
 ) -> None:
-    """Write the crops and say how many there are; pictures that are small, or cannot be read, are left out."""
+    """Write the crops and print their number. Pictures that are too small or cannot be read are left out."""
     try:
         paths = find_images(pictures)
-        counts = [cut(path, out / path.relative_to(pictures), most, factor, detail, noise) for path in paths]
+        counts = [write_crops(path, out / path.relative_to(pictures), most, factor, detail, noise) for path in paths]
     except (InputError, OSError) as error:
         sys.exit(f"error: {error}")
     typer.echo(f"{sum(counts)} crops of {np.count_nonzero(counts)} of {len(paths)} pictures")
 
 
-def cut(path: Path, target: Path, most: int, factor: int, detail: float, noise: float) -> int:
-    """Write the crops of one picture as ``target``_0.jpg and so on, and return how many there are."""
+def write_crops(path: Path, target: Path, most: int, factor: int, detail: float, noise: float) -> int:
+    """Write the crops of one picture as ``target``_0.jpg, ``target``_1.jpg and so on, and return their number.
+
+    A picture that cannot be read has none, and a line on stderr says so. The other arguments are those of ``main``.
+    """
     try:
-        rgb = reduced(flattened(read_image(path), zlib.crc32(target.name.encode())), factor)
+        rgb = reduce(flatten(read_image(path), zlib.crc32(target.name.encode())), factor)
     except InputError as error:
         typer.echo(f"left out: {error}", err=True)
         return 0
@@ -57,21 +69,33 @@ def cut(path: Path, target: Path, most: int, factor: int, detail: float, noise: 
     return len(crops)
 
 
-def flattened(picture: Picture, seed: int) -> Array:
-    """The colours (H, W, 3), what is clear trimmed off or filled with a plain soft colour drawn from ``seed``."""
+def flatten(picture: Picture, seed: int) -> Array:
+    """Trim the transparent border of a picture and fill its transparent pixels with a random muted colour.
+
+    Args:
+        picture: The picture.
+        seed: Random seed of the colour.
+
+    Returns:
+        uint8, (H, W, 3); without pixels if the picture is wholly transparent.
+    """
     if picture.alpha is None:
         return picture.rgb
     if not picture.alpha.any():
         return picture.rgb[:0, :0]
     rows, columns = (np.flatnonzero(picture.alpha.any(axis=axis)) for axis in (1, 0))
-    seen = tuple(slice(max(along[0] - MARGIN, 0), along[-1] + 1 + MARGIN) for along in (rows, columns))
-    share = picture.alpha[seen][..., None].astype(np.float32) / 255
-    ground = np.random.default_rng(seed).integers(80, 200) + np.random.default_rng(seed + 1).integers(-30, 31, 3)
-    return np.rint(picture.rgb[seen] * share + ground * (1 - share)).astype(np.uint8)
+    visible = tuple(slice(max(along[0] - MARGIN, 0), along[-1] + 1 + MARGIN) for along in (rows, columns))
+    opacity = picture.alpha[visible][..., None].astype(np.float32) / 255
+    colour = np.random.default_rng(seed).integers(80, 200) + np.random.default_rng(seed + 1).integers(-30, 31, 3)
+    return np.rint(picture.rgb[visible] * opacity + colour * (1 - opacity)).astype(np.uint8)
 
 
-def reduced(rgb: Array, factor: int) -> Array:
-    """Shrunk by ``factor``, or for 0 by what makes an image of a camera sharp at its pixels."""
+def reduce(rgb: Array, factor: int) -> Array:
+    """Divide the sides of an image (H, W, 3) by ``factor``.
+
+    The factor 0 stands for 1 below 2000 pixels on the longer side, 2 up to 5000, and 3 above, which makes photographs
+    of cameras sharp at single pixels.
+    """
     height, width = rgb.shape[:2]
     factor = factor or (3 if max(height, width) > 5000 else 2 if max(height, width) >= 2000 else 1)
     size = width // factor, height // factor
@@ -79,39 +103,55 @@ def reduced(rgb: Array, factor: int) -> Array:
 
 
 def best_crops(rgb: Array, most: int, detail: float, noise: float) -> list[Array]:
-    """The crops of a grid with the most detail, best first, none over another; none of an image that is too small."""
+    """Return the crops with the most detail, best first, that do not overlap.
+
+    Args:
+        rgb: uint8, (H, W, 3).
+        most: Largest number of crops.
+        detail: Least mean difference of neighbouring pixels in a crop, in 8-bit levels.
+        noise: Largest noise in a crop, see ``estimate_noise``.
+
+    Returns:
+        uint8, (h, w, 3) each, with sides of ``SIDE`` or that of a smaller image; no crops of an image with a side below
+        ``LEAST_SIDE``.
+    """
     if min(rgb.shape[:2]) < LEAST_SIDE:
         return []
     luma = to_grey(rgb).astype(np.float32)
-    steps = cv2.integral((np.abs(np.diff(luma, axis=0)[:, 1:]) + np.abs(np.diff(luma, axis=1)[1:])) / 2)
+    sums = cv2.integral((np.abs(np.diff(luma, axis=0)[:, 1:]) + np.abs(np.diff(luma, axis=1)[1:])) / 2)
     height, width = min(rgb.shape[0], SIDE), min(rgb.shape[1], SIDE)
-    corners = []
+    candidates = []
     for y in range(0, rgb.shape[0] - height + 1, STEP):
         for x in range(0, rgb.shape[1] - width + 1, STEP):
             bottom, right = y + height - 1, x + width - 1
-            total = steps[bottom, right] - steps[y, right] - steps[bottom, x] + steps[y, x]
-            corners.append((total / ((height - 1) * (width - 1)), y, x))
+            total = sums[bottom, right] - sums[y, right] - sums[bottom, x] + sums[y, x]
+            candidates.append((total / ((height - 1) * (width - 1)), y, x))
     taken: list[tuple[int, int]] = []
-    for mean, y, x in sorted(corners, key=lambda corner: (-corner[0], *corner[1:])):
+    for mean, y, x in sorted(candidates, key=lambda candidate: (-candidate[0], *candidate[1:])):
         if mean < detail or len(taken) == most:
             break
-        clear = all(abs(y - top) >= height or abs(x - left) >= width for top, left in taken)
-        if clear and noise_of(luma[y : y + height, x : x + width]) <= noise:
+        is_apart = all(abs(y - top) >= height or abs(x - left) >= width for top, left in taken)
+        if is_apart and estimate_noise(luma[y : y + height, x : x + width]) <= noise:
             taken.append((y, x))
     return [rgb[y : y + height, x : x + width] for y, x in taken]
 
 
-def noise_of(luma: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
-    """What the calmest twentieth of the blocks holds of noise, as a standard deviation in levels.
+def estimate_noise(luma: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
+    """Estimate the noise of an image from its smoothest blocks.
 
-    Low by a tenth on noise alone; nothing where so many blocks are flat, as with a drawing's ground.
+    Args:
+        luma: float32, (H, W), in 8-bit levels.
+
+    Returns:
+        Standard deviation in 8-bit levels: the 5 % quantile over the blocks. It is about a tenth too low on pure noise,
+        and 0 where 5 % of the blocks are of one colour, as in drawings.
     """
-    left = cv2.blur(np.abs(cv2.filter2D(luma, -1, NOISE)), (BLOCK, BLOCK))[::BLOCK, ::BLOCK]
-    return float(np.quantile(left, 0.05)) * float(np.sqrt(np.pi / 2))
+    filtered = cv2.blur(np.abs(cv2.filter2D(luma, -1, NOISE)), (BLOCK, BLOCK))[::BLOCK, ::BLOCK]
+    return float(np.quantile(filtered, 0.05)) * float(np.sqrt(np.pi / 2))
 
 
 def write_jpeg(path: Path, rgb: Array) -> None:
-    """Write quality 95 and 4:4:4, whole or not at all."""
+    """Write a JPEG of quality 95 without chroma subsampling, whole or not at all."""
     image = Image.fromarray(rgb)
     replace_file(path, lambda temporary: image.save(temporary, format="JPEG", quality=95, subsampling=0))
 

@@ -91,7 +91,7 @@ def config(tmp_path: Path, photo: Array, one_thread: None) -> TrainConfig:
     return TrainConfig(
         out=tmp_path / "run",
         data=(tmp_path / "data",),
-        valid=tmp_path / "valid",
+        valid=(tmp_path / "valid",),
         iterations=8,
         batch_size=2,
         patch_size=12,

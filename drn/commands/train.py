@@ -1,119 +1,129 @@
-"""The command ``train``: its options, and which of them go together."""
+"""The command ``train``. Its options are made from ``TrainConfig`` and ``DRNConfig``."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from drn.commands import batch
 from drn.errors import InputError, not_installed
-from drn.model import drn
+from drn.model import DRNConfig, drn
+from drn.training.config import TrainConfig, option_name, settings
+
+DEFAULT_SCALE = 2
+
+NETWORK_HELP = {
+    "scale": "Upscaling factor.",
+    "n_feats": "Channels of the residual branch.",
+    "n_distill": "Channels that each block adds to the distilling branch.",
+    "n_blocks": "Blocks in a group.",
+    "n_groups": "Groups.",
+    "use_rdb": "Residual distilling blocks, or plain residual blocks.",
+    "feed_distilled": "Whether a block also reads the distilled features of the blocks before it.",
+    "image_skip": "Whether the enlarged input is added to the output.",
+    "activation": "relu or elu.",
+}
+"""Help of the options that set a field of ``DRNConfig``."""
 
 
-def train_command(
-    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, best weights, curve.csv, TensorBoard.")],
-    data: Annotated[list[Path] | None, typer.Option(help="Folders of HR training images, any depth.")] = None,
-    valid: Annotated[Path | None, typer.Option(help="Folder of HR images that choose the best weights.")] = None,
-    shrink: Annotated[
-        list[float] | None, typer.Option(help="Share of their size at which images are drawn from too, as 0.6.")
-    ] = None,
-    scale: Annotated[int | None, typer.Option(help="Upscaling factor. [default: 2]")] = None,
-    iterations: Annotated[int | None, typer.Option(min=1, help="End of the schedule, in iterations.")] = None,
-    max_hours: Annotated[float | None, typer.Option(min=0, help="End of the schedule, in training hours.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in OUT, exactly; a budget given replaces its own.")
-    ] = False,
-    init: Annotated[Path | None, typer.Option(help="Warm-start from a weights file, of any scale.")] = None,
-    revives: Annotated[
-        bool | None,
-        typer.Option("--revive/--no-revive", help="Start anew the hidden units of INIT that never fire. [default: do]"),
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Patches in a batch. [default: 8]")] = None,
-    patch_size: Annotated[int | None, typer.Option(min=1, help="Patch side in LR pixels. [default: 48]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Muon's peak rate. [default: 0.0025]")] = None,
-    adam_learning_rate: Annotated[float | None, typer.Option(help="Adam's peak rate. [default: 0.001]")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Of the weights that Muon drives. [default: 0.1]")] = None,
-    ema_decay: Annotated[float | None, typer.Option(help="Decay of the average weights. [default: 0.999]")] = None,
-    teacher: Annotated[
-        Path | None, typer.Option(help="Weights of the scale, those of --init or others, to learn from too.")
-    ] = None,
-    teacher_share: Annotated[float | None, typer.Option(help="Its share of the target. [default: 0.7]")] = None,
-    hold: Annotated[float | None, typer.Option(help="Share of the budget at peak rates. [default: 0]")] = None,
-    valid_every: Annotated[int | None, typer.Option(min=1, help="Iterations between validations.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed. [default: 0]")] = None,
-    dtype: Annotated[str | None, typer.Option(help="auto, fp32 or bf16. [default: auto]")] = None,
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile the network: a slow first step, then faster ones.")
-    ] = False,
-    n_feats: Annotated[int | None, typer.Option(help="Width of the residual branch.")] = None,
-    n_distill: Annotated[int | None, typer.Option(help="Distilled channels of a block.")] = None,
-    n_blocks: Annotated[int | None, typer.Option(help="Blocks in a group.")] = None,
-    n_groups: Annotated[int | None, typer.Option(help="Groups.")] = None,
-    use_rdb: Annotated[bool | None, typer.Option("--rdb/--no-rdb", help="Distilling blocks, or plain ones.")] = None,
-    feed_distilled: Annotated[bool | None, typer.Option(help="Feed distilled features to the next block.")] = None,
-    image_skip: Annotated[bool | None, typer.Option(help="Add the enlarged input to the output.")] = None,
-    activation: Annotated[str | None, typer.Option(help="relu or elu.")] = None,
-) -> None:
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give ``command`` the parameters from which typer makes the options. Each is None unless it is given."""
+    parameters = [
+        _parameter("out", Path, settings()["out"][1].help, default=inspect.Parameter.empty),
+        _parameter("resume", bool, "Resume the run in OUT, exactly. A new budget replaces its own.", flag="--resume"),
+    ]
+    for name, (kind, setting) in settings().items():
+        if name != "out":
+            help_text = _help(setting.help, setting.limits, getattr(TrainConfig, name, None))
+            parameters.append(_parameter(name, kind, help_text))
+    network, hints = drn(DEFAULT_SCALE).config, get_type_hints(DRNConfig)
+    for name, text in NETWORK_HELP.items():
+        flag = "--rdb/--no-rdb" if name == "use_rdb" else ""
+        parameters.append(_parameter(name, hints[name], _help(text, "", getattr(network, name)), flag, panel="Network"))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return command
+
+
+def _parameter(
+    name: str, kind: Any, help_text: str, flag: str = "", panel: str | None = None, default: Any = None
+) -> inspect.Parameter:
+    """Return a parameter with a typer option for a field of the type ``kind``."""
+    if isinstance(kind, UnionType):  # ``Path | None``
+        kind = get_args(kind)[0]
+    if get_origin(kind) is tuple:  # ``tuple[Path, ...]``
+        kind = list[get_args(kind)[0]]  # type: ignore[misc]
+    names = [flag] if flag else []
+    option = typer.Option(*names, help=help_text, rich_help_panel=panel, show_default=False)
+    annotation = kind if default is inspect.Parameter.empty else kind | None
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword, default=default, annotation=Annotated[annotation, option])
+
+
+def _help(text: str, limits: str, default: Any) -> str:
+    """Return the help of an option with its limits and, unless it is empty, its default."""
+    shown = {True: "yes", False: "no"}.get(default, default) if isinstance(default, bool) else default
+    details = [limits] if limits else []
+    details += [] if default in (None, ()) else [f"default {shown}"]
+    return f"{text} ({', '.join(details)})" if details else text
+
+
+@_with_options
+def train_command(out: Path, resume: bool | None = None, **options: Any) -> None:
     """Train a network. SIGTERM or Ctrl-C saves a checkpoint and ends with exit code 0."""
     try:
-        from drn.training.config import TrainConfig
-        from drn.training.loop import resume_configs, train
+        from drn.training.checkpoint import resume_configs
+        from drn.training.loop import train
     except ModuleNotFoundError as error:
         raise not_installed("Training", error) from error
 
-    budget = _given(iterations=iterations, max_hours=max_hours)
-    settings = _given(
-        shrink=tuple(shrink) if shrink else None,
-        batch_size=batch_size,
-        patch_size=patch_size,
-        learning_rate=learning_rate,
-        adam_learning_rate=adam_learning_rate,
-        weight_decay=weight_decay,
-        ema_decay=ema_decay,
-        teacher=teacher,
-        teacher_share=teacher_share,
-        hold=hold,
-        valid_every=valid_every,
-        seed=seed,
-        dtype=dtype,
-    )
-    shape = _given(
-        n_feats=n_feats,
-        n_distill=n_distill,
-        n_blocks=n_blocks,
-        n_groups=n_groups,
-        use_rdb=use_rdb,
-        feed_distilled=feed_distilled,
-        image_skip=image_skip,
-        activation=activation,
-    )
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in options.items()
+        if value not in (None, [])
+    }
     if resume:
-        if settings or shape or data or valid or init or scale or revives is not None:
-            raise InputError("A resumed run keeps its own settings: with --resume give only --out and the budget.")
-        model_config, config = resume_configs(out, **budget)
+        _check_resumable(given)
+        model_config, config = resume_configs(out, **given)
     else:
-        if not data or valid is None:
-            raise InputError("Training needs --data and --valid: folders of HR images.")
-        if revives is not None and init is None:
-            raise InputError("--revive and --no-revive are about the weights of --init: give those too.")
-        if teacher_share is not None and teacher is None:
-            raise InputError("--teacher-share is about the weights of --teacher: give those too.")
-        try:
-            model_config = replace(drn(2 if scale is None else scale).config, **shape)
-        except ValueError as error:
-            raise InputError(str(error)) from error
-        config = TrainConfig(out=out, data=tuple(data), valid=valid, **budget, **settings)
-    progress = train(model_config, config, resume=resume, init=init, compiled=compiled, revives=revives is not False)
-    if not batch.is_main():
-        return
-    typer.echo(
-        f"{out}: {progress.iteration} iterations, {progress.seconds / 3600:.2f} h, "
-        f"best validation PSNR {progress.best_psnr:.3f} dB"
-    )
+        model_config, config = _new_configs(out, given)
+    state = train(model_config, config, resume=bool(resume))
+    if batch.is_main():
+        typer.echo(
+            f"{out}: {state.iteration} iterations, {state.seconds / 3600:.2f} h, "
+            f"best validation PSNR {state.best_psnr:.3f} dB"
+        )
 
 
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+def _check_resumable(given: dict[str, Any]) -> None:
+    """Raise ``InputError`` if an option is given that a resumed run does not take."""
+    allowed = [name for name, (_, setting) in settings().items() if setting.on_resume]
+    if not set(given) <= set(allowed):
+        options = ", ".join(option_name(name) for name in ("out", *allowed))
+        raise InputError(f"A resumed run keeps its own settings: with --resume give only {options}.")
+
+
+def _new_configs(out: Path, given: dict[str, Any]) -> tuple[DRNConfig, TrainConfig]:
+    """Return the settings of a new run.
+
+    Raises:
+        InputError: If an option is missing, has no effect without another one, or is outside its limits.
+    """
+    if "data" not in given or "valid" not in given:
+        raise InputError("Training needs --data and --valid: folders of HR images.")
+    for name, (_, setting) in settings().items():
+        if name in given and setting.needs and setting.needs not in given:
+            used = option_name(name)
+            raise InputError(f"{used} has no effect without {option_name(setting.needs)}: give both or none.")
+    network = {name: value for name, value in given.items() if name in NETWORK_HELP}
+    training = {name: value for name, value in given.items() if name not in NETWORK_HELP}
+    try:
+        model_config = replace(drn(network.pop("scale", DEFAULT_SCALE)).config, **network)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return model_config, TrainConfig(out=out, **training)

@@ -1,0 +1,1 @@
+"""Training: configuration, data, loss, optimizers, checkpoints and the training loop."""

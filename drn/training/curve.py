@@ -1,4 +1,7 @@
-"""The curve of a training run: a CSV with a row for each validation."""
+"""The curve of a training run: a CSV file with one row for each validation.
+
+A run with several validation folders has a further column for each of them after ``COLUMNS``.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,35 @@ from pathlib import Path
 
 from drn.files import replace_file
 
+CURVE = "curve.csv"
+"""Name of the file in the folder of a run."""
+
 COLUMNS = ("iteration", "hours", "learning_rate", "loss", "valid_psnr")
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:
-    """Its rows by column; none if there is no file yet."""
+    """Return the rows of a curve, each with its values by column; no rows if the file does not exist."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [{column: float(row[column]) for column in COLUMNS} for row in csv.DictReader(file)]
+        return [{column: float(value) for column, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def write_curve(path: Path, rows: list[dict[str, float]]) -> None:
-    """Write ``rows`` in place of what is there, whole or not at all."""
+    """Replace the curve at ``path`` by ``rows``, whole or not at all.
+
+    Args:
+        path: The CSV file.
+        rows: Values by column. Columns that ``COLUMNS`` lacks follow it, in the order in which they first occur.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    columns = list(dict.fromkeys([*COLUMNS, *(column for row in rows for column in row)]))
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, COLUMNS)
+            table = csv.DictWriter(file, columns)
             table.writeheader()
             table.writerows({**row, "iteration": int(row["iteration"])} for row in rows)
 

@@ -1,305 +1,86 @@
-"""Training: one loop, resumable to the bit on a CPU.
-
-The random patches depend on (seed, iteration) alone and nothing else is random, so the iteration is the
-whole random state of a run.
-"""
+"""The training loop. A run that is stopped and resumed on a CPU gives the same weights, bit for bit."""
 
 from __future__ import annotations
 
-import copy
-import math
 import signal
-import time
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
-import torch
-from accelerate import Accelerator
-from accelerate.utils import broadcast
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from drn import weights
-from drn.device import choose_device, choose_dtype, lacks_memory
+from drn.device import lacks_memory
 from drn.errors import InputError
-from drn.evaluation import methods
-from drn.evaluation.benchmark import measure_set
-from drn.evaluation.pairs import Pair, read_pairs
-from drn.model import DRN, DRNConfig, count_parameters
-from drn.training.checkpoint import other_version, read_progress, restore_checkpoint, save_checkpoint
-from drn.training.config import TrainConfig, rate_factor
-from drn.training.curve import COLUMNS, read_curve, write_curve
-from drn.training.loss import psnr_loss
-from drn.training.optim import Optimizers
-from drn.training.patches import PatchSampler
-from drn.training.revive import count_silent, hidden_units, revive
-from drn.training.teacher import TEACHER, Teacher
-from drn.upscaler import Upscaler
-
-CHECKPOINT = "checkpoint.safetensors"
-CURVE = "curve.csv"
-SAVE_SECONDS = 180
-PROBE_PATCHES, PROBE_SIZE = 32, 48
-"""What tells which hidden units are silent: so many patches of at most so many LR pixels a side."""
+from drn.model import DRNConfig
+from drn.training.checkpoint import RunState
+from drn.training.config import TrainConfig
+from drn.training.run import Run, prepare
 
 
-@dataclass
-class RunState:
-    """How far a run has come; stored in its checkpoint."""
-
-    iteration: int = 0
-    seconds: float = 0.0
-    best_psnr: float = 0.0
-    loss_sum: float = 0.0
-    loss_count: int = 0
-
-
-def resume_configs(run: Path, **changes: Any) -> tuple[DRNConfig, TrainConfig]:
-    """The configs of a run that was cut; ``changes`` to its budget replace all of it.
-
-    Raises:
-        InputError: If there is no usable checkpoint in ``run``.
-    """
-    stored = read_progress(run / CHECKPOINT)
-    budget = {"iterations": 0, "max_hours": 0.0} | changes if changes else {}
-    try:
-        return DRNConfig.from_dict(stored["model"]), replace(TrainConfig.from_dict(stored["train"]), out=run, **budget)
-    except InputError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise other_version(run / CHECKPOINT) from error
-
-
-def init_from(model: DRN, path: Path) -> int:
-    """Warm-start ``model`` from a weights file, whose scale may differ.
-
-    Returns:
-        How many tensors were taken; for another scale the last convolution's keep their fresh values.
-
-    Raises:
-        InputError: If the file cannot be used, or holds a network of another shape.
-    """
-    source = weights.load(path).model
-    if replace(source.config, scale=model.config.scale) != model.config:
-        raise InputError(f"{path.name} holds a network of other width or depth: give the same network options.")
-    own = model.state_dict()
-    taken = {name: tensor for name, tensor in source.state_dict().items() if own[name].shape == tensor.shape}
-    model.load_state_dict(own | taken, strict=True)
-    return len(taken)
-
-
-def train(
-    model_config: DRNConfig,
-    config: TrainConfig,
-    resume: bool = False,
-    init: Path | None = None,
-    compiled: bool = False,
-    revives: bool = True,
-) -> RunState:
-    """Train until the budget ends, or until SIGTERM or SIGINT, which save the run and return.
+def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False) -> RunState:
+    """Train until the budget is used up, or until SIGTERM or SIGINT, after which the run is saved.
 
     Args:
-        resume: Go on from the checkpoint in ``config.out``, exactly.
-        init: Weights file to start from.
-        compiled: Compile the network with ``torch.compile``. The first step takes a minute, which counts as training
-            time, and a C++ compiler (CPU) or Triton (CUDA) must be there.
-        revives: Whether the hidden units of ``init`` that never fire start anew.
+        model_config: Shape of the network.
+        config: Settings of the run.
+        resume: Whether to go on, exactly, from the checkpoint in ``config.out``.
 
     Returns:
-        How far the run came.
+        How far the run has come.
 
     Raises:
-        InputError: If the data, ``init`` or the teacher cannot be used, the network is too large to be loaded again,
-            ``resume`` finds no checkpoint, a run is already there without ``resume``, the network cannot be compiled,
-            the images or a batch do not fit in memory, or the training diverges; the last checkpoint stays then.
+        InputError: If the images, the ``init`` weights or the teacher cannot be used; if the network is too large to be
+            loaded again, or cannot be compiled; if ``resume`` finds no checkpoint, or a new run finds one; if the
+            images or a batch do not fit in memory; or if the training diverges, in which case the last checkpoint is
+            kept.
     """
-    checkpoint, curve = config.out / CHECKPOINT, config.out / CURVE
-    if not resume:
-        if checkpoint.exists():
-            raise InputError(f"{config.out} already holds a run: resume it, or choose another folder.")
-        if read_curve(curve) or weights.available_scales(config.out):
-            raise InputError(f"{config.out} holds what is left of an earlier run: choose another folder.")
-    # Ours is the only autocast: a launcher's would come on top of it. CPU processes work together only when told.
-    accelerator = Accelerator(mixed_precision="no", cpu=choose_device("auto").type == "cpu")
-    device, main = accelerator.device, accelerator.is_main_process
-    dtype = choose_dtype(config.dtype, device)
-    if dtype == torch.float16:  # its gradients would need scaling
-        dtype = torch.float32
-    torch.manual_seed(config.seed)
-    model = DRN(model_config)
-    if count_parameters(model) > weights.MAX_PARAMETERS:
-        raise InputError(f"A network may have {weights.MAX_PARAMETERS:,} parameters: use a lower width or depth.")
-    if init is not None and not resume:
-        init_from(model, init)
-    seed = config.seed * accelerator.num_processes + accelerator.process_index
-    teacher = None
-    if config.teacher is not None:
-        source = config.out / TEACHER if resume else config.teacher
-        teacher = Teacher(source, model.scale, config.teacher_share, seed, device)
-    try:
-        sampler = PatchSampler(list(config.data), model_config.scale, seed, config.shrink, device, progress=main)
-    except (MemoryError, RuntimeError) as error:
-        if lacks_memory(error):
-            raise InputError(
-                f"The training images do not fit in the memory of {device}: give fewer, or leave out --shrink."
-            ) from error
-        raise
-    probe, _ = sampler.batch(0, PROBE_PATCHES, min(PROBE_SIZE, config.patch_size))
-    if init is not None and revives and not resume:
-        revived = revive(model, probe.cpu())
-        if main and revived:
-            tqdm.write(f"{revived} hidden units of {init.name} never fire: they start anew")
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    ema = copy.deepcopy(model).requires_grad_(False)
-    network = accelerator.prepare_model(model)  # which may move the weights: before Muon's views of them
-    if compiled:
-        # Without CUDA graphs, a GPU would wait for Python to launch its many small kernels.
-        graphs = device.type == "cuda" and accelerator.num_processes == 1
-        mode = "reduce-overhead" if graphs else "default"
-        network = torch.compile(network, mode=mode)
-        if teacher is not None:
-            teacher.network.compile(mode=mode)
-    rates = config.learning_rate, config.adam_learning_rate, config.weight_decay
-    optimizers = Optimizers(model, *rates, config.muon_drives)
-    progress = RunState()
-    if resume:
-        restore_checkpoint(checkpoint, model, ema, optimizers)
-        progress = RunState(**read_progress(checkpoint)["progress"])
-    valid_pairs = read_pairs(config.valid, model_config.scale) if main else []
-
-    writer = None
-    if main:
-        config.out.mkdir(parents=True, exist_ok=True)
-        if teacher is not None and not resume:
-            teacher.keep(config.out)
-        # Rows beyond the checkpoint will be measured again.
-        write_curve(curve, [row for row in read_curve(curve) if row["iteration"] <= progress.iteration])
-        writer = SummaryWriter(str(config.out / "tensorboard"), purge_step=progress.iteration + 1)
-
-    def save() -> None:
-        if main:
-            stored = {"model": model_config.to_dict(), "train": config.to_dict(), "progress": asdict(progress)}
-            save_checkpoint(checkpoint, model, ema, optimizers, stored)
-
-    previous = {signum: signal.signal(signum, lambda *_: accelerator.set_trigger()) for signum in _SIGNALS}
-    bar = tqdm(
-        total=config.iterations or None, initial=progress.iteration, disable=not main, mininterval=5, unit="iteration"
-    )
-    first = progress.iteration
-    started = saved = time.monotonic()
-    seconds_before = progress.seconds
-    stopped = False
-    look_every = _look_every(device)
-    loss_sum = torch.tensor(progress.loss_sum, device=device)
-    try:
-        while not stopped and not _is_over(config, progress):
-            factor = rate_factor(config, progress.iteration, progress.seconds)
-            lr, hr = sampler.batch(progress.iteration, config.batch_size, config.patch_size)
-            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                if teacher is not None:
-                    hr = teacher.target(lr, hr, progress.iteration)
-                sr = network(lr)
-            loss = psnr_loss(sr.float(), hr)
-            accelerator.backward(loss)
-            norm = accelerator.clip_grad_norm_(model.parameters(), config.max_norm)
-            optimizers.step(factor)
-            loss_sum += loss.detach()
-            progress.loss_count += 1
-            progress.iteration += 1
-            _update_ema(ema, model, min(config.ema_decay, progress.iteration / (progress.iteration + 10)))
+    run = prepare(model_config, config, resume)
+    with closing(run), explained_failures(run), call_on_signal(run.request_stop), progress_bar(run) as bar:
+        while not (run.is_stopped or run.is_finished):
+            run.step()
             bar.update()
-            validates = progress.iteration % config.valid_every == 0
-            if progress.iteration % look_every and not validates and progress.iteration != config.iterations:
-                continue
+            if run.is_observation_due:
+                run.observe()
+        run.save()
+    return run.state
 
-            if not math.isfinite(float(norm)):
-                raise InputError(
-                    f"The training diverged by iteration {progress.iteration}, its gradient is not finite: "
-                    "start anew with a lower --learning-rate."
-                )
-            progress.loss_sum = float(loss_sum)
-            elapsed = torch.tensor(seconds_before + time.monotonic() - started)
-            progress.seconds = float(broadcast(elapsed.to(device)))
-            stopped = accelerator.check_trigger()
-            if validates or _is_over(config, progress):
-                if main and writer is not None:
-                    silent = count_silent(hidden_units(ema, probe))
-                    writer.add_scalar("silent_units", silent, progress.iteration)
-                    rate = config.learning_rate * factor
-                    _validate(config, ema, dtype, valid_pairs, progress, rate, curve, writer)
-                loss_sum.zero_()
-                progress.loss_sum, progress.loss_count = 0.0, 0
-                save()
-                saved = time.monotonic()
-            elif time.monotonic() - saved > SAVE_SECONDS:
-                save()
-                saved = time.monotonic()
-        save()
-    except (MemoryError, RuntimeError) as error:
-        if lacks_memory(error):
-            raise InputError(
-                f"A batch does not fit in the memory of {device}: start with a lower --batch-size or --patch-size."
-            ) from error
-        if compiled and progress.iteration < first + look_every:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"The network cannot be compiled on {device} ({reason}): leave out --compile.") from error
-        raise
+
+def progress_bar(run: Run) -> tqdm[None]:
+    """Return a bar that counts the iterations of a run, visible in the main process."""
+    return tqdm(
+        total=run.config.iterations or None,
+        initial=run.state.iteration,
+        disable=run.validator is None,
+        mininterval=5,
+        unit="iteration",
+    )
+
+
+@contextmanager
+def call_on_signal(stop: Callable[[], object]) -> Iterator[None]:
+    """Call ``stop`` on SIGTERM and SIGINT, instead of what these signals do otherwise."""
+    signals = (signal.SIGTERM, signal.SIGINT)
+    previous = {signum: signal.signal(signum, lambda *_: stop()) for signum in signals}
+    try:
+        yield
     finally:
         for signum, handler in previous.items():
             signal.signal(signum, handler)
-        bar.close()
-        if writer is not None:
-            writer.close()
-    return progress
 
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-def _look_every(device: torch.device) -> int:
-    """Iterations between two looks at the loss, the clock and the signals: each look waits for the device."""
-    return 1 if device.type == "cpu" else 20
-
-
-def _is_over(config: TrainConfig, progress: RunState) -> bool:
-    out_of_iterations = bool(config.iterations) and progress.iteration >= config.iterations
-    return out_of_iterations or (bool(config.max_hours) and progress.seconds >= config.max_hours * 3600)
-
-
-@torch.no_grad()
-def _update_ema(ema: DRN, model: DRN, decay: float) -> None:
-    torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
-
-
-def _validate(
-    config: TrainConfig,
-    ema: DRN,
-    dtype: torch.dtype,
-    pairs: list[Pair],
-    progress: RunState,
-    rate: float,
-    curve: Path,
-    writer: SummaryWriter,
-) -> None:
-    """Measure the EMA weights, add a row to the curve, and export them if they are the best so far."""
-    name = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
-    upscaler = Upscaler(ema, str(next(ema.parameters()).device), name)
-    psnr = measure_set("valid", pairs, methods.drn(upscaler)).psnr
-    loss = progress.loss_sum / max(1, progress.loss_count)
-    hours = progress.seconds / 3600
-    values = (progress.iteration, round(hours, 4), round(rate, 7), round(loss, 6), round(psnr, 4))
-    row = dict(zip(COLUMNS, values, strict=True))
-    write_curve(curve, [*read_curve(curve), row])
-    for column in COLUMNS[2:]:
-        writer.add_scalar(column, row[column], progress.iteration)
-    writer.flush()
-    tqdm.write(f"iteration {progress.iteration}: loss {loss:.5f}, validation PSNR {psnr:.3f} dB")
-    if psnr > progress.best_psnr:
-        progress.best_psnr = psnr
-        notes = {
-            "iteration": str(progress.iteration),
-            "hours": f"{hours:.3f}",
-            "valid_psnr": f"{psnr:.4f}",
-        }
-        weights.save(config.out / weights.filename(ema.scale), ema, notes)
+@contextmanager
+def explained_failures(run: Run) -> Iterator[None]:
+    """Turn a lack of memory, or a failed compilation, into an ``InputError`` with a remedy."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if lacks_memory(error):
+            raise InputError(
+                f"A batch does not fit in the memory of {run.device}: start with a lower --batch-size or --patch-size."
+            ) from error
+        if run.config.compile and run.state.iteration < run.first_iteration + run.observe_every:
+            reason = str(error).partition("\n")[0]
+            raise InputError(
+                f"The network cannot be compiled on {run.device} ({reason}): leave out --compile, or resume with "
+                "--no-compile."
+            ) from error
+        raise

@@ -1,4 +1,4 @@
-"""What training minimizes."""
+"""The training loss."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from torch import Tensor
 from drn.metrics import LUMA
 
 FLOOR = 1e-4
-"""Added to a patch's squared error, so that patches that are right to 41 dB already count less."""
+"""Added to the mean squared error of a patch. It halves the weight of a patch at 41 dB PSNR; lower ones keep theirs."""
 
 PSNR_SHARE, RGB_SHARE = 0.02, 0.1
-"""Of the two terms. The first's gradient is 0.4 to 2 times that of L1, for patches of 20 to 45 dB."""
+"""Weights of the two terms. For patches of 20 to 45 dB, the gradient of the first is 0.4 to 2 times that of L1."""
 
 
 def psnr_loss(sr: Tensor, hr: Tensor) -> Tensor:
-    """Minus the PSNR that is reported, that of the luma, patch by patch; and some L1 of RGB, which holds the colours.
+    """Return the loss ``mean(0.02 ln(MSE_Y + 1e-4)) + 0.1 L1``.
 
-    ``mean(0.02 ln(MSE_Y + 1e-4)) + 0.1 L1``. The logarithm, which PSNR has too, lets every patch count alike; the plain
-    squared error leaves most of the say to those with the most texture.
+    The first term is the negative PSNR of the luma Y, averaged over the patches and scaled: PSNR is -10 log10(MSE) for
+    values in [0, 1]. The logarithm gives every patch the same weight, whereas a plain squared error is dominated by
+    the patches with most texture. The second term is the mean absolute error of RGB. It keeps the colours right, on
+    which the first term has little effect.
 
     Args:
         sr: float, (B, 3, H, W), RGB in [0, 1].
-        hr: The target, of the same shape.
+        hr: The target, same shape and range.
 
     Returns:
-        A scalar, mostly negative. Luma counts in [0, 1] too: the weights of R, G and B sum to 1.
+        A scalar, usually negative. Y is in [0, 1] too: the weights of R, G and B add up to 1.
     """
     error = sr - hr
     y_squared = (error * _luma(error.device)).sum(1).square().mean((1, 2))
@@ -36,5 +38,5 @@ def psnr_loss(sr: Tensor, hr: Tensor) -> Tensor:
 
 @functools.cache
 def _luma(device: torch.device) -> Tensor:
-    """The weights of R, G and B in Y, (3, 1, 1). Kept, since bringing them to a GPU waits for it."""
+    """Return the weights of R, G and B in Y, (3, 1, 1). Cached, since a copy to a GPU makes the CPU wait."""
     return torch.tensor(LUMA, device=device).view(3, 1, 1) / sum(LUMA)

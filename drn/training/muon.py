@@ -1,7 +1,7 @@
-"""Muon (Keller Jordan, 2024): momentum, made orthogonal; matrices of one shape are stepped as one batch.
+"""The Muon optimizer (Keller Jordan, 2024): momentum whose matrices are orthogonalised before each step.
 
-``torch.optim.Muon`` (torch 2.9) makes the same updates one matrix at a time, which is slower where there are many small
-ones.
+``torch.optim.Muon`` (torch 2.9 and later) makes the same updates, one matrix at a time. This one handles all matrices
+of a shape as one batch, which is faster where there are many small ones.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ import torch
 from torch import Tensor, nn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic Newton-Schulz step (kellerjordan.github.io/posts/muon)."""
+"""Coefficients of the quintic Newton-Schulz iteration, from https://kellerjordan.github.io/posts/muon."""
+
 STEPS = 5
+"""Newton-Schulz iterations in each optimizer step."""
 
 
 def orthogonalise(batch: Tensor) -> Tensor:
-    """Bring the singular values of each matrix near 1, by Newton-Schulz steps in bfloat16.
+    """Bring the singular values of each matrix close to 1 by Newton-Schulz iterations in bfloat16.
 
-    Those above a 500th of the matrix's Frobenius norm end between 0.6 and 1.3; smaller ones stay smaller.
+    The iteration is ``X <- a X + b (X X^T) X + c (X X^T)^2 X`` (Keller Jordan, "Muon", 2024). Singular values above
+    1/500 of the matrix's Frobenius norm end between 0.6 and 1.3; smaller ones stay smaller.
 
     Args:
-        batch: (N, rows, columns), float.
+        batch: float, (N, rows, columns).
 
     Returns:
-        The same shape, in bfloat16.
+        bfloat16, (N, rows, columns).
     """
     tall = batch.shape[1] > batch.shape[2]
     x = (batch.mT if tall else batch).bfloat16()
@@ -39,14 +42,14 @@ def orthogonalise(batch: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon over matrices, with Nesterov momentum and decoupled weight decay.
+    """Muon with Nesterov momentum and decoupled weight decay.
 
     Args:
-        matrices: Parameters (rows, columns).
-        learning_rate: Matched to Adam's by the size of the updates: each is scaled by
-            0.2 sqrt(max(rows, columns)) (Moonshot, arXiv 2502.16982, 2.2).
-        weight_decay: Each step takes away rate times this.
-        momentum: Decay of the gradients' moving average.
+        matrices: Parameters of two dimensions, (rows, columns).
+        learning_rate: Learning rate. An update is scaled by 0.2 sqrt(max(rows, columns)), so that it has the size of
+            Adam's updates at the same learning rate (Liu et al., arXiv 2502.16982, section 2.2).
+        weight_decay: Each step multiplies the matrices by 1 - learning_rate * weight_decay.
+        momentum: Decay of the moving average of the gradients.
     """
 
     def __init__(
@@ -55,8 +58,8 @@ class Muon(torch.optim.Optimizer):
         super().__init__(matrices, {"lr": learning_rate, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]  # nobody here has a closure
-        """One step of every matrix; each must have a gradient."""
+    def step(self) -> None:  # type: ignore[override]  # without the closure that torch's optimizers accept
+        """Update every matrix. Each must have a gradient."""
         for group in self.param_groups:
             momentum, matrices = group["momentum"], group["params"]
             gradients = [matrix.grad for matrix in matrices]
@@ -65,11 +68,11 @@ class Muon(torch.optim.Optimizer):
                     self.state[matrix]["momentum_buffer"] = torch.zeros_like(matrix)
             averages = [self.state[matrix]["momentum_buffer"] for matrix in matrices]
             torch._foreach_lerp_(averages, gradients, 1 - momentum)
-            alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            by_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
             for matrix, update in zip(matrices, torch._foreach_lerp(gradients, averages, momentum), strict=True):
-                alike[matrix.shape].append((matrix, update))
+                by_shape[matrix.shape].append((matrix, update))
             torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
-            for shape, pairs in alike.items():
-                same, updates = zip(*pairs, strict=True)
+            for shape, pairs in by_shape.items():
+                same_shape, updates = zip(*pairs, strict=True)
                 size = 0.2 * math.sqrt(max(shape)) * group["lr"]
-                torch._foreach_add_(same, orthogonalise(torch.stack(updates)).float().unbind(), alpha=-size)
+                torch._foreach_add_(same_shape, orthogonalise(torch.stack(updates)).float().unbind(), alpha=-size)

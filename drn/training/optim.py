@@ -1,7 +1,7 @@
-"""The optimizers: Muon drives the body's convolutions, Adam the rest.
+"""The optimizers of a network: Muon for the convolutions of the body, Adam for the remaining parameters.
 
-Muon takes matrices. A convolution's weight becomes one by flattening it to (out, height * width * in), which for a
-channels_last weight is a view of the same memory: stepping the view moves the weight.
+Muon takes matrices. The weight of a convolution becomes one by flattening it to (out, height * width * in). For a
+channels_last weight this matrix shares the weight's memory, so that a step of the matrix changes the weight.
 """
 
 from __future__ import annotations
@@ -12,12 +12,23 @@ from torch import Tensor, nn
 from drn.model import DRN
 from drn.training.muon import Muon
 
-MUON_DRIVES = ("body", "all", "none")
-"""What of a network's convolutions Muon may drive; ``body`` is those between the first and the last."""
+MUON_LAYERS = ("body", "all", "none")
+"""Choices of the convolutions that Muon optimizes. ``body`` is all of them between the first and the last."""
 
 
-class MatrixView:
-    """A convolution weight (O, I, h, w), seen as a parameter (O, h*w*I) over the same memory."""
+class ConvMatrix:
+    """The weight of a convolution, (O, I, h, w), as a matrix parameter, (O, h*w*I), in the same memory.
+
+    Args:
+        weight: Weight of a convolution, in channels_last.
+
+    Attributes:
+        weight: The same.
+        matrix: The matrix parameter.
+
+    Raises:
+        ValueError: If the weight is not in channels_last.
+    """
 
     def __init__(self, weight: nn.Parameter) -> None:
         self.weight = weight
@@ -30,27 +41,28 @@ class MatrixView:
         return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1)
 
     def take_gradient(self) -> None:
+        """Set the gradient of the matrix to the gradient of the weight."""
         assert self.weight.grad is not None
         assert self.matrix.data_ptr() == self.weight.data_ptr(), "the weight was moved: a step would not reach it"
         self.matrix.grad = self._flatten(self.weight.grad)
 
 
 class Optimizers:
-    """Muon and Adam over one network, stepped together.
+    """Muon and Adam on one network, stepped together.
 
     Args:
-        model: In channels_last, on its final device.
-        learning_rate: Muon's peak rate, matched to Adam's by the size of its updates.
-        adam_learning_rate: Adam's peak rate, for all that Muon does not drive.
-        weight_decay: Of Muon's matrices, decoupled: each step takes away rate times this. Muon's updates are
-            of one size however small the gradient, so without it the weights grow until training diverges.
-        muon_drives: Which convolutions Muon drives, one of ``MUON_DRIVES``.
+        model: The network, in channels_last, on its final device.
+        learning_rate: Peak learning rate of Muon. Its updates have the size of Adam's at the same learning rate.
+        adam_learning_rate: Peak learning rate of Adam, for all parameters that Muon does not optimize.
+        weight_decay: Decoupled weight decay of Muon's matrices. Muon's updates have the same size however small the
+            gradient is, so that without decay the weights grow until training diverges.
+        muon_layers: The convolutions that Muon optimizes, one of ``MUON_LAYERS``.
 
     Attributes:
-        named: ``adam`` and, unless it drives nothing, ``muon``.
+        named: ``adam`` and, unless ``muon_layers`` is ``none``, ``muon``.
 
     Raises:
-        ValueError: If ``muon_drives`` is something else.
+        ValueError: If ``muon_layers`` is something else.
     """
 
     def __init__(
@@ -59,31 +71,34 @@ class Optimizers:
         learning_rate: float,
         adam_learning_rate: float,
         weight_decay: float,
-        muon_drives: str = "body",
+        muon_layers: str = "body",
     ) -> None:
-        if muon_drives not in MUON_DRIVES:
-            raise ValueError(f"What Muon drives must be {' or '.join(MUON_DRIVES)}, not {muon_drives!r}.")
-        outer = (model.head.weight, model.tail.weight) if muon_drives == "body" else ()
-        left = {id(weight) for weight in outer}
-        weights = [p for p in model.parameters() if p.ndim == 4] if muon_drives != "none" else []
-        self.views = [MatrixView(weight) for weight in weights if id(weight) not in left]
-        driven = {id(view.weight) for view in self.views}
-        rest = [p for p in model.parameters() if id(p) not in driven]
+        if muon_layers not in MUON_LAYERS:
+            raise ValueError(f"muon_layers must be {' or '.join(MUON_LAYERS)}, not {muon_layers!r}.")
+        outer = {id(model.head.weight), id(model.tail.weight)} if muon_layers == "body" else set()
+        weights = [p for p in model.parameters() if p.ndim == 4] if muon_layers != "none" else []
+        self.conv_matrices = [ConvMatrix(weight) for weight in weights if id(weight) not in outer]
+        by_muon = {id(conv.weight) for conv in self.conv_matrices}
+        rest = [p for p in model.parameters() if id(p) not in by_muon]
         self.named: dict[str, torch.optim.Optimizer] = {
             "adam": torch.optim.Adam(rest, lr=adam_learning_rate, betas=(0.9, 0.99))
         }
-        if self.views:
-            self.named["muon"] = Muon([view.matrix for view in self.views], learning_rate, weight_decay)
+        if self.conv_matrices:
+            self.named["muon"] = Muon([conv.matrix for conv in self.conv_matrices], learning_rate, weight_decay)
         self.peaks = {"muon": learning_rate, "adam": adam_learning_rate}
 
     def step(self, factor: float) -> None:
-        """One step at ``factor`` (0 to 1) of the peak rates, then clear the gradients."""
-        for view in self.views:
-            view.take_gradient()
+        """Update all parameters, then clear the gradients.
+
+        Args:
+            factor: Learning rate as a share of its peak, 0 to 1.
+        """
+        for conv in self.conv_matrices:
+            conv.take_gradient()
         for name, optimizer in self.named.items():
             for group in optimizer.param_groups:
                 group["lr"] = self.peaks[name] * factor
             optimizer.step()
             optimizer.zero_grad()
-        for view in self.views:
-            view.weight.grad = None
+        for conv in self.conv_matrices:
+            conv.weight.grad = None

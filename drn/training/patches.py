@@ -1,4 +1,4 @@
-"""Training data: folders of HR images, held in memory, cut into random LR/HR patch pairs."""
+"""Training data: random LR and HR patches of folders of HR images, which are held in memory."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from drn.resize import REACH, resample
 
 
 class PatchSampler:
-    """Random patches of a set of images, reproducible from (seed, iteration) alone.
+    """Draws random patches of a set of images, reproducibly from (seed, iteration) alone.
 
-    A patch begins at any HR pixel, and is shrunk there: an image gives scale² sets of LR pixels.
+    A patch may begin at any HR pixel. Its LR version is made from there, so that an image yields scale² different
+    grids of LR pixels.
 
     Args:
         folders: Folders of HR images, searched to any depth.
         scale: Downscaling factor of the LR patches.
-        seed: First part of the random seed; use another on each process.
-        shrink: Shares of its size, less than 1, at which each image is drawn from too, where it still holds a patch, as
-            often as at its own. A smaller image is sharper, and shows less of what JPEG left in it.
-        device: Where the images are held, all of them at each of their sizes, and where the patches are made.
-        progress: Show a bar while reading.
+        seed: First part of the random seed. Each process needs its own.
+        shrink: Additional sizes of each image, relative to its own and below 1. All sizes that hold a patch are drawn
+            equally often. A smaller image is sharper and has weaker JPEG artefacts.
+        device: Device that holds all images at all sizes, and on which the patches are made.
+        progress: Whether to show a progress bar while reading.
 
     Raises:
         InputError: If a folder is missing or empty, or an image is damaged.
@@ -48,7 +49,7 @@ class PatchSampler:
         self.scale = scale
         self.seed = seed
         self.margin = REACH * scale
-        read = partial(_read, shrink=shrink, margin=self.margin)
+        read = partial(_read_sizes, shrink=shrink, margin=self.margin)
         with ThreadPoolExecutor() as pool:
             bar = tqdm(pool.map(read, paths), "reading images", len(paths), leave=False, disable=not progress)
             padded = [image for sizes in bar for image in sizes]
@@ -57,22 +58,22 @@ class PatchSampler:
         self.starts = np.concatenate([[0], ends[:-1]])
         pixels = np.empty((ends[-1], 3), np.uint8)
         for start, end in zip(self.starts[::-1], ends[::-1], strict=True):
-            pixels[start:end] = padded.pop().reshape(-1, 3)  # so that no image is held twice
+            pixels[start:end] = padded.pop().reshape(-1, 3)  # pop frees each image once it is copied
         self.pixels = torch.from_numpy(pixels).to(device)
 
     def batch(self, iteration: int, batch_size: int, patch_size: int) -> tuple[Tensor, Tensor]:
-        """The patches of one iteration, each in one of its 8 flips and quarter turns at random.
+        """Draw the patches of one iteration, each in one of its 8 orientations at random.
 
         Args:
-            iteration: Number of the iteration: the same number gives the same patches.
-            batch_size: B.
-            patch_size: P, in LR pixels; images smaller than that are not used.
+            iteration: Number of the iteration. The same number gives the same patches.
+            batch_size: Number of patches B.
+            patch_size: Side P of a patch in LR pixels. Smaller images are not used.
 
         Returns:
             lr (B, 3, P, P) and hr (B, 3, P*scale, P*scale), float32 in [0, 1], channels_last, on the device.
 
         Raises:
-            InputError: If no image holds a patch of this size.
+            InputError: If no image is as large as a patch.
         """
         hr_size = patch_size * self.scale
         fitting = np.flatnonzero(self.sizes.min(1) >= hr_size)
@@ -82,7 +83,8 @@ class PatchSampler:
         images = rng.choice(fitting, batch_size)
         y, x = rng.integers(self.sizes[images] - hr_size + 1).T
         transposed, upside_down, mirrored = rng.integers(2, size=(3, batch_size), dtype=np.bool_)
-        # A patch is read with the margin that its LR pixels need, from any corner, by rows or by columns.
+        # A patch is read with a margin for the LR pixels at its border. The orientation decides at which corner the
+        # reading begins, and how far apart in memory two rows (``row``) and two columns (``column``) are.
         side = hr_size + 2 * self.margin
         row, column = self.sizes[images, 1] + 2 * self.margin, np.ones(batch_size, np.int64)
         corner = self.starts[images] + y * row + x + (side - 1) * (upside_down * row + mirrored)
@@ -90,26 +92,27 @@ class PatchSampler:
         row, column = np.where(transposed, column, row), np.where(transposed, row, column)
         device = self.pixels.device
         steps = torch.from_numpy(np.stack([corner, row, column]))[..., None, None]
-        steps = steps.to(device, non_blocking=device.type == "cuda")  # which copies the numbers before it returns
+        steps = steps.to(device, non_blocking=device.type == "cuda")  # safe: pageable memory is copied at once
         line = torch.arange(side, device=device)
-        places = steps[0] + line[:, None] * steps[1] + line * steps[2]
-        around = self.pixels.index_select(0, places.flatten()).view(*places.shape, 3).permute(0, 3, 1, 2).float()
-        lr = resample(around, (patch_size + 2 * REACH, patch_size + 2 * REACH))
-        return _inside(lr, REACH).div_(255), _inside(around, self.margin).div_(255)
+        indices = steps[0] + line[:, None] * steps[1] + line * steps[2]
+        padded_hr = self.pixels.index_select(0, indices.flatten()).view(*indices.shape, 3).permute(0, 3, 1, 2).float()
+        padded_lr = resample(padded_hr, (patch_size + 2 * REACH, patch_size + 2 * REACH))
+        return _crop(padded_lr, REACH).div_(255), _crop(padded_hr, self.margin).div_(255)
 
 
-def _read(path: Path, shrink: tuple[float, ...], margin: int) -> list[Array]:
-    """An image at its own and smaller sizes, each with a mirrored border."""
+def _read_sizes(path: Path, shrink: tuple[float, ...], margin: int) -> list[Array]:
+    """Read an image, shrink it to each further size, and pad each by mirroring: uint8, (H, W, 3)."""
     rgb = read_image(path).rgb
-    around = (margin, margin), (margin, margin), (0, 0)
-    return [np.pad(image, around, mode="symmetric") for image in (rgb, *(_shrunk(rgb, share) for share in shrink))]
+    border = (margin, margin), (margin, margin), (0, 0)
+    return [np.pad(image, border, mode="symmetric") for image in (rgb, *(_shrink(rgb, factor) for factor in shrink))]
 
 
-def _shrunk(rgb: Array, share: float) -> Array:
-    size = max(1, round(rgb.shape[1] * share)), max(1, round(rgb.shape[0] * share))
+def _shrink(rgb: Array, factor: float) -> Array:
+    """Resize (H, W, 3) to ``factor`` of its size, which is below 1, by antialiased bicubic interpolation."""
+    size = max(1, round(rgb.shape[1] * factor)), max(1, round(rgb.shape[0] * factor))
     return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC))
 
 
-def _inside(x: Tensor, border: int) -> Tensor:
-    """(B, C, H, W) without its border, in channels_last, which is what the network runs in."""
+def _crop(x: Tensor, border: int) -> Tensor:
+    """Remove ``border`` pixels from each side of (B, C, H, W) and return channels_last, the network's format."""
     return x[..., border:-border, border:-border].contiguous(memory_format=torch.channels_last)

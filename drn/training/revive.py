@@ -1,8 +1,8 @@
-"""Hidden units that have gone silent, and their revival.
+"""Detection and reinitialization of silent hidden units, the problem known as dying ReLU.
 
-A ReLU whose input is negative at every pixel passes nothing on and gets no gradient, so it stays silent however long
-training goes on. It happened at high rates: the updates of Muon and Adam do not shrink with the gradient, so that they
-shake what matters little as much as what matters.
+A ReLU whose input is negative at every pixel outputs 0 everywhere and gets no gradient, so that further training does
+not change it. We saw this at high learning rates: the updates of Muon and Adam do not become smaller with the gradient,
+so that units that hardly matter receive updates as large as the others.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from torch import Tensor, nn
 from drn.model import DRN, RDB, ResidualBlock
 
 SILENT_SHARE = 1e-4
-"""A unit that fires at a smaller share of the pixels is silent."""
+"""A unit is silent if its output is above 0 at a smaller share of the pixels."""
 
 FIRING_SHARE = 0.4
-"""Share of the pixels at which a revived unit fires at first."""
+"""Share of the pixels at which the output of a reinitialized unit is above 0 at first."""
 
 QUANTILE_PIXELS = 4096
-"""A revived unit's threshold is taken of so many pixels, drawn at random."""
+"""Number of random pixels from which the bias of a reinitialized unit is computed."""
 
 
 @dataclass(frozen=True)
-class Hidden:
-    """A block on a batch.
+class HiddenUnits:
+    """The hidden units of one block, observed on a batch.
 
     Attributes:
         block: The block.
-        silent: Which of its hidden units fire at less than ``SILENT_SHARE`` of the pixels: bool, (hidden units,).
-        x: What it reads, (B, C, H, W); None if no unit is silent.
+        silent: Whether each unit is silent, see ``SILENT_SHARE``: bool, (units,).
+        x: Input of the block, (B, C, H, W); None if no unit is silent.
     """
 
     block: RDB | ResidualBlock
@@ -40,51 +40,55 @@ class Hidden:
 
 
 @torch.no_grad()
-def hidden_units(model: DRN, lr: Tensor) -> list[Hidden]:
-    """The blocks of a network with ReLU, first to last, and which of their units are silent on a batch.
+def hidden_units(model: DRN, lr: Tensor) -> list[HiddenUnits]:
+    """Observe the hidden units of every block on a batch.
 
     Args:
+        model: The network.
         lr: (B, 3, H, W), RGB in [0, 1].
 
     Returns:
-        None of a network with another activation, whose units have a gradient wherever they are.
+        One entry for each block, first to last; no entries if the activation is not ReLU, as the units of other
+        activations always have a gradient.
     """
-    found: list[Hidden] = []
+    observed: list[HiddenUnits] = []
     if model.config.activation != "relu":
-        return found
+        return observed
     hooks = []
     for block in model.modules():
         if isinstance(block, RDB | ResidualBlock):
 
-            def note(_: nn.Module, args: tuple[Tensor], out: Tensor, block: RDB | ResidualBlock = block) -> None:
+            def observe(_: nn.Module, args: tuple[Tensor], out: Tensor, block: RDB | ResidualBlock = block) -> None:
                 silent = (out > 0).float().mean((0, 2, 3)) < SILENT_SHARE
-                found.append(Hidden(block, silent, args[0] if silent.any() else None))
+                observed.append(HiddenUnits(block, silent, args[0] if silent.any() else None))
 
-            hooks.append(block.conv1.register_forward_hook(note))
+            hooks.append(block.conv1.register_forward_hook(observe))
     try:
         model(lr)
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return observed
 
 
 @torch.no_grad()
 def revive(model: DRN, lr: Tensor) -> int:
-    """Start silent units anew: random weights, a threshold that lets them fire, and nothing passed on as yet.
+    """Reinitialize the silent units: random input weights, a bias that lets them fire, and output weights of 0.
 
-    The network's output stays as it is, but for what they let pass at less than ``SILENT_SHARE`` of the pixels. What
-    they pass on has a gradient again, and as soon as that is not 0 any more, so have they.
+    The network's output stays the same, apart from what these units contributed at less than ``SILENT_SHARE`` of the
+    pixels. Their output weights have a gradient again. Once the output weights differ from 0, the input weights have
+    one too.
 
     Args:
-        lr: The batch that tells which units are silent: (B, 3, H, W), RGB in [0, 1].
+        model: The network, changed in place.
+        lr: Batch on which the units are observed: (B, 3, H, W), RGB in [0, 1].
 
     Returns:
-        How many there were.
+        The number of reinitialized units.
     """
     blocks = hidden_units(model, lr)
-    for hidden in blocks:
-        block, silent, x = hidden.block, hidden.silent, hidden.x
+    for units in blocks:
+        block, silent, x = units.block, units.silent, units.x
         if x is None:
             continue
         weight, bias = block.conv1.weight, block.conv1.bias
@@ -98,5 +102,6 @@ def revive(model: DRN, lr: Tensor) -> int:
     return count_silent(blocks)
 
 
-def count_silent(blocks: list[Hidden]) -> int:
-    return sum(int(hidden.silent.sum()) for hidden in blocks)
+def count_silent(blocks: list[HiddenUnits]) -> int:
+    """Return the number of silent units in all blocks."""
+    return sum(int(units.silent.sum()) for units in blocks)

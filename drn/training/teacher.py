@@ -1,9 +1,9 @@
-"""Learning from a teacher: part of the target is what given weights make of the patches.
+"""Distillation: the target of the loss contains the output of given weights, the teacher.
 
-Most of the error of a good network is what nobody could know from the LR image; to the gradient that is noise, which
-the output of a network, whatever its own errors, does not have. The teacher sees each batch in one of its 8 views at
-random, so that what it teaches is, in the mean, its self-ensemble: weights that learn from themselves learn from their
-own DRN+.
+Most of the error of a good network is detail that cannot be known from the LR image. In the gradient this detail acts
+as noise. The teacher's output is free of that noise, although it has errors of its own. The teacher gets each batch in
+one of the 8 orientations at random, so that on average its output is that of its self-ensemble (DRN+). Weights that are
+their own teacher thus learn from their own DRN+.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from drn.files import replace_file
 from drn.geometry import ORIENTATIONS
 
 TEACHER = "teacher.safetensors"
-VIEW_STREAM = 1
-"""Ends the random seed of a view, to keep it apart from that of the patches."""
+"""Name of the copy of the teacher's weights in the folder of a run."""
+
+ORIENTATION_STREAM = 1
+"""Last part of the random seed of an orientation, which keeps it apart from the seed of the patches."""
 
 
 class Teacher:
-    """A network that makes a part of the target.
+    """A network whose output is part of the target.
 
     Args:
         path: Weights file, or a folder that holds one for each scale.
-        scale: The scale of what learns.
-        share: Of the target, more than 0, at most 1.
-        seed: First part of the random seed of the views; use another on each process.
-        device: Where the network runs.
+        scale: Upscaling factor of the network in training.
+        share: Share of the teacher's output in the target, above 0, at most 1.
+        seed: First part of the random seed of the orientations. Each process needs its own.
+        device: Device of the teacher's network.
 
     Raises:
         InputError: If the weights cannot be used, or are for another scale.
@@ -45,21 +47,22 @@ class Teacher:
         self.share = share
         self.seed = seed
 
-    def keep(self, run: Path) -> None:
-        """Copy the weights into the folder of a run, which may have to go on when they have been replaced."""
+    def copy_weights(self, run: Path) -> None:
+        """Copy the weights into the folder of a run, so that the run can be resumed after the original is replaced."""
         replace_file(run / TEACHER, lambda temporary: shutil.copyfile(self.path, temporary))
 
     @torch.no_grad()
     def target(self, lr: Tensor, hr: Tensor, iteration: int) -> Tensor:
-        """The truth, moved by ``share`` towards what the teacher makes of a batch.
+        """Return the target ``share * teacher(lr) + (1 - share) * hr``.
 
         Args:
             lr: float32, (B, 3, H, W), RGB in [0, 1].
             hr: float32, (B, 3, H*scale, W*scale).
-            iteration: Number of the iteration: the same number gives the same view.
+            iteration: Number of the iteration. The same number gives the same orientation.
 
         Returns:
-            float32, of the shape of ``hr``.
+            float32, (B, 3, H*scale, W*scale).
         """
-        view = ORIENTATIONS[np.random.default_rng([self.seed, iteration, VIEW_STREAM]).integers(len(ORIENTATIONS))]
-        return torch.lerp(hr, view.undo(self.network(view.of(lr)).float()), self.share)
+        rng = np.random.default_rng([self.seed, iteration, ORIENTATION_STREAM])
+        orientation = ORIENTATIONS[rng.integers(len(ORIENTATIONS))]
+        return torch.lerp(hr, orientation.undo(self.network(orientation.of(lr)).float()), self.share)

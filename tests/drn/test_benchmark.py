@@ -21,6 +21,7 @@ from drn.metrics import psnr
 from drn.resize import downscale, upscale
 from drn.upscaler import Upscaler
 from scripts import write_results
+from scripts._markdown import ROOT
 from tests.helpers.models import small_model
 
 
@@ -82,7 +83,7 @@ def test_equal_images_have_no_psnr_in_json(photo: Array) -> None:
 
 def test_the_readme_and_the_model_card_show_the_current_results() -> None:
     results = json.loads((weights.BUNDLED / "results.json").read_text(encoding="utf-8"))
-    page = (write_results.ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
     card = (weights.BUNDLED / "README.md").read_text(encoding="utf-8")
     tables = write_results.measured(results), write_results.peers(results), write_results.hours()
     for text, table in ((page, tables[0]), *((card, table) for table in tables)):

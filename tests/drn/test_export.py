@@ -1,4 +1,4 @@
-"""Taking a run's weights into the folder of the released ones."""
+"""Copying the weights of a run into the folder of the released weights."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.helpers.models import small_model
 
 
 def run_of(folder: Path, valid_psnr: float, hours: float) -> Path:
+    """Write the files of a run with two validations into ``folder``."""
     folder.mkdir()
     notes = {"valid_psnr": f"{valid_psnr:.4f}", "hours": f"{hours}"}
     weights.save(folder / weights.filename(2), small_model(2), notes)
@@ -23,14 +24,14 @@ def run_of(folder: Path, valid_psnr: float, hours: float) -> Path:
     return folder
 
 
-def test_a_run_becomes_the_released_weights_and_the_next_one_goes_on(tmp_path: Path) -> None:
+def test_the_weights_of_a_run_are_released_and_a_second_run_continues_the_curve(tmp_path: Path) -> None:
     target = tmp_path / "weights"
     target.mkdir()
     other = target / weights.filename(3)
     weights.save(other, small_model(3))
     (target / weights.SUMS).write_text(f"{weights.load(other).sha256}  {other.name}\n")
     path = export(run_of(tmp_path / "first", 30.0, 1.0), target, continues=False)
-    assert weights.load(path, 2).notes["valid_psnr"] == "30.0000"  # which checks its line in SHA256SUMS too
+    assert weights.load(path, 2).notes["valid_psnr"] == "30.0000"  # ``load`` checks SHA256SUMS too
     export(run_of(tmp_path / "second", 30.5, 2.0), target, continues=True)
     curve = [(row["iteration"], row["hours"]) for row in read_curve(target / "curve_x2.csv")]
     assert curve == [(250, 0.5), (500, 1.0), (750, 2.0), (1000, 3.0)]
@@ -43,16 +44,19 @@ def test_a_run_becomes_the_released_weights_and_the_next_one_goes_on(tmp_path: P
     assert [row["hours"] for row in read_curve(target / "curve_x2.csv")] == [2.0, 4.0]
 
 
-def test_what_is_not_better_stays_out(tmp_path: Path) -> None:
+def test_weights_that_are_not_better_are_refused(tmp_path: Path) -> None:
     target = tmp_path / "weights"
     target.mkdir()
     export(run_of(tmp_path / "first", 30.0, 1.0), target, continues=False)
     before = {path.name: path.read_bytes() for path in target.iterdir()}
-    with pytest.raises(InputError, match=r"measures 29\.900 dB on validation, drn_x2\.safetensors here 30\.000"):
+    with pytest.raises(
+        InputError,
+        match=r"worse has a validation PSNR of 29\.900 dB, and drn_x2\.safetensors in .* 30\.000 dB: train for longer",
+    ):
         export(run_of(tmp_path / "worse", 29.9, 1.0), target, continues=True)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
     weights.save(tmp_path / "worse" / weights.filename(2), small_model(2))
-    with pytest.raises(InputError, match=r"worse/drn_x2\.safetensors does not say how it measures on validation"):
+    with pytest.raises(InputError, match=r"worse/drn_x2\.safetensors does not state its validation PSNR"):
         export(tmp_path / "worse", target, continues=True)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no weights for x2"):

@@ -1,4 +1,4 @@
-"""The training loss, against numbers worked by hand and against the metric's own luma."""
+"""The training loss, against values computed by hand and against the PSNR metric."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from drn.metrics import psnr
 from drn.training.loss import psnr_loss
 
 
-def test_green_counts_by_its_share_of_luma() -> None:
+def test_an_error_in_green_counts_by_its_weight_in_luma() -> None:
     hr = torch.zeros(1, 3, 4, 4)
     sr = hr.clone()
     sr[:, 1] = 0.1
-    # luma: (0.1 * 128.553 / 219)^2 + 0.0001 = 0.0035457, its ln -5.64202; RGB: a tenth of 0.1 / 3
+    # Luma: ln((0.1 * 128.553 / 219)^2 + 0.0001) = ln(0.0035457) = -5.64202. RGB: 0.1 * 0.1 / 3 = 0.003333.
     assert psnr_loss(sr, hr).item() == pytest.approx(0.02 * -5.64202 + 0.003333, abs=2e-6)
 
 
-def test_colour_alone_still_counts() -> None:
-    """An error that leaves luma as it is must not be free: it would let the colours drift."""
+def test_an_error_of_colour_alone_counts() -> None:
+    """An error that does not change the luma has a loss too, without which the colours would drift."""
     hr = torch.full((1, 3, 4, 4), 0.5)
     sr = hr.clone()
     sr[:, 0] += 0.1
@@ -27,12 +27,12 @@ def test_colour_alone_still_counts() -> None:
     assert psnr_loss(sr, hr).item() == pytest.approx(0.02 * -9.21034 + 0.1 * (0.1 + 0.050937) / 3, abs=2e-6)
 
 
-def test_it_is_the_mean_psnr_of_the_patches_turned_round(rng: np.random.Generator) -> None:
+def test_a_gain_in_the_mean_psnr_of_the_patches_reduces_the_loss_in_proportion(rng: np.random.Generator) -> None:
     hr = rng.integers(60, 190, (2, 32, 32, 3))
     patches = {}
     for name, errors in {"before": (40, 30), "after": (40, 20)}.items():
         noise = np.stack([rng.normal(0, error, (32, 32, 1)) for error in errors])
-        patches[name] = np.clip(hr + noise, 0, 255).round()  # the same on R, G and B: RGB's L1 is luma's
+        patches[name] = np.clip(hr + noise, 0, 255).round()  # equal in R, G and B, so that L1 of RGB is L1 of luma
     truth = torch.from_numpy(hr).permute(0, 3, 1, 2) / 255
     loss, reported, colours = {}, {}, {}
     for name, sr in patches.items():

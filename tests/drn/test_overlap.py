@@ -1,4 +1,4 @@
-"""Which training images show what a held-out image shows."""
+"""Detection of training images that show the same place as a held-out image."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import pytest
 import typer
 from PIL import Image
 
-from app.photographs import EXAMPLES
+from scripts._markdown import ROOT
 from scripts.overlap import main
+
+EXAMPLES = ROOT / "app" / "examples"
 
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """Training images, one of them a part of the held-out one, turned and at 0.6 of its size; and the held-out ones."""
+    """Write training and held-out images. One training image is a rotated and resized crop of a held-out image."""
     training, held_out = tmp_path / "training", tmp_path / "held_out"
     training.mkdir()
     held_out.mkdir()
@@ -31,19 +33,20 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def run(training: Path, held_out: Path) -> int:
+    """Run the script with a threshold of 10 points and return its exit code."""
     with pytest.raises(typer.Exit) as stopped:
         main([training], [held_out], 10)
     return stopped.value.exit_code
 
 
-def test_a_part_turned_and_resized_is_found(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rotated_and_resized_crop_is_found(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*folders) == 1
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith(f"{folders[0] / 'part.jpg'} shows {folders[1] / 'coffee.png'}: ")
-    assert said[1:] == ["1 of 5 images share 10 points or more with one of 2"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{folders[0] / 'part.jpg'} shows {folders[1] / 'coffee.png'}: ")
+    assert lines[1:] == ["1 of 5 images share 10 points or more with one of 2"]
 
 
-def test_other_images_are_not(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_images_are_not_found(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     (folders[0] / "part.jpg").unlink()
     assert run(*folders) == 0
     assert capsys.readouterr().out == "0 of 4 images share 10 points or more with one of 2\n"

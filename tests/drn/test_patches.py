@@ -1,3 +1,5 @@
+"""Random training patches: their content, their distribution, and their reproducibility."""
+
 from __future__ import annotations
 
 import itertools
@@ -12,7 +14,7 @@ from PIL import Image
 from drn.errors import InputError
 from drn.image import Array
 from drn.resize import downscale
-from drn.training.patches import PatchSampler, _shrunk
+from drn.training.patches import PatchSampler, _shrink
 
 
 @pytest.fixture
@@ -25,50 +27,52 @@ def folder(tmp_path: Path, photo: Array) -> Path:
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_patches_are_cut_of_the_image_and_of_that_image_shrunk(
+def test_a_patch_is_a_crop_of_the_image_and_of_the_image_shrunk(
     tmp_path: Path, rng: np.random.Generator, scale: int
 ) -> None:
     image = rng.integers(0, 256, (10 * scale + 1, 9 * scale + 2, 3), np.uint8)
     Image.fromarray(image).save(tmp_path / "a.png")
-    # What a patch may be: of the image, mirrored at its border, shrunk from each row and column on, turned in 8 ways.
+    # All possible patches: the image, mirrored at its border, is shrunk from each row and column on, in 8 orientations.
     allowed: dict[bytes, tuple[tuple[int, int], bytes]] = {}
     size, border = 8, 4 * scale
     mirrored = np.pad(image, ((border, border), (border, border), (0, 0)), mode="symmetric")
-    places = list(np.ndindex(image.shape[0] - size * scale + 1, image.shape[1] - size * scale + 1))
-    for y, x in places:
+    positions = list(np.ndindex(image.shape[0] - size * scale + 1, image.shape[1] - size * scale + 1))
+    for y, x in positions:
         lr = downscale(mirrored[y:, x:][: (size + 8) * scale, : (size + 8) * scale], scale)[4:-4, 4:-4]
         hr = image[y : y + size * scale, x : x + size * scale]
         for turns, flip in itertools.product(range(4), (False, True)):
-            allowed[turned(lr, turns, flip).tobytes()] = (y, x), turned(hr, turns, flip).tobytes()
-    assert len(allowed) == 8 * len(places)
+            allowed[oriented(lr, turns, flip).tobytes()] = (y, x), oriented(hr, turns, flip).tobytes()
+    assert len(allowed) == 8 * len(positions)
     sampler, seen = PatchSampler([tmp_path], scale, seed=0), set()
     drawn: set[bytes] = set()
     for i in range(60):
         for lr, hr in zip(*sampler.batch(i, 16, size), strict=True):
             assert lr.dtype == torch.float32
-            place, expected = allowed[as_bytes(lr)]
+            position, expected = allowed[as_bytes(lr)]
             assert expected == as_bytes(hr)
-            seen.add(place)
+            seen.add(position)
             drawn.add(as_bytes(lr))
-    assert seen == set(places)
-    assert len(drawn) > 5 * len(places)
+    assert seen == set(positions)
+    assert len(drawn) > 5 * len(positions)
 
 
-def turned(patch: Array, turns: int, flip: bool) -> Array:
+def oriented(patch: Array, turns: int, flip: bool) -> Array:
+    """Turn (H, W, 3) anticlockwise by quarters, then mirror it left to right if ``flip``."""
     return np.rot90(patch, turns)[:, ::-1] if flip else np.rot90(patch, turns)
 
 
 def as_bytes(patch: torch.Tensor) -> bytes:
+    """Return the 8-bit levels of (3, H, W), pixel by pixel."""
     return (patch * 255).round().to(torch.uint8).permute(1, 2, 0).numpy().tobytes()
 
 
-def test_every_image_is_drawn_as_often_whole_and_at_each_share(tmp_path: Path) -> None:
+def test_an_image_is_drawn_equally_often_at_each_size(tmp_path: Path) -> None:
     for colour in (40, 200):
         Image.new("RGB", (40, 20), (colour, colour, colour)).save(tmp_path / f"{colour}.png")
     Image.new("RGB", (1, 1)).save(tmp_path / "tiny.png")
     sampler = PatchSampler([tmp_path], 2, seed=0, shrink=(0.5, 0.4))
     drawn: Counter[tuple[int, int]] = Counter()
-    # Each copy is told by a level of its own; patches are 5 LR pixels, which the copies at 0.5 just hold.
+    # Each size of each image gets its own level. A patch has 5 LR pixels a side, which the images at 0.5 just hold.
     sides = sampler.sizes.min(1).tolist()
     for number, start in enumerate(sampler.starts):
         sampler.pixels[start:] = number
@@ -83,12 +87,12 @@ def test_every_image_is_drawn_as_often_whole_and_at_each_share(tmp_path: Path) -
 
 
 def test_a_shrunk_image_is_antialiased(photo: Array) -> None:
-    half = _shrunk(photo, 0.5)
+    half = _shrink(photo, 0.5)
     means = photo.reshape(photo.shape[0] // 2, 2, photo.shape[1] // 2, 2, 3).mean((1, 3))
     assert np.abs(half - means).mean() < 0.5 * np.abs(half - photo[::2, ::2].astype(float)).mean()
 
 
-def test_the_iteration_alone_fixes_the_patches(folder: Path) -> None:
+def test_patches_depend_on_seed_and_iteration_alone(folder: Path) -> None:
     first, second = PatchSampler([folder], 2, seed=1), PatchSampler([folder], 2, seed=1)
     for i in range(3):
         first.batch(i, 2, 8)
@@ -104,17 +108,17 @@ def test_cuda_makes_the_same_patches(folder: Path) -> None:
     on_cuda = PatchSampler([folder], 2, seed=0, shrink=(0.6,), device="cuda").batch(3, 64, 8)
     for cpu, cuda in zip(on_cpu, on_cuda, strict=True):
         difference = (cpu - cuda.cpu()).abs() * 255
-        assert difference.max() < 1.01  # a level that lies between two may be rounded to either
+        assert difference.max() < 1.01  # a value halfway between two levels may be rounded to either
         assert (difference > 0.5).float().mean() < 0.001
 
 
-def test_all_places_and_turns_are_drawn(folder: Path) -> None:
+def test_many_positions_and_orientations_are_drawn(folder: Path) -> None:
     sampler = PatchSampler([folder], 2, seed=0)
     seen = {patch.numpy().tobytes() for i in range(20) for patch in sampler.batch(i, 8, patch_size=8)[0]}
     assert len(seen) > 150
 
 
-def test_the_patches_of_a_batch_are_of_many_images(tmp_path: Path) -> None:
+def test_the_patches_of_a_batch_come_from_many_images(tmp_path: Path) -> None:
     for level in range(0, 250, 10):
         Image.new("RGB", (16, 16), (level, level, level)).save(tmp_path / f"{level}.png")
     _, hr = PatchSampler([tmp_path], 2, seed=0).batch(0, 25, 8)

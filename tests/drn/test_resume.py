@@ -1,4 +1,4 @@
-"""Runs that are cut, and go on."""
+"""Runs that are stopped and resumed."""
 
 from __future__ import annotations
 
@@ -13,32 +13,35 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from drn.errors import InputError
 from drn.model import drn
-from drn.training.checkpoint import read_progress
+from drn.training.checkpoint import CHECKPOINT, resume_configs
 from drn.training.config import TrainConfig
-from drn.training.loop import CHECKPOINT, CURVE, resume_configs, train
+from drn.training.curve import CURVE
+from drn.training.loop import train
 from drn.training.loss import psnr_loss
+from drn.weights import save as save_weights
 from drn.weights import save_tensors
 from tests.helpers.models import SMALL, small_model
 from tests.helpers.training import rows, taught_by
 
 
-@pytest.mark.parametrize(("look_every", "noticed"), [(1, 3), (5, 5)])
+@pytest.mark.parametrize(("interval", "noticed"), [(1, 3), (5, 5)])
 def test_resume_is_exact(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look_every: int, noticed: int
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval: int, noticed: int
 ) -> None:
-    monkeypatch.setattr("drn.training.loop._look_every", lambda device: look_every)
-    config = replace(config, shrink=(0.75,), valid_every=7)
+    monkeypatch.setattr("drn.training.run.observation_interval", lambda device: interval)
+    config = replace(config, shrink=(0.75,), degrade="photo", valid_every=7)
     config = taught_by(small_model(), config)
     train(SMALL, config)
-    straight = load_file(config.out / CHECKPOINT)
+    uninterrupted = load_file(config.out / CHECKPOINT)
 
-    cut = replace(config, out=tmp_path / "cut")
-    # SIGTERM arrives during iteration 3, as a handler would see it.
+    stopped = replace(config, out=tmp_path / "stopped")
+    # SIGTERM arrives during iteration 3.
     calls = 0
 
     def interrupting(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
@@ -49,31 +52,48 @@ def test_resume_is_exact(
         return psnr_loss(sr, hr)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("drn.training.loop.psnr_loss", interrupting)
-        assert train(SMALL, cut).iteration == noticed
-    model_config, resumed = resume_configs(cut.out)
-    assert (model_config, resumed) == (SMALL, cut)
+        patch.setattr("drn.training.run.psnr_loss", interrupting)
+        assert train(SMALL, stopped).iteration == noticed
+    model_config, resumed = resume_configs(stopped.out)
+    assert (model_config, resumed) == (SMALL, stopped)
     assert train(model_config, resumed, resume=True).iteration == 8
 
-    again = load_file(cut.out / CHECKPOINT)
-    assert again.keys() == straight.keys()
-    for name, tensor in straight.items():
-        assert torch.equal(again[name], tensor), name
+    resumed_tensors = load_file(stopped.out / CHECKPOINT)
+    assert resumed_tensors.keys() == uninterrupted.keys()
+    for name, tensor in uninterrupted.items():
+        assert torch.equal(resumed_tensors[name], tensor), name
     keys = ("iteration", "learning_rate", "loss", "valid_psnr")
-    assert [[row[k] for k in keys] for row in rows(cut.out)] == [[row[k] for k in keys] for row in rows(config.out)]
+    assert [[row[k] for k in keys] for row in rows(stopped.out)] == [[row[k] for k in keys] for row in rows(config.out)]
 
 
-def test_a_checkpoint_from_before_a_setting_existed_goes_on_with_its_default(config: TrainConfig) -> None:
-    train(SMALL, replace(config, iterations=2))
+def test_a_checkpoint_of_an_earlier_version_is_resumed(config: TrainConfig) -> None:
+    """Settings that it lacks get their defaults, and those with an earlier name or form are understood."""
+    config = replace(config, iterations=2, muon_layers="none")
+    train(SMALL, config)
     checkpoint = config.out / CHECKPOINT
-    stored = read_progress(checkpoint)
-    for setting in ("hold", "muon_drives", "shrink", "teacher", "teacher_share"):
-        del stored["train"][setting]
-    save_tensors(checkpoint, load_file(checkpoint), {"progress": json.dumps(stored)})
+    with safe_open(checkpoint, framework="pt") as file:
+        metadata = json.loads(file.metadata()["progress"])
+    for setting in ("compile", "degrade", "hold", "init", "revive", "shrink", "teacher", "teacher_share"):
+        del metadata["train"][setting]
+    metadata["train"]["muon_drives"] = metadata["train"].pop("muon_layers")
+    (metadata["train"]["valid"],) = metadata["train"]["valid"]
+    save_tensors(checkpoint, load_file(checkpoint), {"progress": json.dumps(metadata)})
+    assert resume_configs(config.out) == (SMALL, config)
     assert train(*resume_configs(config.out, iterations=3), resume=True).iteration == 3
 
 
-def test_rows_beyond_the_checkpoint_are_measured_again(config: TrainConfig) -> None:
+def test_a_resumed_run_knows_its_init_and_whether_it_was_compiled(config: TrainConfig, tmp_path: Path) -> None:
+    path = tmp_path / "init.safetensors"
+    save_weights(path, small_model(), {})
+    config = replace(config, iterations=1, init=path, revive=False)
+    train(SMALL, config)
+    path.unlink()  # the checkpoint is complete without it
+    assert resume_configs(config.out) == (SMALL, config)
+    assert resume_configs(config.out, compile=True)[1] == replace(config, compile=True)
+    assert train(*resume_configs(config.out, iterations=2), resume=True).iteration == 2
+
+
+def test_rows_after_the_checkpoint_are_measured_again(config: TrainConfig) -> None:
     train(SMALL, replace(config, iterations=4, valid_every=2))
     with (config.out / CURVE).open("a") as file:
         file.write("6,0.1,0.001,0.5,99\n")
@@ -82,30 +102,30 @@ def test_rows_beyond_the_checkpoint_are_measured_again(config: TrainConfig) -> N
     assert float(rows(config.out)[-1]["valid_psnr"]) < 99
 
 
-def test_a_resumed_run_loses_no_point_of_its_curves(config: TrainConfig) -> None:
+def test_a_resumed_run_keeps_its_tensorboard_curves(config: TrainConfig) -> None:
     train(SMALL, replace(config, iterations=4, valid_every=2))
-    time.sleep(1.1)  # TensorBoard reads its files in the order of their names, which tell the second
+    time.sleep(1.1)  # TensorBoard orders its files by name, and the name holds the time in whole seconds
     train(*resume_configs(config.out, iterations=6), resume=True)
     events = EventAccumulator(str(config.out / "tensorboard")).Reload()
     assert [event.step for event in events.Scalars("valid_psnr")] == [2, 4, 6]
 
 
 def test_a_run_is_resumed_from_another_folder(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(config.valid.parent)
-    train(SMALL, replace(config, data=(Path("data"),), valid=Path("valid"), iterations=1))
+    monkeypatch.chdir(config.valid[0].parent)
+    train(SMALL, replace(config, data=(Path("data"),), valid=(Path("valid"),), iterations=1))
     monkeypatch.chdir("/")
     assert train(*resume_configs(config.out, iterations=2), resume=True).iteration == 2
 
 
-def test_what_is_left_of_a_run_is_not_written_over(config: TrainConfig) -> None:
+def test_files_of_an_earlier_run_are_not_overwritten(config: TrainConfig) -> None:
     train(SMALL, replace(config, iterations=1))
     (config.out / CHECKPOINT).unlink()
     before = (config.out / CURVE).read_bytes()
-    with pytest.raises(InputError, match="holds what is left of an earlier run: choose another folder"):
+    with pytest.raises(InputError, match="holds files of an earlier run: choose another folder"):
         train(SMALL, config)
     assert (config.out / CURVE).read_bytes() == before
     (config.out / CURVE).unlink()
-    with pytest.raises(InputError, match="holds what is left of an earlier run"):
+    with pytest.raises(InputError, match="holds files of an earlier run"):
         train(SMALL, config)
 
 
@@ -115,7 +135,7 @@ def test_a_new_budget_replaces_the_old_one(config: TrainConfig) -> None:
 
 
 def test_sigterm_saves_and_exits_with_0(config: TrainConfig) -> None:
-    command = [sys.executable, "-m", "drn", "train", "--out", str(config.out), "--valid", str(config.valid)]
+    command = [sys.executable, "-m", "drn", "train", "--out", str(config.out), "--valid", str(config.valid[0])]
     command += ["--data", str(config.data[0]), "--iterations", "100000", "--patch-size", "12", "--batch-size", "2"]
     command += ["--n-feats", "8", "--n-groups", "1", "--valid-every", "5"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

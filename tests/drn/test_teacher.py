@@ -1,4 +1,4 @@
-"""Learning from a teacher: what stands in for the truth."""
+"""Distillation: the target that a teacher gives."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from drn import weights
 from drn.errors import InputError
+from drn.training.checkpoint import resume_configs
 from drn.training.config import TrainConfig
-from drn.training.loop import resume_configs, train
+from drn.training.loop import train
 from drn.training.loss import psnr_loss
 from drn.training.teacher import TEACHER, Teacher
 from drn.upscaler import Upscaler
@@ -23,17 +24,17 @@ from tests.helpers.training import taught_by
 CPU = torch.device("cpu")
 
 
-def test_the_target_lies_between_the_truth_and_what_is_taught(tmp_path: Path) -> None:
+def test_the_target_mixes_the_ground_truth_and_the_teacher_s_output(tmp_path: Path) -> None:
     path = tmp_path / "drn_x2.safetensors"
     weights.save(path, small_model(), {})
     lr, hr = torch.rand(2, 3, 5, 7), torch.rand(2, 3, 10, 14)
-    wholly, partly = (Teacher(path, 2, share, 1, CPU) for share in (1.0, 0.25))
+    full, partial = (Teacher(path, 2, share, 1, CPU) for share in (1.0, 0.25))
     for iteration in range(8):
-        taught = wholly.target(lr, hr, iteration)
-        torch.testing.assert_close(partly.target(lr, hr, iteration), 0.75 * hr + 0.25 * taught)
+        output = full.target(lr, hr, iteration)
+        torch.testing.assert_close(partial.target(lr, hr, iteration), 0.75 * hr + 0.25 * output)
 
 
-def test_what_is_taught_is_in_the_mean_the_self_ensemble(tmp_path: Path) -> None:
+def test_the_teacher_s_mean_output_is_that_of_its_self_ensemble(tmp_path: Path) -> None:
     path = tmp_path / "drn_x2.safetensors"
     weights.save(path, small_model(), {})
     lr, hr = torch.rand(1, 3, 6, 9), torch.zeros(1, 3, 12, 18)
@@ -49,40 +50,40 @@ def test_what_is_taught_is_in_the_mean_the_self_ensemble(tmp_path: Path) -> None
     torch.testing.assert_close(torch.stack(different).mean(0), plus, rtol=0, atol=1e-5)
 
 
-def test_training_learns_from_the_weights_it_is_given(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_gets_the_teacher_s_target(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Tensor, Tensor]] = []
 
-    def noting(sr: Tensor, hr: Tensor) -> Tensor:
+    def recorded(sr: Tensor, hr: Tensor) -> Tensor:
         seen.append((sr.detach(), hr))
         return psnr_loss(sr, hr)
 
-    monkeypatch.setattr("drn.training.loop.psnr_loss", noting)
+    monkeypatch.setattr("drn.training.run.psnr_loss", recorded)
     teacher = small_model()
-    # Flat, so that it is the same in every view: what it makes is the nearest-neighbour enlargement and a bit of blue.
+    # The last convolution is 0, so that the output is the same in every orientation: the nearest-neighbour enlargement
+    # of the input, plus 0.2 in the blue channel.
     with torch.no_grad():
         teacher.tail.weight.zero_()
         teacher.tail.bias.copy_(torch.tensor([0.0, 0.0, 0.2]).repeat_interleave(4))  # type: ignore[union-attr]
     config = replace(config, iterations=1, dtype="fp32")
     train(SMALL, config)
-    taught = taught_by(teacher, replace(config, out=config.out.with_name("taught"), teacher_share=0.75))
-    train(SMALL, taught)
+    train(SMALL, taught_by(teacher, replace(config, out=config.out.with_name("taught"), teacher_share=0.75)))
     (before, truth), (after, target) = seen
-    assert torch.equal(before, after)  # the teacher's weights are not those that learn
-    made = (target - 0.25 * truth) / 0.75
-    blocks = made.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    assert torch.equal(before, after)
+    output = (target - 0.25 * truth) / 0.75
+    blocks = output.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
     assert float((blocks.amax(4) - blocks.amin(4)).max()) < 1e-5
     shrunk = F.interpolate(truth, scale_factor=0.5, mode="area")
     offset = (blocks.mean(4) - shrunk).mean((0, 2, 3))
     torch.testing.assert_close(offset, torch.tensor([0.0, 0.0, 0.2]), rtol=0, atol=0.01)
 
 
-def test_a_run_goes_on_with_the_teacher_it_began_with(config: TrainConfig) -> None:
+def test_a_run_is_resumed_with_its_copy_of_the_teacher(config: TrainConfig) -> None:
     config = taught_by(small_model(), replace(config, iterations=2))
     train(SMALL, config)
     assert config.teacher is not None
-    began = config.teacher.read_bytes()
+    original = config.teacher.read_bytes()
     config.teacher.unlink()
-    assert (config.out / TEACHER).read_bytes() == began
+    assert (config.out / TEACHER).read_bytes() == original
     assert train(*resume_configs(config.out, iterations=3), resume=True).iteration == 3
     (config.out / TEACHER).unlink()
     with pytest.raises(InputError, match=r"There is no weights file or folder .*teacher\.safetensors"):

@@ -1,4 +1,4 @@
-"""The training loop: what it learns, keeps, and refuses."""
+"""The training loop: learning, export of the best weights, and refused settings."""
 
 from __future__ import annotations
 
@@ -19,29 +19,31 @@ from safetensors.torch import load_file
 
 from drn import weights
 from drn.errors import InputError
-from drn.evaluation.benchmark import Row
 from drn.model import DRN, drn
-from drn.training.config import TrainConfig, rate_factor
-from drn.training.loop import CHECKPOINT, init_from, resume_configs, train
+from drn.training.checkpoint import CHECKPOINT, resume_configs
+from drn.training.config import TrainConfig, learning_rate_factor
+from drn.training.loop import train
 from drn.training.loss import psnr_loss
 from drn.training.optim import Optimizers
 from drn.training.patches import PatchSampler
+from drn.training.run import init_from
+from drn.training.validation import ValidationSets
 from tests.helpers.models import SMALL, small_model
 from tests.helpers.training import rows, taught_by
 
 
-def test_it_learns_and_exports_the_best(config: TrainConfig) -> None:
-    progress = train(SMALL, replace(config, iterations=60, valid_every=20, ema_decay=0.9))
+def test_training_reduces_the_loss_and_exports_the_best_weights(config: TrainConfig) -> None:
+    state = train(SMALL, replace(config, iterations=60, valid_every=20, ema_decay=0.9))
     curve = rows(config.out)
     assert [int(row["iteration"]) for row in curve] == [20, 40, 60]
     assert float(curve[-1]["loss"]) < float(curve[0]["loss"]) - 0.02
     assert float(curve[-1]["valid_psnr"]) > float(curve[0]["valid_psnr"]) + 1
     best = weights.load(config.out / "drn_x2.safetensors", 2)
-    assert best.notes["valid_psnr"] == f"{progress.best_psnr:.4f}"
+    assert best.notes["valid_psnr"] == f"{state.best_psnr:.4f}"
     assert any((config.out / "tensorboard").iterdir())
 
 
-def test_the_exported_average_follows_the_weights_slowly(config: TrainConfig) -> None:
+def test_the_moving_average_of_the_weights_follows_its_formula(config: TrainConfig) -> None:
     seen: list[dict[str, torch.Tensor]] = []
 
     class Watched(Optimizers):
@@ -55,13 +57,13 @@ def test_the_exported_average_follows_the_weights_slowly(config: TrainConfig) ->
             seen.append({name: parameter.detach().clone() for name, parameter in model.named_parameters()})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("drn.training.loop.Optimizers", Watched)
+        patch.setattr("drn.training.run.Optimizers", Watched)
         train(SMALL, replace(config, iterations=3, valid_every=3, ema_decay=0.15))
     stored = load_file(config.out / CHECKPOINT)
     for name in seen[0]:
         average = seen[0][name]
         for step, weights_then in enumerate(seen[1:], 1):
-            decay = min(0.15, step / (step + 10))  # 1/11, then the decay asked for
+            decay = min(0.15, step / (step + 10))  # 1/11, then ``ema_decay``
             average = decay * average + (1 - decay) * weights_then[name]
         assert torch.allclose(stored[f"ema/{name}"], average, atol=1e-6), name
 
@@ -69,17 +71,14 @@ def test_the_exported_average_follows_the_weights_slowly(config: TrainConfig) ->
 def test_the_best_on_validation_is_exported_not_the_last(config: TrainConfig) -> None:
     psnrs = iter([30.0, 32.0, 31.0])
 
-    def measured(*_: Any) -> Any:
-        return replace(Row("valid", 2, "DRN", 1, 0.0, 0.5, 0.1), psnr=next(psnrs))
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("drn.training.loop.measure_set", measured)
-        progress = train(SMALL, replace(config, iterations=9, valid_every=3))
-    assert progress.best_psnr == 32.0
+        patch.setattr(ValidationSets, "measure", lambda *_: {"valid": next(psnrs)})
+        state = train(SMALL, replace(config, iterations=9, valid_every=3))
+    assert state.best_psnr == 32.0
     assert weights.load(config.out / "drn_x2.safetensors").notes["iteration"] == "6"
 
 
-def test_a_steep_gradient_is_clipped(config: TrainConfig) -> None:
+def test_a_large_gradient_is_scaled_down_to_the_maximal_norm(config: TrainConfig) -> None:
     norms: list[float] = []
 
     class Watched(Optimizers):
@@ -93,8 +92,8 @@ def test_a_steep_gradient_is_clipped(config: TrainConfig) -> None:
             self.model = model
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("drn.training.loop.Optimizers", Watched)
-        patch.setattr("drn.training.loop.psnr_loss", lambda sr, hr: 1e6 * psnr_loss(sr, hr))
+        patch.setattr("drn.training.run.Optimizers", Watched)
+        patch.setattr("drn.training.run.psnr_loss", lambda sr, hr: 1e6 * psnr_loss(sr, hr))
         train(SMALL, replace(config, iterations=2, max_norm=0.5))
     assert norms == pytest.approx([0.5, 0.5], rel=1e-3)
 
@@ -102,17 +101,15 @@ def test_a_steep_gradient_is_clipped(config: TrainConfig) -> None:
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("can't allocate memory")]
 )
-def test_a_batch_too_large_for_the_memory(
+def test_a_batch_that_does_not_fit_in_memory_gets_one_sentence(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr("drn.training.loop.psnr_loss", Mock(side_effect=error))
+    monkeypatch.setattr("drn.training.run.psnr_loss", Mock(side_effect=error))
     with pytest.raises(InputError, match="A batch does not fit in the memory of cpu: start with a lower --batch-size"):
         train(SMALL, config)
 
 
-def test_a_network_that_could_not_be_loaded_is_not_trained(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_too_large_to_be_loaded_is_not_trained(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "MAX_PARAMETERS", 1000)
     with pytest.raises(InputError, match="A network may have 1,000 parameters"):
         train(SMALL, config)
@@ -120,7 +117,7 @@ def test_a_network_that_could_not_be_loaded_is_not_trained(
 
 def test_two_processes_train_one_network(config: TrainConfig) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "drn"]
-    command += ["train", "--out", str(config.out), "--data", str(config.data[0]), "--valid", str(config.valid)]
+    command += ["train", "--out", str(config.out), "--data", str(config.data[0]), "--valid", str(config.valid[0])]
     command += ["--iterations", "1", "--patch-size", "12", "--batch-size", "2", "--dtype", "fp32"]
     command += ["--n-feats", "8", "--n-groups", "1", "--n-blocks", "1"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -129,7 +126,7 @@ def test_two_processes_train_one_network(config: TrainConfig) -> None:
     assert result.stdout.count("best validation PSNR") == 1
     assert [int(row["iteration"]) for row in rows(config.out)] == [1]
 
-    # One step on the patches of both.
+    # The same step in one process, on the patches of both.
     shape = replace(drn(2).config, n_feats=8, n_groups=1, n_blocks=1)
     torch.manual_seed(0)
     model = DRN(shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -144,42 +141,42 @@ def test_two_processes_train_one_network(config: TrainConfig) -> None:
             torch.testing.assert_close(stored[f"model/groups.{name}"], tensor, rtol=0, atol=5e-7)
 
 
-def test_warm_start_of_another_scale_takes_all_but_the_tail(tmp_path: Path) -> None:
+def test_init_from_another_scale_copies_all_but_the_last_convolution(tmp_path: Path) -> None:
     source, target = small_model(2), DRN(replace(SMALL, scale=3))
     weights.save(tmp_path / "a.safetensors", source)
-    taken = init_from(target, tmp_path / "a.safetensors")
-    assert taken == len(source.state_dict()) - 2
+    copied = init_from(target, tmp_path / "a.safetensors")
+    assert copied == len(source.state_dict()) - 2
     assert torch.equal(target.head.weight, source.head.weight)
     other = DRN(replace(SMALL, n_feats=8))
     with pytest.raises(InputError, match="other width or depth"):
         init_from(other, tmp_path / "a.safetensors")
 
 
-def test_rates_rise_then_fall_to_zero(config: TrainConfig) -> None:
+def test_the_learning_rate_rises_then_falls_to_zero(config: TrainConfig) -> None:
     config = replace(config, iterations=100, warmup=10)
-    assert rate_factor(config, 0, 0) == pytest.approx(0.1, rel=0.01)
-    assert rate_factor(config, 50, 0) == pytest.approx(0.5)
-    assert rate_factor(config, 100, 0) == 0
+    assert learning_rate_factor(config, 0, 0) == pytest.approx(0.1, rel=0.01)
+    assert learning_rate_factor(config, 50, 0) == pytest.approx(0.5)
+    assert learning_rate_factor(config, 100, 0) == 0
     timed = replace(config, iterations=0, max_hours=2)
-    assert rate_factor(timed, 999, 3600) == pytest.approx(0.5)
-    assert rate_factor(timed, 999, 7200) == 0
+    assert learning_rate_factor(timed, 999, 3600) == pytest.approx(0.5)
+    assert learning_rate_factor(timed, 999, 7200) == 0
     held = replace(config, hold=0.6)
-    assert rate_factor(held, 60, 0) == 1
-    assert rate_factor(held, 80, 0) == pytest.approx(0.5)
-    assert rate_factor(held, 100, 0) == 0
-    both = replace(held, max_hours=2)  # the budget of which more is used up decides
-    assert rate_factor(both, 60, 1.6 * 3600) == pytest.approx(0.5)
-    assert rate_factor(both, 80, 0.1 * 3600) == pytest.approx(0.5)
+    assert learning_rate_factor(held, 60, 0) == 1
+    assert learning_rate_factor(held, 80, 0) == pytest.approx(0.5)
+    assert learning_rate_factor(held, 100, 0) == 0
+    both = replace(held, max_hours=2)  # the budget of which more is used up counts
+    assert learning_rate_factor(both, 60, 1.6 * 3600) == pytest.approx(0.5)
+    assert learning_rate_factor(both, 80, 0.1 * 3600) == pytest.approx(0.5)
 
 
-def test_time_budget_ends_the_run(config: TrainConfig) -> None:
-    progress = train(SMALL, replace(config, iterations=0, max_hours=1 / 3600))
-    assert progress.iteration > 0
-    assert 1 <= progress.seconds < 20
-    assert [int(row["iteration"]) for row in rows(config.out)][-1] == progress.iteration
+def test_the_time_budget_ends_the_run(config: TrainConfig) -> None:
+    state = train(SMALL, replace(config, iterations=0, max_hours=1 / 3600))
+    assert state.iteration > 0
+    assert 1 <= state.seconds < 20
+    assert [int(row["iteration"]) for row in rows(config.out)][-1] == state.iteration
 
 
-def test_a_run_that_diverges_keeps_its_last_checkpoint(config: TrainConfig) -> None:
+def test_a_diverging_run_keeps_its_last_checkpoint(config: TrainConfig) -> None:
     calls = 0
 
     def diverging(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
@@ -188,7 +185,7 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(config: TrainConfig) -> N
         return psnr_loss(sr, hr) * (float("inf") if calls == 6 else 1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("drn.training.loop.psnr_loss", diverging)
+        patch.setattr("drn.training.run.psnr_loss", diverging)
         with pytest.raises(InputError, match=r"diverged by iteration 6, .* lower --learning-rate"):
             train(SMALL, config)
     assert all(tensor.isfinite().all() for tensor in load_file(config.out / CHECKPOINT).values())
@@ -198,62 +195,66 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(config: TrainConfig) -> N
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ({"learning_rate": -1.0}, "must be 0 or more"),
-        ({"weight_decay": float("nan")}, "must be 0 or more"),
-        ({"max_hours": float("nan")}, "must be 0 or more"),
-        ({"seed": -1}, "must be 0 or more"),
-        ({"ema_decay": 1.0}, "less than 1"),
-        ({"teacher_share": 0.0}, "more than 0"),
-        ({"patch_size": 0}, "at least 1"),
-        ({"hold": 1.0}, "less than 1"),
-        ({"shrink": (0.5, 1.0)}, "between 0 and 1"),
+        ({"learning_rate": -1.0}, r"--learning-rate must be at least 0, not -1\.0\."),
+        ({"weight_decay": float("nan")}, "--weight-decay must be at least 0, not nan"),
+        ({"max_hours": float("nan")}, "--max-hours must be at least 0, not nan"),
+        ({"max_hours": float("inf")}, "--max-hours must be at least 0, not inf"),
+        ({"iterations": -1}, "--iterations must be at least 0, not -1"),
+        ({"seed": -1}, "--seed must be at least 0 and below 9223372036854775808, not -1"),
+        ({"seed": 2**63}, "--seed must be at least 0 and below 9223372036854775808"),
+        ({"ema_decay": 1.0}, r"--ema-decay must be at least 0 and below 1, not 1\.0"),
+        ({"teacher_share": 0.0}, r"--teacher-share must be above 0 and at most 1, not 0\.0"),
+        ({"teacher_share": 1.5}, r"--teacher-share must be above 0 and at most 1, not 1\.5"),
+        ({"patch_size": 0}, "--patch-size must be at least 1, not 0"),
+        ({"hold": 1.0}, "--hold must be at least 0 and below 1"),
+        ({"max_norm": 0.0}, "--max-norm must be above 0"),
+        ({"muon_layers": "head"}, "--muon-layers must be body or all or none, not head"),
+        ({"shrink": (0.5, 1.0)}, r"--shrink must be above 0 and below 1, not 0\.5 1\.0"),
     ],
 )
-def test_settings_out_of_range_get_one_sentence(config: TrainConfig, setting: dict[str, Any], sentence: str) -> None:
+def test_settings_outside_their_limits_are_refused(config: TrainConfig, setting: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         replace(config, **setting)
 
 
-@pytest.mark.parametrize("taught", [False, True])
+@pytest.mark.parametrize("has_teacher", [False, True])
 def test_a_compiled_network_trains_as_the_plain_one(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, taught: bool
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, has_teacher: bool
 ) -> None:
-    config = taught_by(small_model(), config) if taught else config
+    config = taught_by(small_model(), config) if has_teacher else config
     train(SMALL, config)
-    # Traced and run as it is: this backend needs no compiler.
+    # This backend traces the network and runs it without a compiler.
     compiling = Mock(wraps=functools.partial(torch.compile, backend="aot_eager"))
     monkeypatch.setattr(torch, "compile", compiling)
     other = replace(config, out=config.out.with_name("compiled"))
-    train(SMALL, other, compiled=True)
-    assert compiling.call_count == 1 + taught
+    train(SMALL, replace(other, compile=True))
+    assert compiling.call_count == 1 + has_teacher
     plain, compiled = (load_file(run.out / CHECKPOINT) for run in (config, other))
     for name, tensor in plain.items():
         torch.testing.assert_close(compiled[name], tensor, rtol=0, atol=5e-4)  # Muon rounds to bfloat16
 
 
-@pytest.mark.parametrize("look_every", [1, 20])
-def test_each_row_of_the_curve_holds_the_mean_loss_since_the_last(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, look_every: int
+@pytest.mark.parametrize("interval", [1, 20])
+def test_a_row_of_the_curve_holds_the_mean_loss_since_the_row_before(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, interval: int
 ) -> None:
     losses: list[float] = []
 
-    def noted(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
+    def recorded(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
         loss = psnr_loss(sr, hr)
         losses.append(loss.item())
         return loss
 
-    monkeypatch.setattr("drn.training.loop.psnr_loss", noted)
-    monkeypatch.setattr("drn.training.loop._look_every", lambda device: look_every)
+    monkeypatch.setattr("drn.training.run.psnr_loss", recorded)
+    monkeypatch.setattr("drn.training.run.observation_interval", lambda device: interval)
     train(SMALL, replace(config, iterations=9, valid_every=3))
     means = [sum(losses[i : i + 3]) / 3 for i in (0, 3, 6)]
     assert [float(row["loss"]) for row in rows(config.out)] == pytest.approx(means, abs=1e-6)
     assert len({round(mean, 4) for mean in means}) == 3
 
 
-def test_images_too_many_for_the_memory(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "drn.training.loop.PatchSampler", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory"))
-    )
+def test_images_that_do_not_fit_in_memory(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drn.training.run.PatchSampler", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
     with pytest.raises(InputError, match="The training images do not fit in the memory of cpu: give fewer"):
         train(SMALL, config)
 
@@ -264,9 +265,9 @@ def test_images_too_many_for_the_memory(config: TrainConfig, monkeypatch: pytest
 def test_cuda_trains_as_the_cpu_does(config: TrainConfig, monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
     config = taught_by(small_model(), replace(config, iterations=45, valid_every=30, dtype="fp32"))
     try:
-        train(SMALL, replace(config, out=config.out / "cuda"), compiled=compiled)
+        train(SMALL, replace(config, out=config.out / "cuda", compile=compiled))
         AcceleratorState._reset_state(reset_partial_state=True)
-        monkeypatch.setattr("drn.training.loop.choose_device", lambda _: torch.device("cpu"))
+        monkeypatch.setattr("drn.training.run.choose_device", lambda _: torch.device("cpu"))
         train(SMALL, replace(config, out=config.out / "cpu"))
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
@@ -283,10 +284,10 @@ def test_a_network_that_cannot_be_compiled_gets_one_sentence(
     failing = Mock(side_effect=RuntimeError("no compiler\nmore of it"))
     monkeypatch.setattr(torch, "compile", Mock(return_value=failing))
     with pytest.raises(InputError, match=r"cannot be compiled on cpu \(no compiler\): leave out --compile"):
-        train(SMALL, config, compiled=True)
+        train(SMALL, replace(config, compile=True))
 
 
-def test_misuse_gets_one_sentence(config: TrainConfig) -> None:
+def test_a_missing_budget_or_an_unusable_folder_gets_one_sentence(config: TrainConfig) -> None:
     with pytest.raises(InputError, match="Give the training an end"):
         replace(config, iterations=0)
     with pytest.raises(InputError, match="no checkpoint"):
@@ -297,15 +298,24 @@ def test_misuse_gets_one_sentence(config: TrainConfig) -> None:
         train(SMALL, config)
     with pytest.raises(InputError, match="not a complete checkpoint"):
         resume_configs(config.out)
+    assert not list(config.out.glob(".*"))
+
+
+def test_a_checkpoint_of_another_version_gets_one_sentence(config: TrainConfig) -> None:
+    config.out.mkdir()
+    model, settings, state = SMALL.to_dict(), config.to_dict(), {"iteration": 1}
     unknown: list[dict[str, Any]] = [
         {"train": {}, "model": {}},
-        {"model": SMALL.to_dict(), "train": config.to_dict() | {"loss": "L1"}},
+        {"model": model, "train": settings | {"loss": "L1"}, "progress": state},
+        {"model": model | {"depth": 3}, "train": settings, "progress": state},
     ]
-    for stored in unknown:
-        weights.save_tensors(config.out / CHECKPOINT, {"a": torch.zeros(1)}, {"progress": json.dumps(stored)})
+    for metadata in unknown:
+        weights.save_tensors(config.out / CHECKPOINT, {"a": torch.zeros(1)}, {"progress": json.dumps(metadata)})
         with pytest.raises(InputError, match="was written by another version"):
             resume_configs(config.out)
-    weights.save_tensors(config.out / CHECKPOINT, {"model/head.weight": torch.zeros(1), "of/later": torch.zeros(1)}, {})
-    with pytest.raises(InputError, match="was written by another version"):
-        train(SMALL, config, resume=True)
-    assert not list(config.out.glob(".*"))
+    tensors = {"model/head.weight": torch.zeros(1), "of/later": torch.zeros(1)}
+    for known_or_not in (state, {"epochs": 3}):
+        metadata = {"model": model, "train": settings, "progress": known_or_not}
+        weights.save_tensors(config.out / CHECKPOINT, tensors, {"progress": json.dumps(metadata)})
+        with pytest.raises(InputError, match="was written by another version"):
+            train(*resume_configs(config.out), resume=True)

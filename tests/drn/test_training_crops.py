@@ -1,4 +1,4 @@
-"""Training crops: where they are cut, and what is left out."""
+"""Training crops: their positions, and the pictures that are left out."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from scripts.training_crops import main
 
 
 def checks(height: int, width: int) -> Array:
-    """Soft-edged squares of 16 pixels: detail, and no noise."""
+    """Return soft-edged squares of 16 pixels, which have detail and no noise: uint8, (height, width, 3)."""
     y, x = np.mgrid[0:height, 0:width]
     wave = np.clip(4 * np.sin(x * np.pi / 16) * np.sin(y * np.pi / 16), -1, 1)
     return np.repeat((128 + 90 * wave).astype(np.uint8)[..., None], 3, 2)
 
 
 def cut(tmp_path: Path, picture: Array, most: int = 4, factor: int = 0) -> list[Array]:
+    """Return the crops of one picture, and check that their files are JPEG without chroma subsampling."""
     (tmp_path / "in").mkdir(exist_ok=True)
     Image.fromarray(picture).save(tmp_path / "in" / "a.png")
     main(tmp_path / "in", tmp_path / "out", most, factor, detail=3.0, noise=3.0)
@@ -31,10 +32,10 @@ def cut(tmp_path: Path, picture: Array, most: int = 4, factor: int = 0) -> list[
     return crops
 
 
-def test_the_crops_lie_where_the_detail_is_and_apart(tmp_path: Path) -> None:
+def test_the_crops_have_most_detail_and_do_not_overlap(tmp_path: Path) -> None:
     picture = np.full((1000, 1500, 3), 90, np.uint8)
     picture[480:960, 528:1008] = checks(480, 480)
-    picture[480:960, 1008:] = checks(480, 492) // 2  # less of it, so the second crop
+    picture[480:960, 1008:] = checks(480, 492) // 2  # less contrast, so this is the second crop
     first, second = cut(tmp_path, picture)
     assert np.abs(first.astype(int) - picture[480:960, 528:1008]).mean() < 2
     assert np.abs(second.astype(int) - picture[480:960, 1008:1488]).mean() < 2
@@ -50,13 +51,15 @@ def test_the_crops_lie_where_the_detail_is_and_apart(tmp_path: Path) -> None:
         (checks(500, 500), {"factor": 3}),
         (np.random.default_rng(0).normal(128, 20, (500, 500, 3)).clip(0, 255).astype(np.uint8), {}),
     ],
-    ids=["flat", "small", "thin", "clear", "small once reduced", "noise"],
+    ids=["flat", "small", "thin", "transparent", "small once reduced", "noise"],
 )
-def test_nothing_is_cut_of_what_teaches_nothing(tmp_path: Path, picture: Array, options: dict[str, int]) -> None:
+def test_pictures_that_are_useless_for_training_have_no_crops(
+    tmp_path: Path, picture: Array, options: dict[str, int]
+) -> None:
     assert cut(tmp_path, picture, **options) == []
 
 
-def test_what_is_clear_is_trimmed_off_or_filled_with_one_soft_colour(tmp_path: Path) -> None:
+def test_transparent_pixels_are_trimmed_or_filled_with_one_muted_colour(tmp_path: Path) -> None:
     cutout = np.zeros((900, 900, 4), np.uint8)
     cutout[300:600, 300:600] = np.dstack([checks(300, 300), np.full((300, 300), 255, np.uint8)])
     (crop,) = cut(tmp_path, cutout)
@@ -69,11 +72,11 @@ def test_what_is_clear_is_trimmed_off_or_filled_with_one_soft_colour(tmp_path: P
 def test_a_large_picture_is_reduced(tmp_path: Path) -> None:
     (crop,) = cut(tmp_path, np.tile(checks(1200, 1200), (2, 2, 1)), most=1)
     grey = crop[..., 0].astype(int)
-    # Squares of 8 pixels now: what lies 16 apart is alike, 8 apart is opposite.
+    # The squares now have 8 pixels: pixels at a distance of 16 are equal, those at a distance of 8 are opposite.
     assert np.abs(grey[:, 16:] - grey[:, :-16]).mean() < 5 < np.abs(grey[:, 8:] - grey[:, :-8]).mean()
 
 
-def test_each_picture_has_crops_of_its_own_and_one_that_is_broken_none(
+def test_pictures_of_one_stem_keep_apart_and_a_broken_one_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in" / "b").mkdir(parents=True)
@@ -81,9 +84,9 @@ def test_each_picture_has_crops_of_its_own_and_one_that_is_broken_none(
         Image.fromarray(checks(240, 240)).save(tmp_path / "in" / name)
     (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
     main(tmp_path / "in", tmp_path / "out", 4, 0, 3.0, 3.0)
-    said = capsys.readouterr()
-    assert said.out == "4 crops of 4 of 5 pictures\n"
-    assert said.err.startswith("left out: broken.png")
+    printed = capsys.readouterr()
+    assert printed.out == "4 crops of 4 of 5 pictures\n"
+    assert printed.err.startswith("left out: broken.png")
     written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.jpg")}
     assert written == {"a.png_0.jpg", "a.bmp_0.jpg", "b_a.png_0.jpg", "b/a.png_0.jpg"}
 

@@ -9,17 +9,17 @@ from pathlib import Path
 from drn import weights
 from drn.model import DRN
 from drn.training.config import TrainConfig
-from drn.training.loop import CURVE
+from drn.training.curve import CURVE
 
 
 def taught_by(model: DRN, config: TrainConfig) -> TrainConfig:
-    """The training ``config`` with ``model`` as its teacher, beside the run."""
+    """Return ``config`` with ``model`` as its teacher, whose weights are saved beside the run."""
     path = config.out.with_name(f"drn_x{model.scale}.safetensors")
     weights.save(path, model, {})
     return replace(config, teacher=path)
 
 
 def rows(run: Path) -> list[dict[str, str]]:
-    """The curve of a run."""
+    """Return the rows of a run's curve as text, by column."""
     with (run / CURVE).open(newline="") as file:
         return list(csv.DictReader(file))

@@ -1,0 +1,150 @@
+"""Degradation of LR images: the blur, noise and JPEG artefacts that photographs have.
+
+A degradation is applied after the antialiased shrink of the benchmark protocol. Training draws a new one for each
+patch, validation cycles through a fixed list, and evaluation and the app apply a single one.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from drn.errors import InputError
+from drn.image import Array
+
+SUBSAMPLINGS = ("4:4:4", "4:2:0")
+JPEG_GRID = 16
+"""Side in pixels of the blocks that a 4:2:0 JPEG is coded in: 8 for luma, 16 for the halved chroma."""
+
+CLEAN_SHARE = 0.15
+"""Share of the training patches that are left as they are. The shares below are shares of the others."""
+BLUR_SHARE, BLUR_SIGMA = 0.1, (0.3, 0.8)
+NOISE_SHARE, NOISE_SIGMA = 0.2, (0.5, 5.0)
+JPEG_SHARE, JPEG_QUALITY = 0.95, (30, 95)
+SUBSAMPLED_SHARE = 0.75
+"""Share of the JPEGs with 4:2:0 chroma; the others have 4:4:4."""
+TWICE_SHARE = 0.15
+"""Share of the JPEGs that are coded a second time, on another grid."""
+
+DRAW_STREAM = 2
+"""Third part of the random seed of a patch's degradation, which keeps it apart from other uses of the seed."""
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """JPEG compression by Pillow's encoder.
+
+    Attributes:
+        quality: libjpeg's quality, 1 to 100.
+        subsampling: Chroma subsampling, one of ``SUBSAMPLINGS``.
+        shift: Rows and columns, each at least 0, by which the image begins inside the JPEG's first block. A crop of a
+            JPEG has such a shift; a whole file has (0, 0).
+    """
+
+    quality: int
+    subsampling: str = "4:2:0"
+    shift: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quality <= 100:
+            raise InputError(f"The JPEG quality must be 1 to 100, not {self.quality}.")
+        if self.subsampling not in SUBSAMPLINGS:
+            raise InputError(f"The chroma subsampling must be {' or '.join(SUBSAMPLINGS)}, not {self.subsampling}.")
+        if min(self.shift) < 0:
+            raise InputError("The shift of the JPEG grid must be 0 or more.")
+
+    def apply(self, rgb: Array) -> Array:
+        """Encode and decode ``rgb``: uint8, (H, W, 3) -> uint8, (H, W, 3)."""
+        down, right = self.shift
+        shifted = np.pad(rgb, ((down, 0), (right, 0), (0, 0)), mode="symmetric") if down or right else rgb
+        file = io.BytesIO()
+        Image.fromarray(shifted).save(file, "JPEG", quality=self.quality, subsampling=self.subsampling)
+        with Image.open(file, formats=("JPEG",)) as image:
+            return np.array(image)[down:, right:]
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """A degradation of an LR image: blur, then noise, then JPEG compression. The default leaves the image as it is.
+
+    Attributes:
+        blur: Sigma of the Gaussian blur in pixels; 0 for none.
+        noise: Sigma of the Gaussian noise in 8-bit levels, independent for each pixel and channel; 0 for none.
+        noise_seed: Random seed of the noise.
+        jpegs: JPEG compressions, applied in turn.
+    """
+
+    blur: float = 0.0
+    noise: float = 0.0
+    noise_seed: int = 0
+    jpegs: tuple[Jpeg, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.blur <= 10 and 0 <= self.noise <= 100):
+            raise InputError("The blur must have a sigma of 0 to 10 pixels, the noise one of 0 to 100 levels.")
+
+    def apply(self, lr: Array) -> Array:
+        """Degrade ``lr``: uint8, (H, W, 3) -> uint8, (H, W, 3). The same degradation gives the same result."""
+        if self.blur or self.noise:
+            levels: NDArray[np.float32] = lr.astype(np.float32)
+            if self.blur:
+                cv2.GaussianBlur(levels, (0, 0), self.blur, dst=levels, borderType=cv2.BORDER_REFLECT)
+            if self.noise:
+                rng = np.random.default_rng(self.noise_seed)
+                levels = levels + self.noise * rng.standard_normal(levels.shape, np.float32)
+            lr = np.rint(levels).clip(0, 255).astype(np.uint8)
+        for jpeg in self.jpegs:
+            lr = jpeg.apply(lr)
+        return lr
+
+
+VALIDATION = (*(Degradation(jpegs=(Jpeg(quality),)) for quality in (50, 75, 90)), Degradation())
+"""The degradations by which weights for photographs are chosen: the first validation image gets the first, and so on
+in turn."""
+
+
+def draw_degradation(rng: np.random.Generator) -> Degradation:
+    """Draw the degradation of a training patch, with the shares and ranges at the top of this module."""
+    if rng.random() < CLEAN_SHARE:
+        return Degradation()
+    return Degradation(
+        blur=rng.uniform(*BLUR_SIGMA) if rng.random() < BLUR_SHARE else 0.0,
+        noise=rng.uniform(*NOISE_SIGMA) if rng.random() < NOISE_SHARE else 0.0,
+        noise_seed=int(rng.integers(2**32)),
+        jpegs=tuple(_draw_jpeg(rng) for _ in range(1 + (rng.random() < TWICE_SHARE)))
+        if rng.random() < JPEG_SHARE
+        else (),
+    )
+
+
+def _draw_jpeg(rng: np.random.Generator) -> Jpeg:
+    low, high = JPEG_QUALITY
+    down, right = rng.integers(JPEG_GRID, size=2).tolist()
+    subsampling = "4:2:0" if rng.random() < SUBSAMPLED_SHARE else "4:4:4"
+    return Jpeg(int(rng.integers(low, high + 1)), subsampling, (down, right))
+
+
+def degrade_batch(lr: Tensor, seed: int, iteration: int) -> Tensor:
+    """Degrade each LR patch of a training batch, reproducibly from (seed, iteration, index in the batch).
+
+    Args:
+        lr: float32, (B, 3, H, W), whole 8-bit levels divided by 255.
+        seed: Random seed of the run.
+        iteration: Number of the iteration.
+
+    Returns:
+        float32, (B, 3, H, W) in [0, 1], channels_last, on the device of ``lr``.
+    """
+    patches = np.rint(lr.permute(0, 2, 3, 1).cpu().numpy() * 255).astype(np.uint8)
+    degraded = [
+        draw_degradation(np.random.default_rng([seed, iteration, DRAW_STREAM, index])).apply(patch)
+        for index, patch in enumerate(patches)
+    ]
+    return torch.from_numpy(np.stack(degraded).astype(np.float32) / 255).to(lr.device).permute(0, 3, 1, 2)

@@ -2,7 +2,7 @@
 
 python -m scripts.ablation --data photos --valid holdout --out runs/ablation
 
-The table goes into docs/ablation.md, the curves of the pair with and without distilling blocks into
+The table goes into docs/research-log.md, the curves of the pair with and without distilling blocks into
 weights/ablation.csv. Variants that are complete in ``--out`` are not trained again: take a fresh folder after a change
 of the training.
 """
@@ -148,7 +148,7 @@ def main(
     pair_epochs: Annotated[int, typer.Option(help="Epochs of the pair with and without distilling blocks.")] = 5,
     rounds: RoundsOption = 7,
 ) -> None:
-    """Train every variant, write docs/ablation.md and weights/ablation.csv."""
+    """Train every variant, write docs/research-log.md and weights/ablation.csv."""
     # As many patches as there are training images make an epoch.
     epoch = max(1, sum(len(find_images(folder)) for folder in data) // BATCH_SIZE)
     base = TrainConfig(out, tuple(data), valid, iterations=iterations, batch_size=BATCH_SIZE, valid_every=epoch)
@@ -173,7 +173,7 @@ def main(
         best = measure("valid", "DRN+", images, SCALE, functools.partial(upscaler.upscale, self_ensemble=True))
         rows.append((f"{name}+", pair_epochs, best.psnr))
     head = [f"x2, {iterations} iterations", "parameters", "step", "dB, equal iterations", "dB, equal time"]
-    write(ROOT / "docs" / "ablation.md", markdown(head, lines), rows, pair_epochs)
+    write(ROOT / "docs" / "research-log.md", markdown(head, lines), rows, pair_epochs)
 
 
 def write(page: Path, table: str, rows: list[tuple[str, float, float]], epochs: int) -> None:

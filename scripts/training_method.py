@@ -2,7 +2,7 @@
 
 python -m scripts.training_method --data photos --valid holdout --out runs/method
 
-The table goes into docs/ablation.md. Variants that are complete in ``--out`` are not trained again: take a fresh folder
+The table goes into docs/research-log.md. Variants that are complete in ``--out`` are not trained again: take a fresh folder
 after a change of the training.
 """
 
@@ -48,7 +48,7 @@ def main(
     iterations: IterationsOption = 300,
     rounds: RoundsOption = 15,
 ) -> None:
-    """Train every variant and write docs/ablation.md."""
+    """Train every variant and write docs/research-log.md."""
     base = TrainConfig(out, tuple(data), valid, iterations=iterations, batch_size=BATCH_SIZE, valid_every=iterations)
     reference = next(iter(VARIANTS))
     shown = {name: variant for name, variant in VARIANTS.items() if "muon_drives" in variant.train} | TIMED
@@ -59,7 +59,7 @@ def main(
         _, reached = curve_of(run(name, variant, round(iterations * variant.share), base))[-1]
         lines.append([name, steps.get(name, ""), f"{reached:.3f}"])
     lines += [[name, steps[name], ""] for name in TIMED]
-    page = ROOT / "docs" / "ablation.md"
+    page = ROOT / "docs" / "research-log.md"
     table = markdown([f"x{SCALE}, {iterations} iterations", "step", "dB"], lines)
     store(page, fill(page.read_text(encoding="utf-8"), "method", table))
 

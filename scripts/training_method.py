@@ -2,8 +2,8 @@
 
 python -m scripts.training_method --data photos --valid holdout --out runs/method
 
-The table goes into docs/research-log.md. Variants that are complete in ``--out`` are not trained again: take a fresh folder
-after a change of the training.
+The table goes into docs/research-log.md. Variants that are complete in ``--out`` are not trained again: take a fresh
+folder after a change of the training.
 """
 
 from __future__ import annotations

@@ -8,12 +8,15 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
+from PIL import Image
 from typer.core import TyperGroup
 
 from drn.commands.main import app
+from drn.image import Array
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -182,6 +185,15 @@ def test_commands_and_their_options_exist(page: str) -> None:
 def test_files_that_are_named_exist(page: str) -> None:
     named = [code for code in inline_code(page) if NAMED_FILE.fullmatch(code)]
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_example_in_the_readme_runs(photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = [code for language, code in FENCE.findall(read("README.md")) if language == "python"]
+    Image.fromarray(photo[:16, :20]).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code, names)  # the text is ours
+    assert names["sr"].shape == (64, 80, 3)
 
 
 def test_the_architecture_page_names_every_module() -> None:

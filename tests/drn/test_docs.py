@@ -202,6 +202,15 @@ def test_the_architecture_page_names_every_module() -> None:
     assert sorted(modules - set(inline_code("docs/architecture.md"))) == []
 
 
+def test_scripts_write_into_pages_that_exist() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "scripts").glob("*.py")]
+    named = {name for text in texts for name in re.findall(r'docs"? ?/ ?"?([\w-]+\.md)', text)}
+    assert "research-log.md" in named
+    assert [name for name in sorted(named) if not (ROOT / "docs" / name).exists()] == []
+    for mark in ("ablation", "method"):
+        assert read("docs/research-log.md").count(f"<!-- {mark} -->") == 1
+
+
 def test_the_readme_is_short() -> None:
     assert len(read("README.md").splitlines()) < MAX_README_LINES
 

@@ -2,7 +2,7 @@
 
 python -m scripts.ablation --data photos --valid holdout --out runs/ablation
 
-The table is written into docs/ablation.md. The curves of the network with and without distilling blocks are written
+The table is written into docs/research-log.md. The curves of the network with and without distilling blocks are written
 into weights/ablation.csv. Variants that are complete in ``--out`` are not trained again, so take an empty folder after
 a change of the training code.
 """
@@ -156,7 +156,7 @@ def main(
     pair_epochs: Annotated[int, typer.Option(help="Epochs of the pair with and without distilling blocks.")] = 5,
     rounds: RoundsOption = 7,
 ) -> None:
-    """Train every variant, then write the table into docs/ablation.md and the curves into weights/ablation.csv."""
+    """Train every variant, then write the table into docs/research-log.md and the curves into weights/ablation.csv."""
     # An epoch is as many patches as there are training images.
     epoch = max(1, sum(len(find_images(folder)) for folder in data) // BATCH_SIZE)
     base = TrainConfig(out, tuple(data), (valid,), iterations=iterations, batch_size=BATCH_SIZE, valid_every=epoch)
@@ -174,7 +174,9 @@ def main(
         size = f"{count_parameters(variant.network):,}"
         lines.append([name, size, f"{ratio:.2f}", f"{equal_iterations:.3f}", f"{equal_time:.3f}"])
     head = [f"x2, {iterations} iterations", "parameters", "step", "dB, equal iterations", "dB, equal time"]
-    write(ROOT / "docs" / "ablation.md", table(head, lines), train_pair(base, valid, epoch, pair_epochs), pair_epochs)
+    write(
+        ROOT / "docs" / "research-log.md", table(head, lines), train_pair(base, valid, epoch, pair_epochs), pair_epochs
+    )
 
 
 def train_pair(base: TrainConfig, valid: Path, epoch: int, epochs: int) -> list[tuple[str, float, float]]:

@@ -2,7 +2,7 @@
 
 python -m scripts.training_method --data photos --valid holdout --out runs/method
 
-The table is written into docs/ablation.md. Variants that are complete in ``--out`` are not trained again, so take an
+The table is written into docs/research-log.md. Variants that are complete in ``--out`` are not trained again, so take an
 empty folder after a change of the training code.
 """
 
@@ -47,7 +47,7 @@ def main(
     iterations: IterationsOption = 300,
     rounds: RoundsOption = 15,
 ) -> None:
-    """Train every variant and write the table into docs/ablation.md."""
+    """Train every variant and write the table into docs/research-log.md."""
     base = TrainConfig(out, tuple(data), (valid,), iterations=iterations, batch_size=BATCH_SIZE, valid_every=iterations)
     reference = next(iter(VARIANTS))
     other_steps = {name: variant for name, variant in VARIANTS.items() if "muon_layers" in variant.train} | TIMED
@@ -58,7 +58,7 @@ def main(
         _, psnr = read_psnrs(train_variant(name, variant, round(iterations * variant.share), base))[-1]
         lines.append([name, steps.get(name, ""), f"{psnr:.3f}"])
     lines += [[name, steps[name], ""] for name in TIMED]
-    page = ROOT / "docs" / "ablation.md"
+    page = ROOT / "docs" / "research-log.md"
     results = table([f"x{SCALE}, {iterations} iterations", "step", "dB"], lines)
     store(page, fill(page.read_text(encoding="utf-8"), "method", results))
 

@@ -23,7 +23,7 @@ from drn.metrics import psnr, ssim
 from drn.resize import downscale
 from drn.upscaler import Upscaler
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE_DOC = Path(__file__).resolve().parents[2] / "docs" / "page.md"
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +123,8 @@ def test_pixels_are_counted_before_anything_is_decoded(
         client.predict(handle_file(str(tmp_path / "large.png")), scale, api_name=api_name)
 
 
-def test_the_readme_s_example_runs(url: str, photo: Array, tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+def test_the_documented_example_runs(url: str, photo: Array, tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE_DOC.read_text(encoding="utf-8"), re.S)
     (code,) = [block for block in blocks if "gradio_client" in block]
     assert "http://127.0.0.1:7860" in code
     write_png(tmp_path / "photo.png", Picture(photo))

@@ -46,7 +46,7 @@ class Setting:
         if self.choices:
             return " or ".join(self.choices)
         limits = {"at least": self.at_least, "above": self.above, "below": self.below, "at most": self.at_most}
-        return " and ".join(f"{word} {number}" for word, number in limits.items() if number is not None)
+        return " and ".join(f"{word} {number:,}" for word, number in limits.items() if number is not None)
 
     def allows(self, value: Any) -> bool:
         """Tell whether ``value``, or each element of a tuple, is within the limits."""

@@ -121,8 +121,8 @@ def test_a_viewer_s_token_and_region_are_of_our_form(web: httpx.Client) -> None:
     region = {"x": 0, "y": 0, "width": 9, "height": 9}
     for index, seen in enumerate(
         [
-            *({**region, "token": token} for token in ("x" * 16, "0" * 17, "<b>", 7, None, ["0" * 16])),
-            *({**region, "token": "0" * 16, "width": width} for width in (10**7, "9" * 1000, None)),
+            *({"token": token, "region": region} for token in ("x" * 16, "0" * 17, "<b>", 7, None, ["0" * 16])),
+            *({"token": "0" * 16, "region": {**region, "width": width}} for width in (10**7, "9" * 1000, None)),
             *({}, None, {"token": "0" * 16}),
         ]
     ):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 
 from drn import weights
+from drn.commands.main import main
 from drn.image import Array
 from drn.metrics import psnr, ssim
 from drn.resize import downscale, upscale
@@ -20,8 +23,14 @@ COMMANDS = ("upscale", "compare", "evaluate", "train", "bench", "publish", "info
 
 
 def drn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "drn", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    """Run the command line in this process, which saves the seconds that a new one needs to import torch."""
+    output, errors = io.StringIO(), io.StringIO()
+    words = list(map(str, arguments))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
+        patch.setattr(sys, "argv", ["drn", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return subprocess.CompletedProcess(words, int(ended.value.code or 0), output.getvalue(), errors.getvalue())
 
 
 @pytest.fixture

@@ -170,8 +170,8 @@ def main(
     only: Annotated[str, typer.Option(help="Names of attacks, separated by commas; all if empty.")] = "",
 ) -> None:
     """Start the app, attack it, print the table, and end with exit code 1 if an attack got through."""
-    for module in ("page_attacks", "limit_attacks", "image_attacks"):
-        import_module(f"tools.{module}")
+    for module in ("tools.page_attacks", "tools.limit_attacks", "tools.image_attacks"):
+        import_module(module)
     names = [name for name in only.split(",") if name] or list(ATTACKS)
     if unknown := sorted(set(names) - set(ATTACKS)):
         raise typer.BadParameter(f"There is no attack {unknown[0]}: choose from {', '.join(ATTACKS)}.")

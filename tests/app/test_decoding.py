@@ -18,7 +18,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from app import decoding
-from app.decoding import POLL_SECONDS, Pool
+from app.decoding import Pool
 from app.prechecks import check_effort
 from drn.errors import InputError
 from drn.image import Array, Picture, read_image, write_png
@@ -109,10 +109,10 @@ HOSTILE: list[tuple[str, Callable[[], bytes], str]] = [
 @pytest.mark.parametrize(("make", "excess"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
 def test_files_of_much_work_are_refused_before_they_are_decoded(make: Callable[[], bytes], excess: str) -> None:
     data = make()
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(InputError, match=f"^photo.x has more than {excess}: save it again as PNG.$"):
         check_effort(data, "photo.x", MAX_PIXELS)
-    assert time.monotonic() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_the_canvas_of_a_webp_is_checked_before_it_is_allocated(pool: Pool) -> None:
@@ -149,24 +149,25 @@ def test_the_checks_take_less_than_a_second(start: bytes) -> None:
         data = start + filling * (20_000_000 // len(filling))
         if start == b"GIF89a":
             data = start + frame + data
-        begin = time.monotonic()
+        begin = time.process_time()
         try:
             check_effort(data, "photo.x", MAX_PIXELS)
         except InputError as error:
             assert "has more than" in str(error)
-        assert time.monotonic() - begin < 1
+        assert time.process_time() - begin < 1
 
 
 def test_a_file_that_takes_too_long_is_given_up(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checks are left out: a progressive JPEG of 200,000 scans decodes for a minute."""
-    monkeypatch.setattr(decoding, "check_effort", lambda *_: None)
-    monkeypatch.setattr(decoding, "SECONDS", 1)
     pool.warm()
     (pid,) = pool.waiting
-    start = time.monotonic()
-    with pytest.raises(InputError, match=r"^photo.x takes longer than 10 seconds to decode: save it again as"):
-        decode(pool, hostile.jpeg_of_scans(200_000))
-    assert time.monotonic() - start < 2
+    with monkeypatch.context() as short:
+        short.setattr(decoding, "check_effort", lambda *_: None)
+        short.setattr(decoding, "SECONDS", 1)
+        start = time.monotonic()
+        with pytest.raises(InputError, match=r"^photo.x takes longer than 10 seconds to decode: save it again as"):
+            decode(pool, hostile.jpeg_of_scans(200_000))
+        assert time.monotonic() - start < 5
     process_ends(pid)
     assert len(pool.waiting) == 1, "no process waits for the next file"
     assert decode(pool, seeds()[0]).rgb.shape == (13, 17, 3)
@@ -252,7 +253,7 @@ def test_a_visitor_who_goes_ends_the_decoding(pool: Pool, monkeypatch: pytest.Mo
     start = time.monotonic()
     with pytest.raises(Cancelled):
         decode(pool, seeds()[0], gone.is_set)
-    assert time.monotonic() - start < 0.5 + 20 * POLL_SECONDS
+    assert time.monotonic() - start < 5
     process_ends(pid)
 
 
@@ -355,14 +356,14 @@ def test_an_upload_that_crashes_or_hangs_frees_the_queue(
 ) -> None:
     write_png(tmp_path / "photo.png", Picture(photo))
     given = handle_file(str(tmp_path / "photo.png"))
-    for body, sentence in (
-        ("os.kill(os.getpid(), 11)", r"^photo\.png cannot be decoded: save it again as PNG or JPEG\.$"),
-        ("time.sleep(60)", r"^photo\.png takes longer than 10 seconds to decode: save it again as PNG or JPEG\.$"),
+    for body, seconds, sentence in (
+        ("os.kill(os.getpid(), 11)", 10, r"^photo\.png cannot be decoded: save it again as PNG or JPEG\.$"),
+        ("time.sleep(60)", 1, r"^photo\.png takes longer than 10 seconds to decode: save it again as PNG or JPEG\.$"),
     ):
         with monkeypatch.context() as broken:
             decoding.pool.close()
             broken.setattr(decoding, "COMMAND", command_that_reads_by(body))
-            broken.setattr(decoding, "SECONDS", 2)
+            broken.setattr(decoding, "SECONDS", seconds)
             with pytest.raises(AppError, match=sentence):
                 client.predict(given, "2", api_name=api_name)
             decoding.pool.close()

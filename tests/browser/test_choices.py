@@ -16,7 +16,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from app import photographs
+from app import decoding, photographs
 from app.shelf import Shelf
 from drn.errors import InputError
 from drn.image import Array, Picture, mod_crop, read_image
@@ -144,6 +144,28 @@ def test_on_a_busy_server_the_last_choice_of_an_image_is_shown(
     expect(shown).to_have_text(expected)
     page.wait_for_timeout(1500)  # nothing else is shown afterwards
     expect(shown).to_have_text(expected)
+
+
+def test_a_scale_chosen_while_an_upload_is_decoded_is_applied_to_the_upload(
+    page: Page, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, started = decoding.Pool.decode, threading.Event()
+
+    def decode_slowly(pool: decoding.Pool, *arguments: Any) -> Picture:
+        started.set()
+        time.sleep(2)
+        return decode(pool, *arguments)
+
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(decoding.Pool, "decode", decode_slowly)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "photo.png")
+    assert started.wait(20)
+    page.locator("#scale").get_by_label("x3").check()
+    hr = mod_crop(photo, 3)
+    shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
+    expect(shown).to_have_text(f"{psnr(upscale(downscale(hr, 3), 3), hr, 3):.2f} dB")
+    expect(page.locator("#scale").get_by_label("x3")).to_be_checked()
 
 
 def test_a_choice_made_while_older_work_is_shown_is_computed(page: Page, free: Callable[[], None]) -> None:

@@ -174,10 +174,10 @@ class Listeners:
         kept = self._queue.pending_messages_per_session
         if session not in kept and len(kept) >= MAX_SESSIONS:
             return False, CROWDED, "queue_full"
-        taken, told, outcome = await self._push(body, request, username)
-        if taken:
+        added, answer, outcome = await self._push(body, request, username)
+        if added:
             self._heard[body.session_hash] = time.monotonic()
-        return taken, told, outcome
+        return added, answer, outcome
 
     async def _drop_for_ever(self) -> None:
         while True:

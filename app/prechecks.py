@@ -197,13 +197,13 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _excess_of_ppm(data: bytes) -> str | None:
-    told = f"{MAX_COMMENT_BYTES} bytes of comments"
+    limit = f"{MAX_COMMENT_BYTES} bytes of comments"
     if PPM_HEADER.match(data[:MAX_COMMENT_BYTES]) is None:
-        return told if len(data) > MAX_COMMENT_BYTES else None
+        return limit if len(data) > MAX_COMMENT_BYTES else None
     if data[1] in b"123":  # in the other formats, pixels are bytes, which may look like a comment
         total = 0
         for found in PPM_COMMENT.finditer(data):
             total += found.end() - found.start()
             if total > MAX_COMMENT_BYTES:
-                return told
+                return limit
     return None

@@ -94,16 +94,16 @@ def _maps(session: Session) -> Iterator[Layer]:
         )
 
 
-def numbers_of(session: Session, region: Rect) -> Numbers:
-    """Measure a region, in HR pixels, of every result that is shown; the best of each scale are marked."""
+def numbers_of(session: Session, hr_rect: Rect) -> Numbers:
+    """Measure a region of every result that is shown; the best scores of each scale are marked."""
     groups = []
     for pair in session.pairs:
         known = {method: session.results.get((pair.scale, method)) for method in session.shown}
         groups.append(
             {
-                _key(session, pair, method): Measured(score(pair, result.sr, region), result.whole, result.seconds)
+                _key(session, pair, method): Measured(score(pair, result.sr, hr_rect), result.whole, result.seconds)
                 for method, result in known.items()
                 if result is not None
             }
         )
-    return numbers_for(session.token, region, groups)
+    return numbers_for(session.token, hr_rect, groups)

@@ -2,8 +2,8 @@
 
 python -m scripts.training_method --data photos --valid holdout --out runs/method
 
-The table is written into docs/research-log.md. Variants that are complete in ``--out`` are not trained again, so take an
-empty folder after a change of the training code.
+The table is written into docs/research-log.md. Variants that are complete in ``--out`` are not trained again, so take
+an empty folder after a change of the training code.
 """
 
 from __future__ import annotations

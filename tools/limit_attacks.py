@@ -20,7 +20,7 @@ from tools.attack import Outcome, Target, attack
 def echo(target: Target) -> Outcome:
     """Sends it as the token of a viewer."""
     token = "x" * 900_000
-    seen = {"token": token, "x": 0, "y": 0, "width": 9, "height": 9}
+    seen = {"token": token, "region": {"x": 0, "y": 0, "width": 9, "height": 9}}
     with target.web() as web:
         for event in (event for event in events(web) if any(kind == "viewport" for _, kind in event["targets"])):
             status, session = join(web, event, [], seen)

@@ -213,12 +213,12 @@ def _store(images: Mapping[str, Array], owner: str) -> dict[str, Path]:
     return paths
 
 
-def numbers_for(token: str, region: Rect, groups: Sequence[Mapping[str, Measured]]) -> Numbers:
+def numbers_for(token: str, hr_rect: Rect, groups: Sequence[Mapping[str, Measured]]) -> Numbers:
     """Format scores for the viewer and mark the best PSNR and SSIM of each group.
 
     Args:
         token: Of the scene that was measured.
-        region: The region that was measured, in HR pixels.
+        hr_rect: The region that was measured, in HR pixels.
         groups: Measurements by layer key; each group holds the images that are compared with each other.
     """
     scores: dict[str, ImageNumbers] = {}
@@ -229,7 +229,7 @@ def numbers_for(token: str, region: Rect, groups: Sequence[Mapping[str, Measured
             scores[key] = {"region": in_region[key], "whole": in_whole[key], "seconds": measured.seconds}
     return {
         "token": token,
-        "region": {"x": region.x, "y": region.y, "width": region.width, "height": region.height},
+        "region": {"x": hr_rect.x, "y": hr_rect.y, "width": hr_rect.width, "height": hr_rect.height},
         "scores": scores,
     }
 

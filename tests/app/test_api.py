@@ -31,7 +31,7 @@ def photo() -> Array:
     return mod_crop(read_image(examples()[0]).rgb[:121, :162], 4)
 
 
-def test_two_endpoints_are_public_and_no_more(client: Client) -> None:
+def test_only_two_endpoints_are_public(client: Client) -> None:
     info: Any = client.view_api(return_format="dict")
     assert sorted(info["named_endpoints"]) == ["/compare", "/upscale"]
     assert info["unnamed_endpoints"] == {}
@@ -40,7 +40,7 @@ def test_two_endpoints_are_public_and_no_more(client: Client) -> None:
     assert [p["parameter_has_default"] for p in parameters] == [False, True, True, True]
 
 
-def test_upscale_gives_the_network_s_own_pixels(client: Client, photo: Array, tmp_path: Path) -> None:
+def test_upscale_returns_the_pixels_of_the_network(client: Client, photo: Array, tmp_path: Path) -> None:
     alpha = np.linspace(1, 255, photo.shape[0] * photo.shape[1]).reshape(photo.shape[:2]).astype(np.uint8)
     write_png(tmp_path / "small one.png", Picture(photo, alpha))
     result = client.predict(handle_file(str(tmp_path / "small one.png")), "2", api_name="/upscale")
@@ -70,7 +70,7 @@ def test_compare_measures_the_crop_and_the_image(client: Client, photo: Array, t
         assert image.width > 400
 
 
-def test_compare_takes_all_of_a_long_photograph(client: Client, photo: Array, tmp_path: Path) -> None:
+def test_compare_accepts_a_long_photograph(client: Client, photo: Array, tmp_path: Path) -> None:
     long = np.tile(photo[:16], (1, 14, 1))
     write_png(tmp_path / "long.png", Picture(long))
     numbers, figure = client.predict(handle_file(str(tmp_path / "long.png")), "4", api_name="/compare")
@@ -100,7 +100,7 @@ def test_bad_input_gets_one_sentence(
 
 
 def header_of(width: int, height: int) -> bytes:
-    """The start of a PNG that claims a size and holds nothing: whoever decodes it finds it damaged."""
+    """Make the start of a PNG that states a size but has no pixels, so that decoding it fails."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     head = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
     return b"\x89PNG\r\n\x1a\n" + head + struct.pack(">I", 100) + b"IDAT"
@@ -115,7 +115,7 @@ def header_of(width: int, height: int) -> bytes:
         ("/upscale", "2", (60_000, 60_000), "claims too many pixels: the limit here is 4.00 megapixels"),
     ],
 )
-def test_pixels_are_counted_before_anything_is_decoded(
+def test_the_number_of_pixels_is_checked_before_decoding(
     client: Client, tmp_path: Path, api_name: str, scale: str, size: tuple[int, int], sentence: str
 ) -> None:
     (tmp_path / "large.png").write_bytes(header_of(*size))
@@ -123,8 +123,13 @@ def test_pixels_are_counted_before_anything_is_decoded(
         client.predict(handle_file(str(tmp_path / "large.png")), scale, api_name=api_name)
 
 
+<<<<<<< HEAD
 def test_the_documented_example_runs(url: str, photo: Array, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE_DOC.read_text(encoding="utf-8"), re.S)
+=======
+def test_the_example_in_the_readme_runs(url: str, photo: Array, tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+>>>>>>> r-app
     (code,) = [block for block in blocks if "gradio_client" in block]
     assert "http://127.0.0.1:7860" in code
     write_png(tmp_path / "photo.png", Picture(photo))

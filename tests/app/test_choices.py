@@ -1,4 +1,4 @@
-"""Which choice of a visitor is the newest, and how older work ends."""
+"""The newest choice of a visitor, and the end of older work."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Sessions, their scores, scenes and maps."""
+
 from __future__ import annotations
 
 import math
@@ -87,7 +89,7 @@ def test_a_region_is_scored_without_the_images_border(
     assert found.ssim == pytest.approx(ssim(sr[counted], photo[counted], 0))
 
 
-def test_what_cannot_be_measured_shows_a_dash(pair: Pair) -> None:
+def test_a_score_that_cannot_be_measured_is_shown_as_a_dash(pair: Pair) -> None:
     sr = upscale(pair.lr, 3)
     assert score(pair, sr, Rect(0, 0, 3, 3)) == Score(None, None)
     for beside in (Rect(500, 20, 30, 30), Rect(-50, 5, 20, 20), Rect(5, -50, 20, 20)):
@@ -118,7 +120,7 @@ def test_maps(pair: Pair) -> None:
     assert added_map(sr, hr)[0, 0].tolist() == [0] * 3
 
 
-def test_results_come_one_by_one_under_new_tokens(photo: Array, upscaler: Upscaler) -> None:
+def test_each_new_result_gives_the_session_a_new_token(photo: Array, upscaler: Upscaler) -> None:
     session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
     steps = list(filter(None, compute(session, lambda scale: upscaler, self_ensemble=True)))
     assert [[method for _, method in step.results] for step in steps] == [
@@ -130,7 +132,7 @@ def test_results_come_one_by_one_under_new_tokens(photo: Array, upscaler: Upscal
     assert not list(compute(steps[-1], lambda scale: upscaler, self_ensemble=False))
 
 
-def test_a_scene_has_a_place_for_what_is_still_computed(photo: Array, upscaler: Upscaler) -> None:
+def test_a_scene_has_a_place_for_results_that_are_not_computed_yet(photo: Array, upscaler: Upscaler) -> None:
     session = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
     bicubic, both = filter(None, compute(session, lambda scale: upscaler, self_ensemble=False))
     waiting = {layer.key: layer.pixels is not None for layer in scene_of(bicubic).layers}
@@ -164,19 +166,19 @@ def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
             "psnr": {"text": f"{value.psnr:.2f} dB", "best": value.psnr == max(psnrs)},
             "ssim": {"text": f"{value.ssim:.4f}", "best": value.ssim == max(ssims)},
         }
-    # What is known but not shown takes no mark.
+    # A result that is not shown gets no mark.
     known = replace(session, results=session.results | {(3, "DRN+"): session.results[3, "DRN"]})
     assert "drn+" not in numbers_of(known, region)["scores"]
     assert "drn+" in numbers_of(replace(known, self_ensemble=True), region)["scores"]
 
 
-def test_equals_are_both_the_best() -> None:
+def test_equal_scores_are_both_the_best() -> None:
     assert best({"a": math.inf, "b": math.inf, "c": 30.0}) == {"a", "b"}
     assert best({"a": 0.9, "b": None, "c": 0.8}) == {"a"}
     assert best({"a": 0.9, "b": None}) == set()  # nothing to compare it with
 
 
-def test_what_cannot_be_stored_is_told_as_failed(
+def test_a_result_that_cannot_be_stored_is_shown_as_failed(
     photo: Array, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def store(scene: Scene) -> dict[str, Any]:
@@ -197,12 +199,14 @@ def test_what_cannot_be_stored_is_told_as_failed(
     assert [method for _, method in kept.results] == ["bicubic"]
 
 
-def test_a_folder_of_ones_own_joins_the_examples(photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_another_folder_are_added_to_the_examples(
+    photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundled = examples()
     monkeypatch.setenv("DRN_EXAMPLES", str(tmp_path))
     with pytest.raises(InputError, match="holds no images"):
         examples()
-    for name in ("mine.png", "astronaut.png"):  # the second is taken: links name images by their stem
+    for name in ("mine.png", "astronaut.png"):  # the second one is ignored, because links name images by their stem
         Image.fromarray(photo).save(tmp_path / name)
     (tmp_path / "sub").mkdir()
     Image.fromarray(photo).save(tmp_path / "sub" / "mine.png")
@@ -211,7 +215,7 @@ def test_a_folder_of_ones_own_joins_the_examples(photo: Array, tmp_path: Path, m
     assert max(thumbnail(bundled[0]).shape) == 320
 
 
-def test_examples_are_enough_and_credited() -> None:
+def test_there_are_six_large_examples_with_credits() -> None:
     paths = examples()
     assert len(paths) >= 6
     credits = (paths[0].parent / "CREDITS.md").read_text(encoding="utf-8")

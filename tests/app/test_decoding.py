@@ -1,4 +1,4 @@
-"""Hostile and ordinary image files in the decoding process: right pixels, one sentence for each failure, no harm."""
+"""Ordinary and hostile image files in the decoding process."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def decode(pool: Pool, data: bytes, cancelled: Callable[[], bool] = lambda: Fals
 
 
 def command(setup: str) -> tuple[str, ...]:
-    """The command that starts a decoding process after it has run ``setup``."""
+    """Make the command of a decoding process that runs ``setup`` first."""
     return (sys.executable, "-c", f"import os, sys, time\n{setup}\nfrom app import decoder\ndecoder.main()")
 
 
 def command_that_reads_by(body: str) -> tuple[str, ...]:
-    """The command that starts a decoding process whose ``read_image`` runs ``body``."""
+    """Make the command of a decoding process whose ``read_image`` runs ``body``."""
     return command(f"import drn.image\ndef read_image(*_, **__):\n    {body}\ndrn.image.read_image = read_image")
 
 
@@ -60,11 +60,11 @@ def process_ends(pid: int) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Process ids of the processes that ``pid`` has forked."""
+    """List the ids of the processes that ``pid`` has forked."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_pictures_are_those_of_the_reader(pool: Pool) -> None:
+def test_decoded_pictures_equal_those_of_read_image(pool: Pool) -> None:
     """Colour, grey, alpha, palettes, 16 bits, profiles, animations, orientation: every format and mode."""
     kinds = set()
     for data in seeds():
@@ -78,7 +78,7 @@ def test_pictures_are_those_of_the_reader(pool: Pool) -> None:
     assert any("16-bit" in " ".join(notes) for _, _, notes in kinds)
 
 
-def test_refusals_are_those_of_the_reader(pool: Pool) -> None:
+def test_refusals_equal_those_of_read_image(pool: Pool) -> None:
     big = io.BytesIO()
     Image.new("L", (2500, 2000)).save(big, "PNG")
     floats = io.BytesIO()
@@ -107,7 +107,7 @@ HOSTILE: list[tuple[str, Callable[[], bytes], str]] = [
 
 
 @pytest.mark.parametrize(("make", "excess"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
-def test_files_of_much_work_are_refused_before_they_are_decoded(make: Callable[[], bytes], excess: str) -> None:
+def test_files_that_take_long_are_refused_before_they_are_decoded(make: Callable[[], bytes], excess: str) -> None:
     data = make()
     start = time.process_time()
     with pytest.raises(InputError, match=f"^photo.x has more than {excess}: save it again as PNG.$"):
@@ -127,8 +127,8 @@ def test_the_canvas_of_a_webp_is_checked_before_it_is_allocated(pool: Pool) -> N
         check_effort(stored.getvalue(), "photo.x", 60_000)
 
 
-def test_the_checks_let_ordinary_files_pass() -> None:
-    """Also files with much in them, but no more than encoders write."""
+def test_the_checks_accept_ordinary_files() -> None:
+    """Files with many segments, chunks or blocks are accepted, if encoders write that many."""
     for data in seeds():
         check_effort(data, "photo.x", MAX_PIXELS)
     for data in (
@@ -157,8 +157,8 @@ def test_the_checks_take_less_than_a_second(start: bytes) -> None:
         assert time.process_time() - begin < 1
 
 
-def test_a_file_that_takes_too_long_is_given_up(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The checks are left out: a progressive JPEG of 200,000 scans decodes for a minute."""
+def test_decoding_stops_at_the_time_limit(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the checks before it, a progressive JPEG of 200,000 scans is decoded for a minute."""
     pool.warm()
     (pid,) = pool.waiting
     with monkeypatch.context() as short:
@@ -173,7 +173,7 @@ def test_a_file_that_takes_too_long_is_given_up(pool: Pool, monkeypatch: pytest.
     assert decode(pool, seeds()[0]).rgb.shape == (13, 17, 3)
 
 
-def test_a_file_that_needs_too_much_memory_is_given_up(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_stops_at_the_memory_limit(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "check_effort", lambda *_: None)
     before = resident(os.getpid())
     with pytest.raises(InputError, match=r"^photo.x needs more than 1 GB of memory to decode: reduce it first\.$"):
@@ -192,7 +192,7 @@ def test_a_decoder_has_no_more_than_a_gigabyte(pool: Pool, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])
-def test_a_decoder_that_crashes_is_one_sentence(
+def test_a_crash_of_the_decoder_is_reported_in_one_sentence(
     pool: Pool, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as broken:
@@ -228,8 +228,8 @@ def test_a_waiting_process_that_was_killed_is_replaced(pool: Pool) -> None:
         "told(alpha=True, width=1, height=1)",
     ],
 )
-def test_a_decoder_is_not_trusted(pool: Pool, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
-    """What it answers is checked before memory is taken for it."""
+def test_the_answer_of_a_decoder_is_checked(pool: Pool, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    """The answer is checked before memory is allocated for the pixels."""
     setup = (
         "import json, struct\n"
         "def told(**changes):\n"
@@ -244,7 +244,7 @@ def test_a_decoder_is_not_trusted(pool: Pool, monkeypatch: pytest.MonkeyPatch, a
     assert resident(os.getpid()) - before < 100
 
 
-def test_a_visitor_who_goes_ends_the_decoding(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_stops_when_the_visitor_disconnects(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "COMMAND", command_that_reads_by("time.sleep(60)"))
     pool.warm()
     (pid,) = pool.waiting
@@ -258,7 +258,7 @@ def test_a_visitor_who_goes_ends_the_decoding(pool: Pool, monkeypatch: pytest.Mo
 
 
 def test_a_decoder_without_a_server_ends_by_itself(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server was killed in the middle of a file: the pipe ends, and the alarm ends the decoding."""
+    """If the server is killed while a file is decoded, the alarm ends the process."""
     shorter = "import app.decoder; app.decoder.SECONDS, app.decoder.GRACE = 1, 0\n"
     endless = "import drn.image\ndef read_image(*_, **__):\n    while True: pass\ndrn.image.read_image = read_image\n"
     monkeypatch.setattr(decoding, "COMMAND", command(endless + shorter))
@@ -290,8 +290,8 @@ def test_a_decoder_inherits_neither_files_nor_secrets(
             assert "libtorch" not in loaded
 
 
-def test_each_file_has_a_process_of_its_own(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of one visitor's image is in memory when the next one's is decoded."""
+def test_each_file_is_decoded_in_a_separate_process(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No data of one visitor's image is in memory when the next image is decoded."""
     body = "seen.append(1); raise drn.errors.InputError(f'This is file {len(seen)}.')"
     setup = "import drn.image\nseen = []\n" + command_that_reads_by(body)[2]
     monkeypatch.setattr(decoding, "COMMAND", (sys.executable, "-c", f"import os, sys, time\n{setup}"))
@@ -300,8 +300,8 @@ def test_each_file_has_a_process_of_its_own(pool: Pool, monkeypatch: pytest.Monk
             decode(pool, seeds()[0])
 
 
-def test_without_fork_and_resource_there_is_the_time_limit(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on Windows."""
+def test_without_fork_and_resource_the_time_limit_holds(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has neither."""
     setup = "sys.modules['resource'] = None\ndel os.fork\nimport signal\ndel signal.alarm"
     with monkeypatch.context() as windows:
         windows.setattr(decoding, "COMMAND", command(setup))
@@ -314,14 +314,14 @@ def test_without_fork_and_resource_there_is_the_time_limit(pool: Pool, monkeypat
         pool.close()
 
 
-def test_a_server_that_can_start_no_process_says_so(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_cannot_be_started_is_reported(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "COMMAND", ("/nonexistent/python",))
     pool.warm()
     with pytest.raises(InputError, match=r"^The server cannot decode images just now: try again later\.$"):
         decode(pool, seeds()[0])
 
 
-def test_many_files_at_once(pool: Pool) -> None:
+def test_many_files_are_decoded_at_the_same_time(pool: Pool) -> None:
     outcomes: list[bool] = []
 
     def work(data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Bad days of the server: what breaks costs one request a sentence, and nobody else anything."""
+"""Failures of the server: each is reported to its own visitor in a sentence, and other visitors are not affected."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def expected() -> Callable[[Path], Array]:
     return lambda path: upscaler.upscale(read_image(path).rgb)
 
 
-def test_a_tile_that_fails_costs_its_own_request(
+def test_a_failing_tile_affects_only_its_own_request(
     client: Client, small: Path, expected: Callable[[Path], Array], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> torch.Tensor:
@@ -72,7 +72,7 @@ def test_a_tile_that_fails_costs_its_own_request(
     assert np.array_equal(upscale(client, small), expected(small))
 
 
-def test_a_visitor_who_goes_stops_the_work_and_the_queue_moves(
+def test_work_stops_when_the_visitor_disconnects_and_the_queue_continues(
     client: Client, url: str, small: Path, expected: Callable[[Path], Array], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, stopped = threading.Event(), threading.Event()
@@ -96,7 +96,7 @@ def test_a_visitor_who_goes_stops_the_work_and_the_queue_moves(
     assert np.array_equal(upscale(client, small), expected(small))
 
 
-def test_a_job_over_its_time_stops_and_frees_the_queue(
+def test_a_job_stops_at_the_time_limit_and_the_queue_continues(
     client: Client, small: Path, expected: Callable[[Path], Array], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, stopped = threading.Event(), threading.Event()
@@ -122,7 +122,7 @@ def test_a_deleted_temporary_folder_is_made_again(
     assert np.array_equal(upscale(client, small), expected(small))
 
 
-def test_what_visitors_send_is_deleted_within_an_hour(
+def test_files_of_visitors_are_deleted_within_an_hour(
     photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = tmp_path / "sent.png"
@@ -156,7 +156,7 @@ def counted(path: Path) -> int:
     return max(path.stat().st_size, 65_536)
 
 
-def test_older_files_make_room_for_newer_ones(
+def test_older_files_are_removed_to_make_room_for_newer_ones(
     small: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_png(small, Picture(rng.integers(0, 256, (320, 320, 3), np.uint8)))
@@ -182,7 +182,7 @@ def test_older_files_make_room_for_newer_ones(
         page.close()
 
 
-def test_small_files_take_room_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_files_are_counted_with_a_minimum_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(8):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -194,7 +194,9 @@ def test_small_files_take_room_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["5", "6", "7"]
 
 
-def test_looking_for_room_survives_folders_that_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_making_room_continues_when_folders_are_removed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / name / "deep").mkdir(parents=True)
         (tmp_path / name / "file").write_bytes(bytes(10))
@@ -211,12 +213,12 @@ def test_looking_for_room_survives_folders_that_go(tmp_path: Path, monkeypatch: 
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_an_image_that_was_swept_is_asked_for_again(tmp_path: Path) -> None:
+def test_a_removed_upload_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^The server has no such upload: choose the image again\.$"):
         result_of(open_upload(str(tmp_path / "photo.png"), 2, deadline()))
 
 
-def test_a_full_disk_is_one_sentence(photo: Array, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_sentence(photo: Array, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     write_png(tmp_path / "noise.png", Picture(rng.integers(0, 256, (90, 100, 3), np.uint8)))
     write_png(tmp_path / "flat.png", Picture(np.full((20, 20, 3), 90, np.uint8)))
@@ -246,7 +248,7 @@ def test_weights_may_be_overwritten_while_they_are_in_use(photo: Array, tmp_path
         path.write_bytes(kept)
 
 
-def test_sigterm_ends_a_busy_server_cleanly(photo: Array, tmp_path: Path) -> None:
+def test_sigterm_ends_a_busy_server_and_leaves_no_files(photo: Array, tmp_path: Path) -> None:
     large = np.tile(photo, (12, 9, 1))
     write_png(tmp_path / "large.png", Picture(large))
     env = {key: value for key, value in os.environ.items() if key != "GRADIO_TEMP_DIR"}
@@ -269,7 +271,7 @@ USE_OWN_FOLDER = (
 )
 
 
-def test_what_a_killed_server_left_is_removed_and_what_a_running_one_uses_is_not(tmp_path: Path) -> None:
+def test_folders_of_killed_servers_are_removed_and_folders_of_running_ones_are_kept(tmp_path: Path) -> None:
     env = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
     code = f"import os, time; {USE_OWN_FOLDER}; time.sleep(100)"
     servers = [
@@ -301,7 +303,7 @@ def test_what_a_killed_server_left_is_removed_and_what_a_running_one_uses_is_not
     assert not (tmp_path / f".{folders[0].name}.lock").exists()
 
 
-def test_a_temporary_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+def test_a_temporary_folder_that_cannot_be_made_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     env = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path / "file")}
     done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=env, capture_output=True, text=True)
@@ -309,7 +311,7 @@ def test_a_temporary_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) 
     assert done.stderr == f"error: No folder can be made in {tmp_path / 'file'} (File exists): set GRADIO_TEMP_DIR.\n"
 
 
-def test_a_queue_that_is_full_says_so(client: Client, url: str, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_is_reported(client: Client, url: str, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
     def slow(self: Upscaler, picture: Picture, **_: object) -> Picture:

@@ -1,4 +1,4 @@
-"""Files that a visitor names: only an upload of this page is opened, and every other answer is the same."""
+"""Paths that visitors send: only uploads are opened, and the answer to all other paths is the same."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def upload(web: httpx.Client, name: str = "mine.png", data: bytes = b"mine") -> 
 
 @pytest.fixture
 def secret(photo: Array, tmp_path: Path) -> Path:
-    """An image on the server that no visitor may see."""
+    """An image on the server that visitors must not see."""
     write_png(tmp_path / "secret.png", Picture(photo))
     return tmp_path / "secret.png"
 
 
 def shapes(secret: Path, stored: str) -> list[str]:
-    """Paths of all shapes: of the secret, of a missing file, of files in the temporary folder that are no uploads."""
+    """Make paths in many forms: of the secret, of a missing file, and of files in the temporary folder."""
     folder = Path(stored).parent
     inside = Path(get_upload_folder()) / "inside.png"
     inside.write_bytes(secret.read_bytes())
@@ -73,7 +73,7 @@ def shapes(secret: Path, stored: str) -> list[str]:
 
 
 def routes(web: httpx.Client) -> Iterator[tuple[str, dict[str, Any], int]]:
-    """Every way to call a function of the page: path, body without data, and the number of inputs."""
+    """List all routes to the functions of the page: path, body without data, and number of inputs."""
     for event in web.get("/config").json()["dependencies"]:
         if event["backend_fn"]:
             body = {"fn_index": event["id"], "session_hash": "files"}
@@ -83,7 +83,7 @@ def routes(web: httpx.Client) -> Iterator[tuple[str, dict[str, Any], int]]:
                 yield f"/gradio_api/call/{event['api_name']}", {}, len(event["inputs"])
 
 
-def test_every_function_refuses_every_file_that_is_no_upload_with_one_sentence(web: httpx.Client, secret: Path) -> None:
+def test_every_function_refuses_files_that_are_not_uploads_with_one_sentence(web: httpx.Client, secret: Path) -> None:
     stored = upload(web)
     files: list[Any] = [{"path": path, "meta": META} for path in shapes(secret, stored)]
     files += [{"path": path, "meta": meta} for path in (stored, str(secret)) for meta in WRONG_METAS]
@@ -131,7 +131,7 @@ def test_no_function_opens_such_a_file_even_without_the_guard(
     assert not {str(secret), named[2], named[3]} & set(watch.opened)
 
 
-def test_an_upload_is_found_by_its_path_alone(web: httpx.Client, secret: Path) -> None:
+def test_an_upload_is_found_only_by_its_path(web: httpx.Client, secret: Path) -> None:
     stored = upload(web, data=secret.read_bytes())
     assert str(find_upload(stored)) == stored
     assert result_of(open_upload(stored, 2, deadline())).pairs[0].scale == 2
@@ -141,7 +141,7 @@ def test_an_upload_is_found_by_its_path_alone(web: httpx.Client, secret: Path) -
         assert str(refused.value) == NO_UPLOAD
 
 
-def test_a_link_in_the_place_of_an_upload_is_not_followed(web: httpx.Client, secret: Path) -> None:
+def test_a_symbolic_link_that_replaces_an_upload_is_not_followed(web: httpx.Client, secret: Path) -> None:
     stored = Path(upload(web, data=secret.read_bytes()))
     stored.unlink()
     with pytest.raises(InputError, match=NO_UPLOAD):
@@ -151,7 +151,7 @@ def test_a_link_in_the_place_of_an_upload_is_not_followed(web: httpx.Client, sec
         find_upload(str(stored))
 
 
-def test_files_are_served_from_the_temporary_folder_alone(web: httpx.Client, secret: Path) -> None:
+def test_only_files_of_the_temporary_folder_are_served(web: httpx.Client, secret: Path) -> None:
     stored = upload(web, data=b"0123456789")
     assert web.get(f"/gradio_api/file={stored}").content == b"0123456789"
     for path in filter(str.isprintable, shapes(secret, stored)):
@@ -162,7 +162,7 @@ def test_files_are_served_from_the_temporary_folder_alone(web: httpx.Client, sec
             assert (answer.status_code, answer.json()) == (404, {"detail": "There is nothing at this address."}), path
 
 
-def test_private_files_are_not_kept_nor_shown_elsewhere(web: httpx.Client) -> None:
+def test_private_files_are_neither_cached_nor_shown_on_other_sites(web: httpx.Client) -> None:
     stored = upload(web, data=b"0123456789")
     marked = {"Range": "bytes=2-5", "X-Marker": "marker", "Cookie": "c=marker", "Authorization": "marker"}
     answer = web.get(f"/gradio_api/file={stored}", headers=marked)

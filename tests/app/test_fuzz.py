@@ -1,3 +1,5 @@
+"""Damaged images and random events."""
+
 from __future__ import annotations
 
 import contextlib
@@ -39,7 +41,7 @@ print(outcomes["apart: the same"], outcomes["apart: refused before it was decode
 """
 
 
-def test_damaged_images_come_to_the_same_end_in_a_process_of_their_own() -> None:
+def test_damaged_images_have_the_same_outcome_in_the_decoding_process() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", APART], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -49,7 +51,7 @@ def test_damaged_images_come_to_the_same_end_in_a_process_of_their_own() -> None
     assert 20 < peak < 300
 
 
-def test_the_files_are_whole_before_they_are_damaged() -> None:
+def test_the_files_can_be_read_before_they_are_damaged() -> None:
     for data in seeds():
         assert sorted(read_image(io.BytesIO(data)).rgb.shape) == [3, 13, 17]
 
@@ -65,7 +67,7 @@ def test_the_watch_sees_files_and_connections(tmp_path: Path) -> None:
     assert elsewhere(watch) == ["('127.0.0.2', 9)"]
 
 
-def test_nonsense_reaches_neither_files_nor_the_network(
+def test_random_events_open_no_files_and_no_connections(
     url: str,
     photo: Array,
     tmp_path: Path,
@@ -73,7 +75,7 @@ def test_nonsense_reaches_neither_files_nor_the_network(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("app.jobs.JOB_SECONDS", 1.0)  # some of it is a lot of honest work
+    monkeypatch.setattr("app.jobs.JOB_SECONDS", 1.0)  # some of the events are valid and take long
     memory = resident(os.getpid())
     outcomes, watch = fuzz_events(url, 120)
     assert sum(outcomes.values()) == 120

@@ -1,4 +1,4 @@
-"""What a visitor may ask the server for, asked without a browser."""
+"""Requests that the server answers and requests that it refuses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.uploads import NO_UPLOAD
 
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[object]]]:
-    """An address, and who connected to it."""
+    """An address, and the list of the clients that connected to it."""
     connected: list[object] = []
     server = socket.create_server(("127.0.0.1", 0))
 
@@ -42,7 +42,7 @@ def web(url: str) -> Iterator[httpx.Client]:
 
 
 def ask(web: httpx.Client, api_name: str, data: list[Any]) -> tuple[int, str]:
-    """Call an endpoint as raw JSON; the status, and all that is told to the caller."""
+    """Call an endpoint with raw JSON, and return the status and the answer."""
     asked = web.post(f"/gradio_api/call/{api_name}", json={"data": data})
     if asked.status_code != 200:
         return asked.status_code, asked.text
@@ -65,7 +65,7 @@ def ask(web: httpx.Client, api_name: str, data: list[Any]) -> tuple[int, str]:
         "/nothing",
     ],
 )
-def test_there_is_nothing_beside_what_the_page_uses(web: httpx.Client, path: str) -> None:
+def test_routes_that_the_page_does_not_use_do_not_exist(web: httpx.Client, path: str) -> None:
     answer = web.get(path)
     assert (answer.status_code, answer.json()) == (404, {"detail": "There is nothing at this address."})
     assert web.delete(path).status_code == web.post(path, content=b"{}").status_code == 404
@@ -78,7 +78,7 @@ def test_no_address_is_fetched(web: httpx.Client, listener: tuple[str, list[obje
         for data in ([{"path": path}, "2", False], [[{"a": {"path": path}}], "2", False]):
             status, told = ask(web, "upscale", data)
             assert (status, json.loads(told)) == (400, {"detail": NO_UPLOAD}), path
-    # Beside "path" an address is no more than text.
+    # An address in another member than "path" is only text.
     for other in ({"path": None, "url": address}, {"path": "x.png", "url": address}, {"url": address}, address):
         status, told = ask(web, "upscale", [other, "2", False])
         assert "complete" not in told, other
@@ -112,7 +112,7 @@ def test_requests_are_bounded(web: httpx.Client) -> None:
     )
 
 
-def test_the_queue_cannot_be_passed_by(web: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_queue_cannot_be_bypassed(web: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
     events = web.get("/config").json()["dependencies"]
     heavy = [event for event in events if event["backend_fn"] and event["queue"]]
     assert len(heavy) > 10
@@ -133,7 +133,7 @@ def test_every_answer_has_the_headers(web: httpx.Client) -> None:
         assert "form-action 'self'" in headers["content-security-policy"]
 
 
-def test_a_failure_of_the_guard_itself_is_one_sentence(
+def test_a_failure_of_the_guard_is_reported_in_one_sentence(
     web: httpx.Client, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fail(_: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What one visitor may hold, keep and say, and under which names the page answers."""
+"""Limits for one visitor, and the host names under which the page is served."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def web(page: gr.Blocks) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Jobs that do not end by themselves; set it to end them."""
+    """Make jobs run until this event is set."""
     release = threading.Event()
 
     def work(self: Upscaler, picture: Picture, **options: Any) -> Picture:
@@ -68,7 +68,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 @pytest.fixture
 def stored(web: httpx.Client, photo: Array, tmp_path: Path) -> dict[str, Any]:
-    """An upload, as an event names it."""
+    """An upload in the form in which events name it."""
     write_png(tmp_path / "small.png", Picture(photo))
     with (tmp_path / "small.png").open("rb") as file:
         (path,) = web.post("/gradio_api/upload", files={"files": file}).json()
@@ -103,26 +103,26 @@ def event(**members: Any) -> bytes:
         event(event_data={str(index): index for index in range(MAX_VALUES)}),
     ],
 )
-def test_events_are_of_the_form_that_the_page_sends(body: bytes) -> None:
+def test_malformed_events_are_refused(body: bytes) -> None:
     with pytest.raises(Refused) as refused:
         checked_event(body)
     assert refused.value.status in (400, 413)
 
 
-def test_what_gradio_sees_of_an_event_is_what_was_checked() -> None:
+def test_gradio_receives_only_the_checked_part_of_an_event() -> None:
     body = b'{"data": ["x"], "data": ["y"], "session_hash": "a-1", "batched": true, "oauth_token": "t", "fn_index": 3}'
     assert json.loads(checked_event(body)) == {"data": ["y"], "session_hash": "a-1", "fn_index": 3}
 
 
-def test_a_viewer_s_token_and_region_are_of_our_form(web: httpx.Client) -> None:
+def test_malformed_viewport_events_are_refused(web: httpx.Client) -> None:
     events = web.get("/config").json()["dependencies"]
     viewports = [event for event in events if any(kind == "viewport" for _, kind in event["targets"])]
     assert len(viewports) == 2
     region = {"x": 0, "y": 0, "width": 9, "height": 9}
     for index, seen in enumerate(
         [
-            *({**region, "token": token} for token in ("x" * 16, "0" * 17, "<b>", 7, None, ["0" * 16])),
-            *({**region, "token": "0" * 16, "width": width} for width in (10**7, "9" * 1000, None)),
+            *({"token": token, "region": region} for token in ("x" * 16, "0" * 17, "<b>", 7, None, ["0" * 16])),
+            *({"token": "0" * 16, "region": {**region, "width": width}} for width in (10**7, "9" * 1000, None)),
             *({}, None, {"token": "0" * 16}),
         ]
     ):
@@ -136,13 +136,13 @@ def test_a_viewer_s_token_and_region_are_of_our_form(web: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("session", ["", "A", "x" * 37, "a/b", "a%00", "../../x"])
-def test_streams_take_tokens_of_our_form_alone(web: httpx.Client, session: str) -> None:
+def test_streams_accept_only_well_formed_names(web: httpx.Client, session: str) -> None:
     for path in (f"/gradio_api/queue/data?session_hash={session}", f"/gradio_api/heartbeat/{session}"):
         assert web.get(path).status_code in (400, 404)
     assert web.get(f"/gradio_api/call/upscale/{session}").status_code == 404
 
 
-def test_nothing_of_a_visitor_s_inputs_is_kept_in_its_state(page: gr.Blocks, web: httpx.Client) -> None:
+def test_no_inputs_are_kept_in_the_state_of_a_visitor(page: gr.Blocks, web: httpx.Client) -> None:
     marker = "marker-of-the-visitor"
     assert join(web, "kept", "compare", [None, "2", False, marker]).status_code == 200
     assert "error" in web.get("/gradio_api/queue/data", params={"session_hash": "kept"}).text
@@ -150,7 +150,7 @@ def test_nothing_of_a_visitor_s_inputs_is_kept_in_its_state(page: gr.Blocks, web
     assert marker not in str(page.state_holder.session_data["kept"].config_values)
 
 
-def test_answers_that_nobody_fetches_are_dropped(
+def test_answers_that_are_not_fetched_are_dropped(
     page: gr.Blocks, web: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gradio_patches, "QUIET_ANSWERS", 2.0)
@@ -158,12 +158,12 @@ def test_answers_that_nobody_fetches_are_dropped(
     assert join(web, "quiet-1", "when_settled", []).status_code == 200
     assert "quiet-1" in kept
     wait_until(lambda: "quiet-1" not in kept and "quiet-1" not in ids)
-    # A visitor who comes back in time gets them.
+    # A visitor who returns in time receives them.
     assert join(web, "quiet-2", "when_settled", []).status_code == 200
     assert "process_completed" in web.get("/gradio_api/queue/data", params={"session_hash": "quiet-2"}).text
 
 
-def test_a_session_that_leaves_too_much_unread_is_dropped(
+def test_a_session_with_too_many_unread_messages_is_dropped(
     page: gr.Blocks, web: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gradio_patches, "MAX_UNREAD", 5)
@@ -172,7 +172,7 @@ def test_a_session_that_leaves_too_much_unread_is_dropped(
     wait_until(lambda: "unread" not in page._queue.pending_messages_per_session)
 
 
-def test_jobs_that_nobody_listens_to_are_stopped(
+def test_jobs_without_a_listener_are_stopped(
     page: gr.Blocks,
     web: httpx.Client,
     stored: dict[str, Any],
@@ -195,7 +195,7 @@ def test_jobs_that_nobody_listens_to_are_stopped(
 
     listener = threading.Thread(target=listen)
     listener.start()
-    # Its turn comes though the two before it would never have ended, and it is not stopped: somebody listens.
+    # It starts although the two jobs before it never end by themselves, and continues as it has a listener.
     assert slow_seen.wait(15)
     time.sleep(2.5)
     assert len(page._queue.event_ids_to_events) == 1
@@ -204,7 +204,7 @@ def test_jobs_that_nobody_listens_to_are_stopped(
     assert any("enough" in line for line in told)
 
 
-def test_a_visitor_has_half_of_the_queue(
+def test_one_visitor_can_use_half_of_the_queue(
     page: gr.Blocks, web: httpx.Client, stored: dict[str, Any], slow: threading.Event
 ) -> None:
     one, other = {"X-Forwarded-For": "203.0.113.1"}, {"X-Forwarded-For": "203.0.113.2"}
@@ -224,7 +224,7 @@ def test_a_visitor_has_half_of_the_queue(
     assert (refused.status_code, refused.json()["detail"]) == (503, TOO_MANY)
 
 
-def test_one_address_cannot_put_away_the_states_of_others(page: gr.Blocks, web: httpx.Client) -> None:
+def test_one_address_cannot_displace_the_states_of_others(page: gr.Blocks, web: httpx.Client) -> None:
     mine = {"X-Forwarded-For": "203.0.113.9"}
     join(web, "mine", "when_settled", [], headers=mine)
     wait_until(lambda: "mine" in page.state_holder.session_data)
@@ -242,7 +242,7 @@ def test_one_address_cannot_put_away_the_states_of_others(page: gr.Blocks, web: 
 
 
 def answer_within(connection: socket.socket, seconds: float) -> bytes | None:
-    """What the server says, empty if it closes without a word, None if it keeps the connection."""
+    """Return the answer of the server; empty if it closes the connection without one, None if it keeps it open."""
     connection.settimeout(seconds)
     try:
         return connection.recv(100_000)
@@ -263,7 +263,7 @@ def answer_within(connection: socket.socket, seconds: float) -> bytes | None:
         b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
     ],
 )
-def test_half_sent_requests_end(web: httpx.Client, piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incomplete_requests_are_ended(web: httpx.Client, piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "PIECE_SECONDS", 0.5)
     with socket.create_connection((web.base_url.host, web.base_url.port or 80)) as connection:
         connection.sendall(piece)
@@ -282,7 +282,7 @@ def test_a_kept_connection_serves_several_requests(web: httpx.Client, monkeypatc
         time.sleep(0.3)
 
 
-def test_connections_are_bounded(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_connections_is_limited(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "max_connections", lambda: 8)
     address = (web.base_url.host, web.base_url.port or 80)
     opened = [socket.create_connection(address) for _ in range(12)]
@@ -307,7 +307,7 @@ def test_the_soft_limit_on_open_files_is_raised() -> None:
     assert "raise_file_limit()" in (ROOT / "app.py").read_text(encoding="utf-8")
 
 
-def test_the_log_says_the_same_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_message_is_logged_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr("app.connections.time.monotonic", lambda: now)
     once = OncePerSecond()
@@ -320,7 +320,7 @@ def test_the_log_says_the_same_once_a_second(monkeypatch: pytest.MonkeyPatch) ->
     assert [passes("a"), passes("a")] == [True, False]
 
 
-def test_errors_of_many_requests_are_few_lines(web: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
+def test_many_failing_requests_write_few_lines_to_the_log(web: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
     start = time.monotonic()
     for _ in range(60):
         web.post("/gradio_api/queue/join", json={"data": [], "fn_index": 99_999, "session_hash": "lines"})
@@ -342,7 +342,7 @@ def test_errors_of_many_requests_are_few_lines(web: httpx.Client, capfd: pytest.
         ),
     ],
 )
-def test_the_page_answers_to_its_own_names_alone(web: httpx.Client, name: str, host: str, allowed: bool) -> None:
+def test_only_allowed_host_names_are_answered(web: httpx.Client, name: str, host: str, allowed: bool) -> None:
     answer = web.get("/config", headers={name: host})
     assert answer.status_code == (200 if allowed else 421)
     assert "evil.example" not in answer.text
@@ -368,7 +368,7 @@ def test_hosts_come_from_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "" not in allowed_hosts()
 
 
-def test_the_proxy_of_a_space_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proxy_of_a_space_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SPACE_HOST", "FORWARDED_ALLOW_IPS"):
         monkeypatch.delenv(name, raising=False)
     assert trusted_proxies() == "127.0.0.1,::1"
@@ -378,7 +378,9 @@ def test_the_proxy_of_a_space_is_believed(monkeypatch: pytest.MonkeyPatch) -> No
     assert trusted_proxies() == "192.0.2.1"
 
 
-def test_a_visitor_who_takes_nothing_is_given_up(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_visitor_who_does_not_receive_the_answer_is_disconnected(
+    web: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (path,) = web.post("/gradio_api/upload", files={"files": ("a.png", bytes(19_000_000))}).json()
     monkeypatch.setattr(connections, "SEND_SECONDS", 0.5)
     with socket.create_connection((web.base_url.host, web.base_url.port or 80), timeout=10) as connection:
@@ -391,7 +393,7 @@ def test_a_visitor_who_takes_nothing_is_given_up(web: httpx.Client, monkeypatch:
         assert taken < 19_000_000
 
 
-def test_other_sites_can_neither_read_nor_ask(web: httpx.Client) -> None:
+def test_other_sites_can_neither_read_answers_nor_send_requests(web: httpx.Client) -> None:
     for origin in ("https://evil.example", "null", "http://localhost.evil.example", "file://"):
         answer = web.get("/config", headers={"Origin": origin})
         assert not [name for name in answer.headers if name.startswith("access-control")]
@@ -417,7 +419,7 @@ def test_visitors_are_told_apart_by_address(client: tuple[str, int] | None, addr
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("[enforce fail] can't allocate memory: 9 bytes")])
 @pytest.mark.parametrize("api_name", ["/upscale", "/compare"])
-def test_a_job_that_fails_for_memory_says_so(
+def test_a_lack_of_memory_is_reported(
     web: httpx.Client,
     photo: Array,
     tmp_path: Path,

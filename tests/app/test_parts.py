@@ -70,7 +70,7 @@ def test_a_label_covers_no_point_of_another_series() -> None:
     assert abs(label - dot) >= 10  # half the height of the letters and a dot's radius
 
 
-def test_a_job_yields_its_progress_and_returns_its_result() -> None:
+def test_a_job_yields_progress_and_returns_its_result() -> None:
     def work(progress: OnTile, cancelled: Callable[[], bool]) -> str:
         for done in (1, 2):
             progress(done, 2)
@@ -101,7 +101,7 @@ def test_a_slow_step_is_reported_again() -> None:
             next(steps)
 
 
-def test_closing_a_job_stops_its_work() -> None:
+def test_closing_a_job_stops_the_work() -> None:
     stopped = threading.Event()
 
     def work(progress: OnTile, cancelled: Callable[[], bool]) -> None:
@@ -116,7 +116,7 @@ def test_closing_a_job_stops_its_work() -> None:
     assert stopped.wait(5)
 
 
-def test_benchmarks_show_what_was_measured_beside_what_was_published(tmp_path: Path) -> None:
+def test_benchmarks_show_measured_and_published_results(tmp_path: Path) -> None:
     rows = [
         {"data": "Set5", "scale": 2, "method": method, "images": 5, "psnr": psnr, "ssim": 0.9, "seconds": 1.0}
         for method, psnr in (("bicubic", 33.0), ("DRN", 37.25))
@@ -156,7 +156,7 @@ def test_benchmarks_show_what_was_measured_beside_what_was_published(tmp_path: P
     assert "With and without distilling blocks" in shown
 
 
-def test_a_sentence_is_html_for_the_page_alone() -> None:
+def test_messages_are_escaped_for_the_page_and_not_for_clients() -> None:
     for options, told in (((), "&lt;b&gt; &amp; co: no image."), ((str,), "<b> & co: no image.")):
         with pytest.raises(gr.Error) as caught, errors_for_visitor(*options):
             raise InputError("<b> & co: no image.")

@@ -1,3 +1,5 @@
+"""The sessions of all visitors."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,7 +17,7 @@ def session(side: int) -> Session:
     return Session(picture, "p", (make_pair(picture, 2),))
 
 
-def test_a_visitor_s_key_names_the_latest_of_its_sessions() -> None:
+def test_a_key_gives_the_latest_session_that_was_put_there() -> None:
     first, mine, later = session(16), session(16), session(32)
     shelf = Shelf(first)
     assert shelf.get(Shelf.FIRST) is first
@@ -29,7 +31,7 @@ def test_a_visitor_s_key_names_the_latest_of_its_sessions() -> None:
         shelf.get(key)
 
 
-def test_what_was_not_used_for_longest_makes_room() -> None:
+def test_sessions_that_were_unused_for_longest_are_dropped() -> None:
     # 40x40 pixels in three colours, and their LR image: 4800 + 1200 bytes
     assert session(40).nbytes == 6000
     shelf = Shelf(session(400), max_bytes=3 * 6000)
@@ -47,7 +49,7 @@ def test_what_was_not_used_for_longest_makes_room() -> None:
         shelf.get(added)
 
 
-def test_what_nobody_used_for_an_hour_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_that_were_unused_for_an_hour_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr("app.shelf.time.monotonic", lambda: now)
     shelf = Shelf(session(16))
@@ -60,7 +62,7 @@ def test_what_nobody_used_for_an_hour_goes(monkeypatch: pytest.MonkeyPatch) -> N
     assert shelf.find(used) is not None
 
 
-def test_a_page_that_began_before_the_first_comparison_was_renewed_is_still_known() -> None:
+def test_the_first_comparison_of_an_older_page_is_still_found_after_it_was_renewed() -> None:
     first, renewed = session(100), session(100)
     shelf = Shelf(first, "old")
     shelf.renew(renewed, "new")

@@ -1,4 +1,4 @@
-"""What is stored for visitors: names that tell nothing, and a full disk that costs one sentence."""
+"""Files that are stored for visitors: their names, and a full disk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FULL = "The server cannot store files just now: try again later."
 
 
 def files() -> set[Path]:
-    """All files and folders that the page has stored."""
+    """List all files and folders that the page has stored."""
     return set(Path(get_upload_folder()).rglob("*"))
 
 
@@ -45,7 +45,7 @@ def photograph(photo: Array, tmp_path: Path) -> Path:
 
 
 class Visitor:
-    """One page that is open in a browser; it sends events as the page does."""
+    """Sends events as a page in a browser does."""
 
     def __init__(self, url: str) -> None:
         self.web = httpx.Client(base_url=url, timeout=60)
@@ -69,7 +69,7 @@ class Visitor:
         return {"path": stored, "meta": {"_type": "gradio.FileData"}}
 
     def send(self, index: int, data: list[Any], event_data: Any = None, query: str = "") -> dict[str, Any]:
-        """Send an event and wait for its end; returns gradio's closing message."""
+        """Send an event, wait for its end and return gradio's last message."""
         body = {"data": data, "fn_index": index, "session_hash": self.session, "event_data": event_data}
         self.web.post(f"/gradio_api/queue/join{query}", json=body).raise_for_status()
         with self.web.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as answer:
@@ -88,7 +88,7 @@ def visitor(url: str) -> Iterator[Visitor]:
 
 @contextlib.contextmanager
 def full_disk(for_what: str) -> Iterator[None]:
-    """Meanwhile an image is written in part (``for_what`` is "files"), or no folder can be made ("folders")."""
+    """Let writing an image fail in the middle (``for_what`` is "files"), or making a folder ("folders")."""
     save, mkdir = Image.Image.save, Path.mkdir
 
     def save_a_part(image: Image.Image, target: Path | IO[bytes], *args: Any, **options: Any) -> None:
@@ -113,7 +113,7 @@ def full_disk(for_what: str) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def removed_afterwards(url: str) -> Iterator[None]:
-    """Remove what a test stores: what is there is not written again."""
+    """Remove the files that a test stores, because existing files are not written again."""
     before = files()
     yield
     for path in sorted(files() - before, reverse=True):
@@ -127,7 +127,7 @@ full_for = pytest.mark.parametrize("for_what", ["files", "folders"])
 
 
 def first_token(visitor: Visitor) -> str:
-    """Token of the images that the viewer of the page shows as it loads."""
+    """Return the token of the images that the page shows when it is loaded."""
     for component in visitor.web.get("/config").json()["components"]:
         if component["props"].get("elem_id") == "viewer":
             return str(component["props"]["value"]["token"])
@@ -139,7 +139,7 @@ def first_token(visitor: Visitor) -> str:
     "choice",
     ["example", "upload", "scale", "plus", "figure", "link", "scales", "upscale", "/upscale", "/compare"],
 )
-def test_a_full_disk_is_one_sentence_for_every_event(
+def test_a_full_disk_is_reported_in_one_sentence_by_every_event(
     visitor: Visitor, photograph: Path, choice: str, for_what: str
 ) -> None:
     seen = json.dumps({"token": first_token(visitor), "region": {"x": 0, "y": 0, "width": 50, "height": 40}})
@@ -209,7 +209,7 @@ def paths(value: SceneValue) -> set[str]:
 
 
 def test_visitors_with_the_same_photograph_share_no_file(photo: Array) -> None:
-    """By the time that an answer takes, a visitor could tell whether its images were stored before."""
+    """With shared files, the time of an answer would tell a visitor whether the images were stored before."""
     picture = Picture(photo)
     one, other = (Session(picture, token, (make_pair(picture, 2),)) for token in ("one", "other"))
     mine = paths(scene_value(scene_of(one)))
@@ -221,7 +221,7 @@ def test_visitors_with_the_same_photograph_share_no_file(photo: Array) -> None:
 
 
 def test_uploads_of_the_same_file_share_no_folder(visitor: Visitor, photograph: Path) -> None:
-    """The folder of one's own upload must not tell where another visitor's upload of the same file lies."""
+    """The path of an upload must not tell the path of another visitor's upload of the same file."""
     one, other = (Path(visitor.upload(photograph)["path"]) for _ in range(2))
     assert one.parent != other.parent
     assert visitor.web.get(f"/gradio_api/file={one.with_name('holiday.png')}").status_code in (403, 404)

@@ -1,4 +1,4 @@
-"""The upload route: one file, room before it is written, and nothing left of what breaks."""
+"""The upload route: it stores one file, reserves room for it, and leaves no parts of failed uploads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def files() -> set[Path]:
 
 
 def begin(web: httpx.Client, length: int = 100_000, headers: str = "") -> socket.socket:
-    """An upload that has sent the head of its form, and no more."""
+    """Begin an upload: send the head of its form only."""
     connection = socket.create_connection((web.base_url.host, web.base_url.port or 80), timeout=20)
     head = "POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     form = '--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
@@ -45,7 +45,7 @@ def begin(web: httpx.Client, length: int = 100_000, headers: str = "") -> socket
     return connection
 
 
-def test_an_upload_is_stored_as_it_is_where_nobody_can_guess(web: httpx.Client) -> None:
+def test_an_upload_is_stored_unchanged_at_a_path_that_cannot_be_guessed(web: httpx.Client) -> None:
     paths = [
         Path(*web.post("/gradio_api/upload", files={"files": ("ä <b>.png", b"\0\r\n--b--\xff" * 9000)}).json())
         for _ in range(2)
@@ -68,7 +68,7 @@ def test_an_upload_is_stored_as_it_is_where_nobody_can_guess(web: httpx.Client) 
         ("small one.png", "small one.png"),
     ],
 )
-def test_names_are_safe_to_store_under(given: str, stored: str) -> None:
+def test_file_names_are_made_safe(given: str, stored: str) -> None:
     assert safe_name(given) == stored
 
 
@@ -92,7 +92,7 @@ def test_long_names_are_cut() -> None:
         ({"content": b"", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, "The form is not complete"),
     ],
 )
-def test_other_forms_are_refused_and_leave_nothing(web: httpx.Client, form: dict[str, Any], sentence: str) -> None:
+def test_other_forms_are_refused_and_leave_no_files(web: httpx.Client, form: dict[str, Any], sentence: str) -> None:
     before = files()
     answer = web.post("/gradio_api/upload", **form)
     assert answer.status_code == 400
@@ -100,7 +100,7 @@ def test_other_forms_are_refused_and_leave_nothing(web: httpx.Client, form: dict
     assert files() == before
 
 
-def test_uploads_that_break_off_leave_nothing(web: httpx.Client) -> None:
+def test_uploads_that_are_broken_off_leave_no_files(web: httpx.Client) -> None:
     before = files()
     for _ in range(5):
         with begin(web) as connection:
@@ -108,7 +108,7 @@ def test_uploads_that_break_off_leave_nothing(web: httpx.Client) -> None:
     wait_until(lambda: files() == before and cache._reserved == 0 and not uploads._under_way)
 
 
-def test_uploads_that_stall_end_and_leave_nothing(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uploads_that_stall_are_ended_and_leave_no_files(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files()
     monkeypatch.setattr("app.connections.PIECE_SECONDS", 0.5)
     with begin(web) as connection:
@@ -120,7 +120,7 @@ def test_uploads_that_stall_end_and_leave_nothing(web: httpx.Client, monkeypatch
         started = time.monotonic()
         told = b""
         connection.settimeout(0.2)
-        while not told and time.monotonic() < started + 5:  # a piece now and then does not help
+        while not told and time.monotonic() < started + 5:  # sending a piece from time to time does not prolong it
             connection.sendall(b"x")
             try:
                 told = connection.recv(1000)
@@ -160,7 +160,9 @@ def test_uploads_in_flight_count_before_they_are_written(web: httpx.Client, monk
     assert web.post("/gradio_api/upload", files={"files": ("a.png", bytes(60_000))}).status_code == 200
 
 
-def test_uploads_at_once_are_bounded_also_for_each_address(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_uploads_at_the_same_time_is_limited_in_all_and_for_each_address(
+    web: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(uploads, "MAX_AT_ONCE", 5)
     monkeypatch.setattr(uploads, "MAX_AT_ONCE_EACH", 2)
     file = {"files": ("a.png", b"x")}
@@ -180,7 +182,7 @@ def test_uploads_at_once_are_bounded_also_for_each_address(web: httpx.Client, mo
     wait_until(lambda: not uploads._under_way)
 
 
-def test_uploads_of_one_address_make_room_for_each_other_before_others_have_to(
+def test_an_address_with_many_uploads_loses_its_own_oldest_ones(
     web: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploads, "MAX_STORED_EACH", 250_000)
@@ -195,11 +197,11 @@ def test_uploads_of_one_address_make_room_for_each_other_before_others_have_to(
     assert other.exists()
 
 
-def test_reservations_of_all_uploads_fit_in() -> None:
+def test_the_folder_has_room_for_all_uploads_at_the_same_time() -> None:
     assert uploads.MAX_AT_ONCE * (MAX_UPLOAD_BYTES + MULTIPART_BYTES) < cache.MAX_STORED_BYTES
 
 
-def test_the_progress_of_an_upload_is_told_and_forgotten(web: httpx.Client) -> None:
+def test_the_progress_of_an_upload_is_sent_and_then_dropped(web: httpx.Client) -> None:
     told: list[str] = []
 
     def listen() -> None:

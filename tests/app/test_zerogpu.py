@@ -1,4 +1,4 @@
-"""ZeroGPU: the real ``spaces`` package, its processes and pickling included; GPU and scheduler are stubs."""
+"""ZeroGPU with the real ``spaces`` package, its processes and pickling; GPU and scheduler are stubs."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ print("ok")
 """
 
 
-def test_a_visitors_call_runs_where_the_gpu_is_lent(tmp_path: Path) -> None:
+def test_a_call_of_a_visitor_runs_on_the_gpu_that_is_lent(tmp_path: Path) -> None:
     env = {**os.environ, "SPACES_ZERO_GPU": "true", "SPACES_ZERO_DEVICE_API_URL": "http://127.0.0.1:9"}
     env.pop("DRN_HUB_REPO", None)
     command = [sys.executable, "-c", ON_ZERO_GPU]
@@ -74,7 +74,7 @@ def test_a_visitors_call_runs_where_the_gpu_is_lent(tmp_path: Path) -> None:
     assert result.stdout.endswith("ok\n"), result.stderr
 
 
-def test_elsewhere_nothing_changes() -> None:
+def test_without_zerogpu_functions_are_not_wrapped() -> None:
     def work() -> None: ...
 
     assert not IS_ZERO_GPU
@@ -91,7 +91,7 @@ def test_elsewhere_nothing_changes() -> None:
         ((4000, 4000), None, True, 60),
     ],
 )
-def test_the_gpu_is_asked_for_by_the_size_of_the_image(
+def test_the_time_on_the_gpu_depends_on_the_size_of_the_image(
     size: tuple[int, int], region: Rect | None, plus: bool, expected: int
 ) -> None:
     assert gpu_seconds(np.zeros((*size, 3), np.uint8), region, plus) == expected

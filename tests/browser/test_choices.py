@@ -1,4 +1,4 @@
-"""One choice after another: the last one is what is shown, and the work of the others ends."""
+"""Several choices one after another: the last one is shown, and the work for the others ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from app import photographs
+from app import decoding, photographs
 from app.shelf import Shelf
 from drn.errors import InputError
 from drn.image import Array, Picture, mod_crop, read_image
@@ -26,7 +26,7 @@ from drn.upscaler import Upscaler
 from tests.helpers.browsing import drag, in_view, numbers, thumbnails, work_until_cancelled
 
 
-def test_the_last_of_two_quick_choices_is_opened(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_of_several_quick_choices_is_shown(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     upscale_now = Upscaler.upscale
 
     def slow(self: Upscaler, lr: Array, **options: Any) -> Array:
@@ -45,13 +45,13 @@ def test_the_last_of_two_quick_choices_is_opened(page: Page, monkeypatch: pytest
     expected = psnr(upscale(downscale(hr, 4), 4), hr, 4)
     shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
     expect(shown).to_have_text(f"{expected:.2f} dB", timeout=30_000)
-    page.locator("#scale").get_by_label("x3").check()  # of what is open now
+    page.locator("#scale").get_by_label("x3").check()  # of the photograph that is shown now
     expect(shown).not_to_have_text(f"{expected:.2f} dB")
     hr = mod_crop(chosen, 3)
     expect(shown).to_have_text(f"{psnr(upscale(downscale(hr, 3), 3), hr, 3):.2f} dB")
 
 
-def test_a_newer_choice_stops_the_work_of_the_older(
+def test_a_newer_choice_stops_the_work_for_older_ones(
     page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upscale_now = Upscaler.upscale
@@ -66,7 +66,9 @@ def test_a_newer_choice_stops_the_work_of_the_older(
 
     def assert_stopped() -> None:
         assert stopped.wait(10), "the older work went on"
-        assert numbers(page, "drn+", "whole") == numbers(page, "drn", "whole")  # one pass instead of eight, here
+        assert numbers(page, "drn+", "whole") == numbers(
+            page, "drn", "whole"
+        )  # the stand-in runs one pass instead of eight
         started.clear()
         stopped.clear()
 
@@ -81,7 +83,7 @@ def test_a_newer_choice_stops_the_work_of_the_older(
 
     thumbnails(page).nth(2).click()
     assert started.wait(20)
-    thumbnails(page).nth(0).click()  # the same event as what it stops
+    thumbnails(page).nth(0).click()  # stops the work of an event of the same kind
     assert_stopped()
     assert numbers(page, "drn", "whole") == before
 
@@ -90,7 +92,7 @@ def test_a_newer_choice_stops_the_work_of_the_older(
     (tmp_path / "broken.png").write_text("no image")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "broken.png")
     expect(page.get_by_text("broken.png is not an image that can be read")).to_be_visible()
-    assert_stopped()  # and what it stopped went on, as there is nothing newer
+    assert_stopped()  # and the stopped work continued, because the newer choice failed
     expect(page.locator("#viewer").get_by_test_id("viewer")).to_have_attribute("aria-busy", "false")
 
     page.locator("#scale").get_by_label("x2").check()
@@ -102,7 +104,7 @@ def test_a_newer_choice_stops_the_work_of_the_older(
 
 @pytest.fixture
 def free(client: Client, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Another visitor's job holds the queue until this is called."""
+    """A function that ends another visitor's job, which occupies the queue until then."""
     begun, release = threading.Event(), threading.Event()
 
     def waiting(self: Upscaler, picture: Picture, **_: object) -> Picture:
@@ -123,7 +125,7 @@ def free(client: Client, photo: Array, tmp_path: Path, monkeypatch: pytest.Monke
     release.set()
 
 
-def test_on_a_busy_server_the_last_choice_of_several_kinds_is_opened(
+def test_on_a_busy_server_the_last_choice_of_an_image_is_shown(
     page: Page, free: Callable[[], None], photo: Array, tmp_path: Path
 ) -> None:
     numbers(page, "drn", "whole")
@@ -140,11 +142,33 @@ def test_on_a_busy_server_the_last_choice_of_several_kinds_is_opened(
     expected = f"{psnr(upscale(downscale(hr, 4), 4), hr, 4):.2f} dB"
     shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
     expect(shown).to_have_text(expected)
-    page.wait_for_timeout(1500)  # nothing comes after it
+    page.wait_for_timeout(1500)  # nothing else is shown afterwards
     expect(shown).to_have_text(expected)
 
 
-def test_what_was_chosen_while_older_work_came_is_what_is_computed(page: Page, free: Callable[[], None]) -> None:
+def test_a_scale_chosen_while_an_upload_is_decoded_is_applied_to_the_upload(
+    page: Page, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, started = decoding.Pool.decode, threading.Event()
+
+    def decode_slowly(pool: decoding.Pool, *arguments: Any) -> Picture:
+        started.set()
+        time.sleep(2)
+        return decode(pool, *arguments)
+
+    numbers(page, "drn", "whole")
+    monkeypatch.setattr(decoding.Pool, "decode", decode_slowly)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "photo.png")
+    assert started.wait(20)
+    page.locator("#scale").get_by_label("x3").check()
+    hr = mod_crop(photo, 3)
+    shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
+    expect(shown).to_have_text(f"{psnr(upscale(downscale(hr, 3), 3), hr, 3):.2f} dB")
+    expect(page.locator("#scale").get_by_label("x3")).to_be_checked()
+
+
+def test_a_choice_made_while_older_work_is_shown_is_computed(page: Page, free: Callable[[], None]) -> None:
     numbers(page, "drn", "whole")
     with page.expect_response("**/queue/join*"):
         page.locator("#scale").get_by_label("x3").check()
@@ -153,7 +177,7 @@ def test_what_was_chosen_while_older_work_came_is_what_is_computed(page: Page, f
     plus = page.get_by_label("DRN+ too")
     plus.check()
     free()
-    expect(plus).not_to_be_checked()  # what is shown now was asked for before
+    expect(plus).not_to_be_checked()  # the scale that is shown now was chosen before
     for route in held:
         route.continue_()
     page.unroute("**/run/predict*")
@@ -162,7 +186,9 @@ def test_what_was_chosen_while_older_work_came_is_what_is_computed(page: Page, f
     expect(page.locator("#scale").get_by_label("x3")).to_be_checked()
 
 
-def test_the_same_photograph_again_keeps_the_place_and_the_results(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_choosing_the_same_photograph_again_keeps_viewport_and_results(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = numbers(page, "drn", "whole")
     whole = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
     thumbnails(page).nth(2).click()
@@ -198,7 +224,7 @@ def test_a_choice_that_the_queue_refuses_ends_the_wait(page: Page, monkeypatch: 
     expect(page.locator("#viewer").get_by_test_id("viewer")).to_have_attribute("aria-busy", "false")
 
 
-def test_the_controls_say_what_is_shown_after_a_choice_was_refused(page: Page) -> None:
+def test_the_controls_show_the_present_comparison_after_a_choice_was_refused(page: Page) -> None:
     before = numbers(page, "drn", "whole")
     thumbnails(page).nth(2).click()
     whole = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
@@ -218,9 +244,9 @@ def test_the_controls_say_what_is_shown_after_a_choice_was_refused(page: Page) -
     expect(thumbnails(page).nth(2)).to_have_class(re.compile("selected"))
 
 
-def test_a_comparison_that_was_put_away_ends_the_questions(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dropped_comparison_ends_the_questions_of_the_viewer(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     before = numbers(page, "drn", "whole")
-    page.locator("#scale").get_by_label("x3").check()  # what the page began with is never put away
+    page.locator("#scale").get_by_label("x3").check()  # the first comparison is never dropped
     shown = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
     expect(shown).not_to_have_text(f"{before[0]:.2f} dB")
     expect(shown).to_contain_text("dB")
@@ -238,7 +264,7 @@ def test_a_comparison_that_was_put_away_ends_the_questions(page: Page, monkeypat
         (OSError(28, "No space left on device"), "The server cannot store files just now"),
     ],
 )
-def test_work_that_fails_is_not_begun_again(
+def test_work_that_fails_is_not_repeated(
     page: Page, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
 ) -> None:
     begun: list[int] = []
@@ -256,7 +282,7 @@ def test_work_that_fails_is_not_begun_again(
     assert begun == [3]
 
 
-def test_leaving_the_scales_stops_their_work_and_coming_back_goes_on(
+def test_leaving_the_scales_tab_stops_its_work_and_returning_continues_it(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, stopped = threading.Event(), threading.Event()
@@ -283,7 +309,7 @@ def test_leaving_the_scales_stops_their_work_and_coming_back_goes_on(
 
     def again(self: Upscaler, lr: Array, *, self_ensemble: bool, **others: Any) -> Array:
         done.append((self.scale, self_ensemble))
-        return upscale_now(self, lr, self_ensemble=False, **others)  # one pass instead of eight: it is sooner there
+        return upscale_now(self, lr, self_ensemble=False, **others)  # one pass instead of eight, which is faster
 
     monkeypatch.setattr(Upscaler, "upscale", again)
     page.get_by_role("tab", name="Scales").click()
@@ -291,7 +317,7 @@ def test_leaving_the_scales_stops_their_work_and_coming_back_goes_on(
     assert done == [(2, True), (3, True), (4, True)], "what was known is not computed again"
 
 
-def test_cancelling_what_another_request_cancels_is_no_error(
+def test_cancelling_an_event_several_times_is_not_an_error(
     page: Page, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, stopped = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""Shared links in a real browser: what is seen is what the link opens."""
+"""Shared links in a real browser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def copied_link(page: Page) -> str:
     return str(page.evaluate("navigator.clipboard.readText()"))
 
 
-def test_a_link_restores_image_scale_place_and_layout(context: BrowserContext, url: str) -> None:
+def test_a_link_restores_image_scale_viewport_and_layout(context: BrowserContext, url: str) -> None:
     page = context.new_page()
     page.goto(url)
     whole = numbers(page, "drn", "whole")
@@ -72,8 +72,8 @@ def test_a_link_restores_the_fitted_image(context: BrowserContext, url: str) -> 
     expect(page.locator('#viewer [data-zoom="fit"]')).to_have_attribute("aria-pressed", "true")
 
 
-def test_only_a_link_asks_for_what_it_shows(browser: Browser, url: str) -> None:
-    """A plain visit that did would wait in the queue of those who compute."""
+def test_only_a_visit_by_link_uses_the_queue(browser: Browser, url: str) -> None:
+    """A visit without a link must not wait for other visitors' jobs."""
     asked: list[set[int]] = []
     for query in ("", "?image=cat&scale=4&x=100&y=80&zoom=2&layout=side"):
         page, requests = browser.new_page(), list[Request]()
@@ -103,7 +103,7 @@ def test_a_broken_link_shows_the_usual_page(browser: Browser, url: str) -> None:
     page.close()
 
 
-def test_a_link_holds_the_panels(context: BrowserContext, url: str) -> None:
+def test_a_link_restores_the_panels(context: BrowserContext, url: str) -> None:
     page = context.new_page()
     page.goto(f"{url}?image=cat&scale=4&x=100&y=80&zoom=2&layout=side&shown=truth,error-drn,nothing")
     viewer = page.locator("#viewer")
@@ -113,7 +113,7 @@ def test_a_link_holds_the_panels(context: BrowserContext, url: str) -> None:
     assert parse_qs(urlparse(copied_link(page)).query)["shown"] == ["truth,error-drn,added"]
 
 
-def test_a_link_opens_a_map_in_front_as_soon_as_it_is_there(browser: Browser, url: str) -> None:
+def test_a_link_opens_a_map_in_front_as_soon_as_it_is_computed(browser: Browser, url: str) -> None:
     page = browser.new_page()
     page.goto(f"{url}?image=cat&scale=4&x=100&y=80&zoom=2&layout=divider&front=error-drn&left=bicubic")
     expect(page.get_by_test_id("divider")).to_be_visible()

@@ -14,7 +14,7 @@ from drn.upscaler import Upscaler
 from tests.helpers.browsing import drag, in_view, numbers, thumbnails
 
 
-def test_the_scales_of_another_photograph_are_waited_for(page: Page) -> None:
+def test_the_scales_tab_waits_for_another_photograph(page: Page) -> None:
     page.get_by_role("tab", name="Scales").click()
     expect(page.locator("#scales-viewer [data-panel]")).to_have_count(12)
     page.get_by_role("tab", name="Compare").click()
@@ -35,10 +35,10 @@ def test_the_scales_of_another_photograph_are_waited_for(page: Page) -> None:
     page.get_by_role("tab", name="Compare").click()
     page.get_by_role("tab", name="Scales").click()
     page.wait_for_timeout(300)
-    expect(viewer).to_have_attribute("aria-busy", "false")  # they are there
+    expect(viewer).to_have_attribute("aria-busy", "false")  # the images are shown already
 
 
-def test_a_photograph_that_arrives_later_is_opened_at_every_scale(
+def test_a_photograph_that_arrives_while_the_tab_is_open_is_shown_at_every_scale(
     page: Page, tmp_path: Path, photo: Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers(page, "drn", "whole")
@@ -60,7 +60,7 @@ def test_a_photograph_that_arrives_later_is_opened_at_every_scale(
 
 
 @pytest.mark.parametrize("width", [390, 820, 1280])
-def test_rows_of_scales_stay_rows(page: Page, width: int) -> None:
+def test_each_scale_is_one_row(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.get_by_role("tab", name="Scales").click()
     viewer = page.locator("#scales-viewer")

@@ -1,4 +1,4 @@
-"""The tabs in a real browser: what a visitor sees and does."""
+"""The tabs in a real browser."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_another_example(page: Page) -> None:
     assert numbers(page, "bicubic", "whole")[0] != before[0]
 
 
-def test_the_viewer_says_that_it_waits(page: Page, tmp_path: Path) -> None:
+def test_the_viewer_shows_that_it_waits(page: Page, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_text("no image")
     numbers(page, "drn", "whole")
     viewer = page.locator("#viewer").get_by_test_id("viewer")
@@ -72,7 +72,7 @@ def test_uploads(page: Page, photo: Array, tmp_path: Path) -> None:
     assert numbers(page, "bicubic", "whole") == mine
 
 
-def test_two_visitors_see_their_own_pictures(browser: Browser, url: str, photo: Array, tmp_path: Path) -> None:
+def test_two_visitors_see_only_their_own_photographs(browser: Browser, url: str, photo: Array, tmp_path: Path) -> None:
     def of_bicubic(pixels: Array, scale: int) -> str:
         hr = mod_crop(pixels, scale)
         return f"{psnr(upscale(downscale(hr, scale), scale), hr, scale):.2f} dB"
@@ -88,7 +88,7 @@ def test_two_visitors_see_their_own_pictures(browser: Browser, url: str, photo: 
         expect(number).to_have_text(of_bicubic(pixels, 4))
         shown.append((page, number, pixels))
     assert of_bicubic(shown[0][2], 2) != of_bicubic(shown[1][2], 2)
-    for page, number, pixels in shown:  # only when both have come
+    for page, number, pixels in shown:  # after both are open
         page.locator("#scale").get_by_label("x2").check()
         expect(number).to_have_text(of_bicubic(pixels, 2))
         page.context.close()
@@ -129,7 +129,7 @@ def test_a_photograph_dropped_on_the_page_is_compared(page: Page, photo: Array) 
     expect(page.locator("#viewer").get_by_test_id("place")).to_have_text("74×60 pixels at 5, 0")
 
 
-def test_upscaling_ones_own_image(page: Page, photo: Array, tmp_path: Path) -> None:
+def test_upscaling_an_image(page: Page, photo: Array, tmp_path: Path) -> None:
     alpha = np.full(photo.shape[:2], 200, np.uint8)
     Image.fromarray(np.dstack([photo, alpha])).save(tmp_path / "my logo.png")
     page.get_by_role("tab", name="Upscale").click()
@@ -152,7 +152,7 @@ def test_upscaling_ones_own_image(page: Page, photo: Array, tmp_path: Path) -> N
     assert download.value.suggested_filename == "my logo_DRN_x3.png"
     with Image.open(download.value.path()) as result:
         assert (result.size, result.mode) == ((252, 180), "RGBA")
-    # Another image: nothing of this one stays.
+    # Another image removes the result.
     Image.fromarray(photo[:30]).save(tmp_path / "other.png")
     page.locator("#small-image .icon-button-wrapper button").first.click()
     expect(page.locator("#download")).to_be_hidden()
@@ -187,7 +187,9 @@ def test_upscaling_can_be_cancelled(page: Page, photo: Array, tmp_path: Path) ->
 def test_the_figure_of_the_region_in_view(page: Page, truth: Array, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers(page, "drn", "region")
     release = threading.Event()
-    monkeypatch.setattr("app.measurements.numbers_of", lambda *_: release.wait(30))  # its numbers are not known yet
+    monkeypatch.setattr(
+        "app.measurements.numbers_of", lambda *_: release.wait(30)
+    )  # the scores of the region are not known yet
     drag(page, "drn", 60, 20)
     region = in_view(page)
     with page.expect_download() as download:
@@ -206,7 +208,7 @@ def test_the_figure_of_the_region_in_view(page: Page, truth: Array, monkeypatch:
     )
 
 
-def test_what_cannot_be_upscaled_is_said_where_the_progress_was(page: Page, tmp_path: Path) -> None:
+def test_an_error_replaces_the_progress_of_upscaling(page: Page, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_text("no image")
     page.get_by_role("tab", name="Upscale").click()
     page.locator("#small-image input[type=file]").set_input_files(tmp_path / "broken.png")
@@ -219,7 +221,7 @@ def test_what_cannot_be_upscaled_is_said_where_the_progress_was(page: Page, tmp_
     expect(page.get_by_test_id("status")).to_contain_text("broken.png is not an image")
 
 
-def test_a_full_disk_leaves_no_progress_behind(
+def test_a_full_disk_ends_the_progress_of_upscaling(
     page: Page, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.fromarray(photo).save(tmp_path / "small.png")
@@ -242,14 +244,14 @@ def test_benchmarks(page: Page) -> None:
     assert [tab.inner_text() for tab in page.get_by_role("tab").all()] == ["Compare", "Scales", "Upscale", "Benchmarks"]
 
 
-def test_the_photographs_need_no_scrollbar_but_their_own(browser: Browser, url: str) -> None:
-    # By default playwright hides what most visitors have.
+def test_the_strip_of_photographs_scrolls_only_sideways(browser: Browser, url: str) -> None:
+    # By default playwright hides scrollbars, which most visitors have.
     with chromium(browser.browser_type, ignore_default_args=["--hide-scrollbars"]) as with_scrollbars:
         page = with_scrollbars.new_page(viewport={"width": 820, "height": 900})
         page.goto(url)
         strip = page.locator("#examples .grid-container")
         strip.wait_for()
-        assert strip.evaluate("strip => strip.scrollWidth > strip.clientWidth")  # it is the case with a scrollbar
+        assert strip.evaluate("strip => strip.scrollWidth > strip.clientWidth")  # so there is a scrollbar
         for part in ("#examples .grid-wrap", "#examples .grid-container"):
             assert page.locator(part).evaluate("part => part.scrollHeight <= part.clientHeight"), part
 
@@ -272,7 +274,7 @@ def test_nothing_overflows(page: Page, width: int) -> None:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
 
 
-def test_the_page_asks_nobody_else_and_for_nothing_that_is_not_there(browser: Browser, url: str) -> None:
+def test_the_page_requests_nothing_from_other_servers_and_nothing_that_is_missing(browser: Browser, url: str) -> None:
     page = browser.new_page()
     asked: list[str] = []
     complaints: list[str] = []

@@ -126,6 +126,7 @@ def check_command(line: str, whole: bool) -> None:
     """Check one command line of the documentation.
 
     Args:
+        line: The command line.
         whole: Whether it is a complete command, as in a code block, or perhaps a part of one.
     """
     line = re.sub(rf"^(?:{ASSIGNMENT.pattern} +)+", "", line)

@@ -1,4 +1,4 @@
-"""Running a job of the page without the page."""
+"""A way to run a job of the page without the page."""
 
 from __future__ import annotations
 

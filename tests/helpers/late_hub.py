@@ -1,4 +1,4 @@
-"""A Hub that delivers other weights than the bundled ones, when a test says so."""
+"""A stand-in for the Hub that delivers other weights than the bundled ones when a test tells it to."""
 
 from __future__ import annotations
 

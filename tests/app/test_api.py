@@ -123,13 +123,8 @@ def test_the_number_of_pixels_is_checked_before_decoding(
         client.predict(handle_file(str(tmp_path / "large.png")), scale, api_name=api_name)
 
 
-<<<<<<< HEAD
 def test_the_documented_example_runs(url: str, photo: Array, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE_DOC.read_text(encoding="utf-8"), re.S)
-=======
-def test_the_example_in_the_readme_runs(url: str, photo: Array, tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
->>>>>>> r-app
     (code,) = [block for block in blocks if "gradio_client" in block]
     assert "http://127.0.0.1:7860" in code
     write_png(tmp_path / "photo.png", Picture(photo))

@@ -9,10 +9,10 @@ import signal
 import sys
 import warnings
 
-from app.cache import remove_own_folder
-from app.connections import raise_file_limit
-from app.jobs import stop_jobs
 from app.page import build, launch
+from app.serving.cache import remove_own_folder
+from app.serving.connections import raise_file_limit
+from app.serving.jobs import stop_jobs
 from drn.errors import InputError
 
 M_ARENA_MAX = -8

@@ -13,8 +13,8 @@ import gradio as gr
 from app.engines import UpscalerFor
 from app.events import HEAVY
 from app.figures import store_figure
-from app.gradio_patches import take_path
-from app.jobs import Job, deadline, errors_for_visitor
+from app.serving.gradio_patches import take_path
+from app.serving.jobs import Job, deadline, errors_for_visitor
 from app.session import Session, compute, open_upload
 from app.upscaling import enlarge
 from drn.errors import InputError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from app.jobs import store_result
+from app.serving.jobs import store_result
 from app.session import Session
 from drn.evaluation.figure import figure
 from drn.evaluation.pairs import clip_rect

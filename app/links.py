@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
-from app.limits import MAX_KEY, MAX_SHOWN, MAX_ZOOM
+from app.serving.limits import MAX_KEY, MAX_SHOWN, MAX_ZOOM
 from app.session import Session, open_example
 from app.viewer.component import FIRST_ZOOM
 from app.viewer.contract import LAYOUTS, Viewpoint

@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from app.events import EACH
-from app.jobs import errors_for_visitor
-from app.limits import MAX_COORDINATE
 from app.scene import numbers_of
+from app.serving.jobs import errors_for_visitor
+from app.serving.limits import MAX_COORDINATE
 from app.session import TOKEN
 from app.shelf import Shelf
 from app.viewer.component import numbers_for

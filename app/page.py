@@ -7,14 +7,14 @@ import os
 import gradio as gr
 from starlette.middleware import Middleware
 
-from app import decoding
 from app.api import endpoints
-from app.cache import start_sweeping, use_own_folder
-from app.connections import bound_the_log
 from app.engines import ServedWeights
-from app.gradio_patches import Listeners, keep_requests_out_of_the_log, serve_behind, store_no_inputs
-from app.guard import Failures, Guard, log_kind
-from app.limits import MAX_UPLOAD_BYTES, MAX_WAITING
+from app.serving import decoding
+from app.serving.cache import start_sweeping, use_own_folder
+from app.serving.connections import bound_the_log
+from app.serving.gradio_patches import Listeners, keep_requests_out_of_the_log, serve_behind, store_no_inputs
+from app.serving.guard import Failures, Guard, log_kind
+from app.serving.limits import MAX_UPLOAD_BYTES, MAX_WAITING
 from app.tabs.compare import compare_tab
 from app.tabs.results import results_tab
 from app.tabs.scales import scales_tab

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app import decoding
-from app.jobs import run_in_steps
-from app.limits import MAX_PIXELS, MAX_UPLOAD_BYTES, MIN_SIDE
-from app.uploads import NO_UPLOAD, find_upload
+from app.serving import decoding
+from app.serving.jobs import run_in_steps
+from app.serving.limits import MAX_PIXELS, MAX_UPLOAD_BYTES, MIN_SIDE
+from app.serving.uploads import NO_UPLOAD, find_upload
 from drn.errors import InputError
 from drn.image import Array, Picture, check_bytes, find_images, read_image
 from drn.upscaler import OnTile

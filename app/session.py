@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.engines import UpscalerFor
-from app.jobs import Job, deadline, run_in_steps
-from app.limits import MAX_PIXELS
 from app.photographs import check_size, read_example, read_upload
+from app.serving.jobs import Job, deadline, run_in_steps
+from app.serving.limits import MAX_PIXELS
 from app.viewer.contract import Viewpoint
 from drn.evaluation.comparison import Result, measure
 from drn.evaluation.methods import builtin_methods, builtin_names

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from app.engines import UpscalerFor
-from app.jobs import errors_for_visitor
 from app.scene import scene_of
+from app.serving.jobs import errors_for_visitor
 from app.session import Session, compute
 from app.shelf import Shelf
 from app.viewer.component import scene_value

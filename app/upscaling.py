@@ -7,9 +7,9 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.jobs import deadline, run_in_steps, store_result
-from app.limits import MAX_OUTPUT_PIXELS
 from app.photographs import read_upload
+from app.serving.jobs import deadline, run_in_steps, store_result
+from app.serving.limits import MAX_OUTPUT_PIXELS
 from app.session import new_token
 from app.viewer.component import Layer, Scene, first_view
 from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN, DRN_PLUS

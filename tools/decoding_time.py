@@ -17,9 +17,9 @@ import numpy as np
 import typer
 from PIL import Image
 
-from app.decoding import Pool
-from app.limits import MAX_PIXELS
 from app.photographs import EXAMPLES
+from app.serving.decoding import Pool
+from app.serving.limits import MAX_PIXELS
 from drn.image import read_image
 
 

@@ -26,8 +26,8 @@ import numpy as np
 import typer
 from PIL import Image
 
-from app.decoding import Pool
-from app.prechecks import check_effort
+from app.serving.decoding import Pool
+from app.serving.prechecks import check_effort
 from drn.errors import InputError
 from drn.image import Picture, read_image
 
@@ -300,8 +300,8 @@ def main(
     seed: Annotated[int, typer.Option()] = 1,
 ) -> None:
     """Print how many inputs came to which end."""
-    from app import jobs
     from app.page import build, launch
+    from app.serving import jobs
 
     jobs.JOB_SECONDS = 1.0  # some of it is a lot of honest work
     pool = Pool()

@@ -9,10 +9,10 @@ import gradio as gr
 from app.choices import NewestChoices
 from app.engines import UpscalerFor
 from app.events import QUIET
-from app.gradio_patches import take_path
 from app.measurements import PROTOCOL
 from app.photographs import examples, thumbnail
 from app.scene import scene_of
+from app.serving.gradio_patches import take_path
 from app.session import Session, compute, open_example
 from app.shelf import Shelf
 from app.tabs.compare_events import CompareLayout, connect

@@ -14,10 +14,10 @@ import gradio as gr
 from app.choices import Choice, NewestChoices
 from app.engines import UpscalerFor
 from app.figures import store_figure
-from app.jobs import Job, deadline, errors_for_visitor
 from app.links import open_link
 from app.measurements import parse_viewport
 from app.scene import scene_of
+from app.serving.jobs import Job, deadline, errors_for_visitor
 from app.session import Session, new_token, open_example, open_upload
 from app.shelf import Shelf
 from app.updates import Update, Updates, compute_and_show, until_newer

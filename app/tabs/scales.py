@@ -13,9 +13,9 @@ import gradio as gr
 from app.charts import chart
 from app.engines import UpscalerFor
 from app.events import HEAVY, QUIET
-from app.jobs import errors_for_visitor
 from app.measurements import PROTOCOL, answer_viewport
 from app.scene import scene_of
+from app.serving.jobs import errors_for_visitor
 from app.session import Session
 from app.shelf import Shelf
 from app.updates import compute_and_show

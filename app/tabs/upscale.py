@@ -12,9 +12,9 @@ import gradio as gr
 
 from app.engines import UpscalerFor
 from app.events import HEAVY, QUIET
-from app.gradio_patches import take_path
-from app.jobs import Job, errors_for_visitor
-from app.limits import MAX_OUTPUT_PIXELS
+from app.serving.gradio_patches import take_path
+from app.serving.jobs import Job, errors_for_visitor
+from app.serving.limits import MAX_OUTPUT_PIXELS
 from app.upscaling import enlarge
 from app.viewer.component import scene_value, viewer
 from drn.errors import InputError

@@ -16,7 +16,7 @@ import numpy as np
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from app.cache import folder_for, make_room
+from app.serving.cache import folder_for, make_room
 from app.viewer.contract import ImageNumbers, ImageValue, Legend, Numbers, Role, SceneValue, Scores, Viewpoint
 from drn.evaluation.comparison import Score, best, format_psnr, format_ssim
 from drn.files import replace_file

@@ -17,9 +17,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from app import decoding
-from app.decoding import Pool
-from app.prechecks import check_effort
+from app.serving import decoding
+from app.serving.decoding import Pool
+from app.serving.prechecks import check_effort
 from drn.errors import InputError
 from drn.image import Array, Picture, read_image, write_png
 from drn.upscaler import Cancelled
@@ -259,7 +259,7 @@ def test_decoding_stops_when_the_visitor_disconnects(pool: Pool, monkeypatch: py
 
 def test_a_decoder_without_a_server_ends_by_itself(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the server is killed while a file is decoded, the alarm ends the process."""
-    shorter = "import app.decoder; app.decoder.SECONDS, app.decoder.GRACE = 1, 0\n"
+    shorter = "import app.serving.decoder; app.serving.decoder.SECONDS, app.serving.decoder.GRACE = 1, 0\n"
     endless = "import drn.image\ndef read_image(*_, **__):\n    while True: pass\ndrn.image.read_image = read_image\n"
     monkeypatch.setattr(decoding, "COMMAND", command(endless + shorter))
     pool.warm()
@@ -369,7 +369,7 @@ def test_an_upload_that_crashes_or_hangs_frees_the_queue(
             decoding.pool.close()
     with monkeypatch.context() as hanging:
         hanging.setattr(decoding, "COMMAND", command_that_reads_by("time.sleep(60)"))
-        hanging.setattr("app.jobs.JOB_SECONDS", 0.5)
+        hanging.setattr("app.serving.jobs.JOB_SECONDS", 0.5)
         with pytest.raises(AppError, match="limit for one job on this server"):
             client.predict(given, "2", api_name=api_name)
         time.sleep(0.2)

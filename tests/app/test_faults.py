@@ -23,12 +23,12 @@ from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from app import cache
-from app.gradio_patches import MAX_SHARE
-from app.jobs import deadline, store_result
-from app.limits import MAX_WAITING
 from app.page import build, launch
 from app.scene import scene_of
+from app.serving import cache
+from app.serving.gradio_patches import MAX_SHARE
+from app.serving.jobs import deadline, store_result
+from app.serving.limits import MAX_WAITING
 from app.session import open_example, open_upload
 from app.viewer.component import scene_value
 from drn import load_model, weights
@@ -108,7 +108,7 @@ def test_a_job_stops_at_the_time_limit_and_the_queue_continues(
         stopped.clear()
         with monkeypatch.context() as slowed:
             slowed.setattr(Upscaler, "upscale", slow)
-            slowed.setattr("app.jobs.JOB_SECONDS", 0.5)
+            slowed.setattr("app.serving.jobs.JOB_SECONDS", 0.5)
             with pytest.raises(AppError, match="limit for one job on this server: choose a smaller image"):
                 client.predict(handle_file(str(small)), "2", api_name=api_name)
         assert stopped.wait(5)
@@ -267,7 +267,7 @@ def test_sigterm_ends_a_busy_server_and_leaves_no_files(photo: Array, tmp_path: 
 
 
 USE_OWN_FOLDER = (
-    "from app.cache import use_own_folder; use_own_folder(); print(os.environ['GRADIO_TEMP_DIR'], flush=True)"
+    "from app.serving.cache import use_own_folder; use_own_folder(); print(os.environ['GRADIO_TEMP_DIR'], flush=True)"
 )
 
 

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from gradio.utils import get_upload_folder
 
-from app.jobs import deadline
 from app.photographs import read_upload
+from app.serving.jobs import deadline
+from app.serving.uploads import NO_UPLOAD, find_upload
 from app.session import open_upload
-from app.uploads import NO_UPLOAD, find_upload
 from drn.errors import InputError
 from drn.image import Array, Picture, write_png
 from tests.helpers.jobs import result_of
@@ -119,7 +119,7 @@ def test_no_function_opens_such_a_file_even_without_the_guard(
 ) -> None:
     stored = upload(web)
     named = shapes(secret, stored)
-    monkeypatch.setattr("app.guard.checked_event", lambda body: body)
+    monkeypatch.setattr("app.serving.guard.checked_event", lambda body: body)
     with watching() as watch:
         for path, body, count in routes(web):
             for name in named[:6] if "call" in path else named[:2]:

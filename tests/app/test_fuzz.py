@@ -32,7 +32,7 @@ def test_damaged_images_are_read_or_refused_in_a_sentence() -> None:
 
 
 APART = """
-from app.decoding import Pool
+from app.serving.decoding import Pool
 from tools.fuzz import fuzz_images, peak_of_processes
 pool = Pool()
 outcomes = fuzz_images(600, 7, pool)
@@ -75,7 +75,7 @@ def test_random_events_open_no_files_and_no_connections(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("app.jobs.JOB_SECONDS", 1.0)  # some of the events are valid and take long
+    monkeypatch.setattr("app.serving.jobs.JOB_SECONDS", 1.0)  # some of the events are valid and take long
     memory = resident(os.getpid())
     outcomes, watch = fuzz_events(url, 120)
     assert sum(outcomes.values()) == 120

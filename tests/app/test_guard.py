@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.guard import MAX_REQUEST_BYTES
-from app.uploads import NO_UPLOAD
+from app.serving.guard import MAX_REQUEST_BYTES
+from app.serving.uploads import NO_UPLOAD
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_a_failure_of_the_guard_is_reported_in_one_sentence(
     def fail(_: bytes) -> bytes:
         raise ValueError("SECRET")
 
-    monkeypatch.setattr("app.guard.checked_event", fail)
+    monkeypatch.setattr("app.serving.guard.checked_event", fail)
     answer = web.post("/gradio_api/queue/join", json={"data": []})
     assert (answer.status_code, answer.json()) == (500, {"detail": "The server could not make sense of this request."})
     assert "form-action" in answer.headers["content-security-policy"]

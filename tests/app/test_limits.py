@@ -20,14 +20,14 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from app import connections, gradio_patches
-from app.checks import MAX_TEXT, MAX_VALUES, checked_event
-from app.connections import OncePerSecond
-from app.gradio_patches import MAX_SHARE, TOO_MANY
-from app.hosts import allowed_hosts, trusted_proxies, visitor
-from app.jobs import NO_MEMORY
 from app.page import build, launch
-from app.refused import Refused
+from app.serving import connections, gradio_patches
+from app.serving.checks import MAX_TEXT, MAX_VALUES, checked_event
+from app.serving.connections import OncePerSecond
+from app.serving.gradio_patches import MAX_SHARE, TOO_MANY
+from app.serving.hosts import allowed_hosts, trusted_proxies, visitor
+from app.serving.jobs import NO_MEMORY
+from app.serving.refused import Refused
 from drn.errors import InputError
 from drn.image import Array, Picture, write_png
 from drn.upscaler import Upscaler
@@ -295,7 +295,7 @@ def test_the_number_of_connections_is_limited(web: httpx.Client, monkeypatch: py
 
 
 def test_the_soft_limit_on_open_files_is_raised() -> None:
-    code = "from app.connections import raise_file_limit; raise_file_limit(); import resource as r; "
+    code = "from app.serving.connections import raise_file_limit; raise_file_limit(); import resource as r; "
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     done = subprocess.run(
         [sys.executable, "-c", code + "print(r.getrlimit(r.RLIMIT_NOFILE)[0])"],
@@ -309,7 +309,7 @@ def test_the_soft_limit_on_open_files_is_raised() -> None:
 
 def test_the_same_message_is_logged_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("app.connections.time.monotonic", lambda: now)
+    monkeypatch.setattr("app.serving.connections.time.monotonic", lambda: now)
     once = OncePerSecond()
 
     def passes(text: str) -> bool:

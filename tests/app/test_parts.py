@@ -15,7 +15,7 @@ import gradio as gr
 import pytest
 
 from app.charts import Points, chart
-from app.jobs import errors_for_visitor, run_in_steps
+from app.serving.jobs import errors_for_visitor, run_in_steps
 from app.tabs.results import PUBLISHED, curves_html, peers_html, read_results, results_html, times_html
 from drn.errors import InputError
 from drn.upscaler import Cancelled, OnTile

@@ -20,9 +20,9 @@ import pytest
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from app.jobs import store_result
 from app.photographs import examples
 from app.scene import scene_of
+from app.serving.jobs import store_result
 from app.session import Session, open_example
 from app.viewer.component import image_path, scene_value
 from app.viewer.contract import SceneValue
@@ -188,7 +188,7 @@ def test_a_result_that_fails_leaves_no_folder(url: str) -> None:
 NAMES = """
 import numpy as np
 from app.viewer.component import image_path
-from app.cache import use_own_folder
+from app.serving.cache import use_own_folder
 use_own_folder()
 print(image_path(np.zeros((4, 5, 3), np.uint8), "").parent.name)
 """

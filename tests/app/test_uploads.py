@@ -17,10 +17,10 @@ from gradio.routes import file_upload_statuses
 from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 
-from app import cache, uploads
-from app.guard import MULTIPART_BYTES
-from app.limits import MAX_UPLOAD_BYTES
-from app.uploads import NO_ROOM, safe_name
+from app.serving import cache, uploads
+from app.serving.guard import MULTIPART_BYTES
+from app.serving.limits import MAX_UPLOAD_BYTES
+from app.serving.uploads import NO_ROOM, safe_name
 from drn.image import Array, Picture, write_png
 from tests.helpers.hub_server import wait_until
 from tools.load import served
@@ -110,12 +110,12 @@ def test_uploads_that_are_broken_off_leave_no_files(web: httpx.Client) -> None:
 
 def test_uploads_that_stall_are_ended_and_leave_no_files(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files()
-    monkeypatch.setattr("app.connections.PIECE_SECONDS", 0.5)
+    monkeypatch.setattr("app.serving.connections.PIECE_SECONDS", 0.5)
     with begin(web) as connection:
         connection.sendall(bytes(5000))
         assert b"408" in connection.recv(1000)
-    monkeypatch.setattr("app.connections.PIECE_SECONDS", 15.0)
-    monkeypatch.setattr("app.connections.REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr("app.serving.connections.PIECE_SECONDS", 15.0)
+    monkeypatch.setattr("app.serving.connections.REQUEST_SECONDS", 1.0)
     with begin(web) as connection:
         started = time.monotonic()
         told = b""

@@ -16,7 +16,8 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from app import decoding, photographs
+from app import photographs
+from app.serving import decoding
 from app.shelf import Shelf
 from drn.errors import InputError
 from drn.image import Array, Picture, mod_crop, read_image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TypeVar
 
-from app.jobs import Job
+from app.serving.jobs import Job
 
 Result = TypeVar("Result")
 

@@ -18,9 +18,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from app.cache import LEAST_BYTES, MAX_STORED_BYTES, PARTIAL, release, reserve
-from app.gradio_patches import end_progress, note_progress
-from app.refused import Refused
+from app.serving.cache import LEAST_BYTES, MAX_STORED_BYTES, PARTIAL, release, reserve
+from app.serving.gradio_patches import end_progress, note_progress
+from app.serving.refused import Refused
 from drn.errors import InputError
 
 logger = logging.getLogger(__name__)

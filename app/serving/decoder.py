@@ -1,4 +1,4 @@
-"""The process that decodes visitors' images: ``python -m app.decoder``, started and killed by ``app.decoding``.
+"""The process that decodes visitors' images: ``python -m app.serving.decoder``, started and killed by ``decoding``.
 
 It imports neither torch nor gradio, so it starts fast and takes little memory. It serves one request after another
 from standard input. Where the system can fork, each request is served by a forked process, which has all imports and

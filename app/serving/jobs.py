@@ -20,8 +20,8 @@ import cv2
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from app.cache import folder_for, make_room
-from app.uploads import NO_ROOM
+from app.serving.cache import folder_for, make_room
+from app.serving.uploads import NO_ROOM
 from drn.device import lacks_memory
 from drn.errors import InputError
 from drn.upscaler import Cancelled, OnTile

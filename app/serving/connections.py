@@ -19,7 +19,7 @@ SEND_SECONDS = 60.0
 SPARE_FILES = 256
 """File descriptors that are not used for connections."""
 
-LOGGERS = ("uvicorn.error", "asyncio", "app.guard", "app.uploads", "app.jobs")
+LOGGERS = ("uvicorn.error", "asyncio", "app.serving.guard", "app.serving.uploads", "app.serving.jobs")
 """Loggers that write because of visitors' requests."""
 
 
@@ -65,7 +65,7 @@ class PatientProtocol(H11Protocol):
     """uvicorn's HTTP protocol with a limit on the number of connections and on waiting for a client.
 
     The limit holds for the head of a request, and for the part of a request that arrives after its answer was sent.
-    ``app.guard`` limits the time for the part before the answer.
+    ``app.serving.guard`` limits the time for the part before the answer.
     """
 
     _closing: asyncio.TimerHandle | None = None

@@ -1,7 +1,7 @@
 """Find image files that would take long to decode, without decoding them.
 
 These checks are cheap and refuse files that no camera or editor writes. They need not find every such file, because
-``app.decoding`` limits the time and the memory of the others. Frames after the first are not counted: they are not
+``decoding`` limits the time and the memory of the others. Frames after the first are not counted: they are not
 read.
 """
 

@@ -10,7 +10,7 @@ import socket
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from app.refused import Refused
+from app.serving.refused import Refused
 
 PRIVATE_NETWORKS = ("127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 """Networks whose addresses do not identify a visitor: this machine, and the networks behind a proxy or a router."""

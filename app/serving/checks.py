@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from app.cache import is_own_file
-from app.refused import Refused
-from app.uploads import NO_UPLOAD, is_upload
+from app.serving.cache import is_own_file
+from app.serving.refused import Refused
+from app.serving.uploads import NO_UPLOAD, is_upload
 
 SESSION = re.compile(r"[0-9a-z-]{1,36}")
 """The form of a session's name: gradio's clients use a UUID or a random number in base 36."""

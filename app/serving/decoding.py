@@ -1,6 +1,6 @@
 """Decode visitors' images in separate processes, so that a hostile file takes no time or memory of the server.
 
-``pool.decode`` hands a file to a waiting process (``app.decoder``) and kills it when it takes too long or when the
+``pool.decode`` hands a file to a waiting process (``decoder``) and kills it when it takes too long or when the
 visitor has left. The process inherits neither the server's files nor its environment.
 """
 
@@ -22,16 +22,16 @@ from typing import cast
 
 import numpy as np
 
-from app.decoder import MEMORY_BYTES, SECONDS, read_exactly, read_message, write_all, write_message
-from app.prechecks import check_effort
+from app.serving.decoder import MEMORY_BYTES, SECONDS, read_exactly, read_message, write_all, write_message
+from app.serving.prechecks import check_effort
 from drn.errors import InputError
 from drn.image import Array, Picture
 from drn.upscaler import Cancelled
 
 logger = logging.getLogger(__name__)
 
-ROOT = Path(__file__).resolve().parent.parent
-COMMAND = (sys.executable, "-m", "app.decoder")
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = (sys.executable, "-m", "app.serving.decoder")
 
 KEPT_VARIABLES = ("LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT")
 """The environment variables that the processes get; others may be secrets such as ``HF_TOKEN``."""

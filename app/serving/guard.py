@@ -17,14 +17,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import connections
-from app.cache import is_stored
-from app.checks import EVENT, MALFORMED, SESSION, checked_event
-from app.gradio_patches import Listeners, forget_progress
-from app.hosts import allowed_hosts, check_host, check_origin, visitor
-from app.limits import MAX_UPLOAD_BYTES
-from app.refused import Refused
-from app.uploads import store_upload
+from app.serving import connections
+from app.serving.cache import is_stored
+from app.serving.checks import EVENT, MALFORMED, SESSION, checked_event
+from app.serving.gradio_patches import Listeners, forget_progress
+from app.serving.hosts import allowed_hosts, check_host, check_origin, visitor
+from app.serving.limits import MAX_UPLOAD_BYTES
+from app.serving.refused import Refused
+from app.serving.uploads import store_upload
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from gradio.routes import file_upload_statuses
 from gradio.state_holder import SessionState
 from starlette.types import ASGIApp
 
-from app.connections import PatientProtocol
-from app.hosts import trusted_proxies, visitor
+from app.serving.connections import PatientProtocol
+from app.serving.hosts import trusted_proxies, visitor
 
 logger = logging.getLogger(__name__)
 

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from drn.evaluation.benchmark import Row
+from drn.evaluation.benchmark import ImageRow, Row
 from drn.evaluation.methods import BICUBIC
+from drn.files import replace_file
+from drn.metrics import Luma
 from drn.model import SCALES, count_parameters
 from drn.upscaler import Upscaler
 from drn.weights import Weights
 
+LUMA_NOTES: Mapping[Luma, str] = {
+    "rounded": "Y rounded to 8 bits; a greyscale file is its own Y",
+    "float": "Y not rounded; a greyscale file is measured as RGB",
+}
+"""What each convention for luma means."""
 
-def report(rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Sequence[str] = ()) -> dict[str, Any]:
+
+def report(
+    rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Sequence[str] = (), luma: Luma = "rounded"
+) -> dict[str, Any]:
     """Return the rows with all facts needed to repeat them: the output of ``drn evaluate --json``.
 
     Args:
@@ -26,6 +38,7 @@ def report(rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Se
         used: The weights that were measured, one for each scale.
         upscaler: One of the upscalers used, for its device and dtype.
         options: Options of the command line other than the test sets and scales.
+        luma: The convention that was used.
 
     Returns:
         Data that JSON can represent. An infinite PSNR becomes None.
@@ -38,6 +51,7 @@ def report(rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Se
         ),
         "date": datetime.now(UTC).date().isoformat(),
         "torch": torch.__version__,
+        "luma": luma,
         "device": f"{upscaler.device.type} {str(upscaler.dtype).removeprefix('torch.')}",
         "weights": {
             f"x{part.model.scale}": {
@@ -106,13 +120,34 @@ def beside_published(published: Mapping[str, Any], results: Mapping[str, Any]) -
     return head, rows
 
 
-def format_table(rows: list[Row]) -> str:
-    """Return the rows as a text table with aligned columns."""
-    lines = [f"{'data':<12}{'scale':>6}  {'method':<9}{'images':>7}{'PSNR':>9}{'SSIM':>9}{'s/image':>10}"]
+def format_table(rows: list[Row], luma: Luma = "rounded") -> str:
+    """Return the rows as a text table with aligned columns, and a line that states the convention for luma."""
+    wide = max(9, *(len(row.method) + 1 for row in rows))
+    lines = [f"{'data':<12}{'scale':>6}  {'method':<{wide}}{'images':>7}{'PSNR':>9}{'SSIM':>9}{'s/image':>10}"]
     for row in rows:
         value = "inf" if math.isinf(row.psnr) else f"{row.psnr:.3f}"
+        seconds = "–" if row.seconds is None else f"{row.seconds:.3f}"
         lines.append(
-            f"{row.data:<12}{'x' + str(row.scale):>6}  {row.method:<9}{row.images:>7}"
-            f"{value:>9}{row.ssim:>9.4f}{row.seconds:>10.3f}"
+            f"{row.data:<12}{'x' + str(row.scale):>6}  {row.method:<{wide}}{row.images:>7}"
+            f"{value:>9}{row.ssim:>9.4f}{seconds:>10}"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, f"PSNR and SSIM on {LUMA_NOTES[luma]} (--luma {luma})."])
+
+
+def write_images(path: Path, images: Sequence[ImageRow]) -> None:
+    """Write a CSV file with one line for each image and method, atomically.
+
+    Raises:
+        OSError: If the folder does not exist or the disk is full.
+    """
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["set", "image", "scale", "method", "PSNR", "SSIM", "seconds"])
+            for row in images:
+                seconds = "" if row.seconds is None else f"{row.seconds:.4f}"
+                values = [f"{row.psnr:.4f}", f"{row.ssim:.6f}", seconds]
+                writer.writerow([row.data, row.image, row.scale, row.method, *values])
+
+    replace_file(path, write)

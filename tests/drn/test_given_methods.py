@@ -13,7 +13,10 @@ import pytest
 from PIL import Image
 
 from drn import weights
-from drn.evaluation.pairs import read_pair
+from drn.commands import evaluate
+from drn.errors import InputError
+from drn.evaluation.methods import Method
+from drn.evaluation.pairs import Pair, read_pair
 from drn.image import Array, Picture, read_image, write_png
 from tests.drn.test_commands import drn
 from tests.drn.test_docs import FENCE, read
@@ -39,8 +42,8 @@ def test_our_own_results_have_the_same_scores(place: Path) -> None:
     for name in ("cat", "dog"):
         write_png(Path(f"lr/{name}x2.png"), Picture(read_pair(Path(f"set/{name}.png"), 2).lr))
     assert drn("upscale", "lr", "-o", "sr", *COMMON).returncode == 0
-    evaluate = ["evaluate", "--data", "set", *COMMON, "--no-self-ensemble", "--results", "own=sr"]
-    done = drn(*evaluate, "--per-image", "scores.csv", "--json")
+    command = ["evaluate", "--data", "set", *COMMON, "--no-self-ensemble", "--results", "own=sr"]
+    done = drn(*command, "--per-image", "scores.csv", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     printed = json.loads(done.stdout)
     rows = {row["method"]: row for row in printed["rows"]}
@@ -55,9 +58,9 @@ def test_our_own_results_have_the_same_scores(place: Path) -> None:
     ]
     mean = np.mean([float(line["PSNR"]) for line in lines if line["method"] == "own"])
     assert mean == pytest.approx(rows["own"]["psnr"], abs=1e-4)
-    unrounded = drn(*evaluate, "--luma", "float")
+    unrounded = drn(*command, "--luma", "float")
     assert "Y not rounded" in unrounded.stdout
-    assert json.loads(drn(*evaluate, "--luma", "float", "--json").stdout)["rows"][0]["psnr"] != rows["bicubic"]["psnr"]
+    assert json.loads(drn(*command, "--luma", "float", "--json").stdout)["rows"][0]["psnr"] != rows["bicubic"]["psnr"]
 
 
 def test_images_without_a_result_are_named_and_the_others_count(place: Path) -> None:
@@ -142,3 +145,14 @@ def test_the_commands_for_your_own_method_run(tmp_path: Path, photo: Array, monk
     assert [line.split()[0] for line in figure.splitlines()] == 2 * ["bicubic", "IMDN", "own", "DRN"]
     assert Path("figure.svg").is_file()
     assert read_image(Path("Set5/baby.png")).rgb.shape == photo.shape
+
+
+def test_a_network_that_fails_on_an_image_ends_the_command(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(pair: Pair, *_: object) -> Array:
+        raise InputError("The network fails on a 42x30 image: no reason.")
+
+    method = Method("own", "a test", fails, 2)
+    monkeypatch.setattr(evaluate, "given_methods", lambda results, networks, scale: [method])
+    done = drn("evaluate", "--data", "set", *COMMON, "--no-self-ensemble")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: The network fails on a 42x30 image: no reason.\n"

@@ -254,18 +254,19 @@ def test_weights_that_cannot_be_used_get_one_sentence(tmp_path: Path, fake_spand
 
 
 def test_weights_with_the_real_spandrel(tmp_path: Path, photo: Array) -> None:
-    spandrel = pytest.importorskip("spandrel", reason="spandrel needs a torchvision that fits the installed torch")
-    from spandrel.architectures.Compact import SRVGGNetCompact
+    pytest.importorskip("spandrel", reason="spandrel needs a torchvision that fits the installed torch")
+    from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
     torch.manual_seed(0)
     module = SRVGGNetCompact(num_feat=8, num_conv=2, upscale=2).eval()
-    torch.save({"params": module.state_dict()}, tmp_path / "compact.pth")
-    assert spandrel.__version__
-    pair = make_pair(Picture(photo), 2)
     with torch.no_grad():
         module.body[-1].weight.mul_(0.01)
         module.body[-1].bias.zero_()
     torch.save({"params": module.state_dict()}, tmp_path / "compact.pth")
     method = network("compact", tmp_path / "compact.pth")
     assert method.scale == 2
+    pair = make_pair(Picture(photo), 2)
     assert same(method.enlarge(pair), levels(module, pair.lr, 1))
+    save_file({"unknown.weight": torch.zeros(3)}, tmp_path / "unknown.safetensors")
+    with pytest.raises(InputError, match="is not of an architecture that spandrel knows"):
+        network("unknown", tmp_path / "unknown.safetensors")

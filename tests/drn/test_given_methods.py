@@ -148,7 +148,7 @@ def test_the_commands_for_your_own_method_run(tmp_path: Path, photo: Array, monk
 
 
 def test_a_network_that_fails_on_an_image_ends_the_command(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(pair: Pair, *_: object) -> Array:
+    def fails(pair: Pair, *_: object, **__: object) -> Array:
         raise InputError("The network fails on a 42x30 image: no reason.")
 
     method = Method("own", "a test", fails, 2)

@@ -1,6 +1,6 @@
 # make demo        set up the environment and serve the app on http://127.0.0.1:7860 (PORT=8000 make demo: another port)
 # make test        set up the environment and a browser, run the checks, then all tests
-# make test-fast   the tests that need no browser and no training
+# make test-fast   the tests that need no browser and are not marked slow, in under two minutes
 # make check       format, lint, types and import directions
 PYTHON ?= python3.11
 PORT ?= 7860
@@ -16,7 +16,7 @@ test: .venv/dev browser check
 	$(PY) -m pytest
 
 test-fast: .venv/dev
-	$(PY) -m pytest tests/drn tests/app
+	$(PY) -m pytest tests/drn tests/app -m "not slow"
 
 check: .venv/dev
 	$(PY) -m ruff format --check .

@@ -18,6 +18,8 @@ from tests.helpers.hub_server import TOKEN, Hub, running
 from tests.helpers.models import small_model
 from tools.hub_failures import Outcome, run_all
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 SENTENCES = {

@@ -118,6 +118,7 @@ def offline(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_wheel_upscales_from_any_folder(installed: Path, tmp_path: Path, photo: Array) -> None:
     write_png(tmp_path / "small.png", Picture(photo))
     code = """
@@ -136,6 +137,7 @@ write_png(Path("large.png"), Picture(sr))
     assert (read_image(tmp_path / "large.png").rgb == expected).all()
 
 
+@pytest.mark.slow
 def test_the_wheel_has_a_console_script(installed: Path, tmp_path: Path, photo: Array) -> None:
     assert offline(installed / "drn", "--version", cwd=tmp_path) == f"drn {drn.__version__}\n"
     assert re.search(r"^x4: drn_x4\.safetensors \(bundled\)", offline(installed / "drn", "info", cwd=tmp_path), re.M)

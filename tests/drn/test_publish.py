@@ -26,6 +26,8 @@ from drn.upscaler import Upscaler
 from tests.helpers.hub_server import TOKEN, Hub, running
 from tests.helpers.models import small_model
 
+pytestmark = pytest.mark.slow
+
 MODEL, SPACE = "drn/drn", "drn/demo"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -51,7 +51,7 @@ def _images(session: Session, pair: Pair) -> Iterator[Layer]:
     """The small image, the result of each method and the original, at one scale."""
     scale = pair.scale
     suffix = f" x{scale}" if len(session.pairs) > 1 else ""
-    yield Layer(_key(session, pair, "lr"), "small", scale, f"LR{suffix}", "all that is given", pair.lr)
+    yield Layer(_key(session, pair, "lr"), "small", scale, f"LR{suffix}", "the input", pair.lr)
     for method in session.shown:
         result = session.results.get((scale, method))
         pixels = None if result is None else result.sr
@@ -72,7 +72,7 @@ def _maps(session: Session) -> Iterator[Layer]:
                 "error_map",
                 pair.scale,
                 f"{method} error",
-                "off by, in luma",
+                "in luma levels",
                 error_map(pair, result.sr),
                 method=method,
                 legend={"low": "0", "high": f"{ERROR_RANGE} levels"},

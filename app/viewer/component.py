@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,12 @@ from drn.geometry import Rect
 from drn.image import Array
 
 APP = Path(__file__).parents[1]
+
 SCRIPTS = ("viewport", "choice", "numbers", "panels", "stage", "gestures", "controls", "viewer")
-"""The JavaScript files in the order in which they are joined: each uses only those before it when it is run."""
+"""The viewer's JavaScript files, in the order in which they are joined. The last one creates the viewer."""
+
+COMMENTS = re.compile(r"^ *//[^\n]*\n| */\*\*.*?\*/\n?", re.DOTALL | re.MULTILINE)
+"""JSDoc, and the other comments that fill whole lines. No string in the viewer's JavaScript may look like them."""
 
 _SECRET = secrets.token_bytes(32)
 """Key of the digests that name image files. A plain digest would tell who knows an image whether it was compared."""
@@ -36,6 +41,11 @@ FIRST_ZOOM = 4.0
 def read_static(*names: str) -> str:
     """Read files of the folder ``app`` and join their text."""
     return "\n".join((APP / name).read_text(encoding="utf-8") for name in names)
+
+
+def read_script() -> str:
+    """Join the viewer's JavaScript, without comments: the page holds it once for each viewer."""
+    return COMMENTS.sub("", read_static(*(f"viewer/static/{name}.js" for name in SCRIPTS)))
 
 
 @dataclass(frozen=True)
@@ -125,7 +135,7 @@ def viewer(scene: Scene | None, elem_id: str) -> gr.HTML:
     return gr.HTML(
         None if scene is None else scene_value(scene),
         html_template=read_static("viewer/static/viewer.html"),
-        js_on_load=read_static(*(f"viewer/static/{name}.js" for name in SCRIPTS)),
+        js_on_load=read_script(),
         apply_default_css=False,
         elem_id=elem_id,
         numbers=None,

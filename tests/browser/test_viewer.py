@@ -1,4 +1,4 @@
-"""The synced viewer in a real browser: mouse, wheel, keys, touch, and what its canvases show."""
+"""The viewer in a browser: mouse, wheel, keys, touch, and the pixels on its canvases."""
 
 from __future__ import annotations
 
@@ -186,7 +186,8 @@ def test_touch(browser: Browser, url: str) -> None:
     page = context.new_page()
     page.goto(url)
     numbers(page, "drn", "region")
-    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("200 %")  # 400 would show 40 pixels
+    # At 400 % a panel would show 40 HR pixels, fewer than the first view must show.
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("200 %")
     for tab in ("Scales", "Upscale", "Benchmarks"):
         expect(page.get_by_role("tab", name=tab)).to_be_visible()
     start = in_view(page)
@@ -228,7 +229,7 @@ def test_numbers_follow_a_drag_before_it_ends(page: Page) -> None:
         if psnr_shown.inner_text() != f"{before[0]:.2f} dB":
             break
     else:
-        pytest.fail("the numbers stood still while the view moved")
+        pytest.fail("the numbers did not change while the view moved")
     page.mouse.up()
 
 
@@ -253,7 +254,7 @@ def test_only_the_first_button_drags(page: Page) -> None:
     page.mouse.up(button="right")
     after_a_frame(page)
     assert in_view(page) == start
-    page.keyboard.press("Escape")  # the context menu
+    page.keyboard.press("Escape")  # closes the context menu
 
 
 def test_focus_stays_when_the_panels_are_built_anew(page: Page) -> None:
@@ -296,10 +297,10 @@ def test_an_image_that_goes_leaves_no_empty_stage_and_comes_back(page: Page, mon
     chips = page.locator("#viewer .chips")
     for key in ("added", "lr", "bicubic", "drn", "truth"):
         chips.locator(f'[data-key="{key}"]').click()
-    chips.locator('[data-key="added"]').click()  # the last one stays
+    chips.locator('[data-key="added"]').click()  # the last panel stays
     assert names(page) == ["what DRN adds"]
     monkeypatch.setattr(Upscaler, "upscale", held)
-    thumbnails(page).nth(3).click()  # at first there is no such map of it
+    thumbnails(page).nth(3).click()  # its map is not computed yet
     expect(page.locator("#viewer [data-panel]")).to_have_count(4)
     assert names(page) == ["LR", "bicubic", "DRN", "ground truth"]
     page.locator("#viewer").get_by_test_id("viewer").focus()
@@ -330,13 +331,13 @@ def test_the_divider_is_dragged_on_while_results_arrive(page: Page) -> None:
     expect(handle).to_have_attribute("aria-valuenow", "25")
 
 
-def test_a_screen_of_one_and_a_half_dots(browser: Browser, url: str, truth: Array) -> None:
+def test_a_screen_with_a_pixel_ratio_of_one_and_a_half(browser: Browser, url: str, truth: Array) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5)
     page = context.new_page()
     page.goto(url)
     numbers(page, "drn", "region")
     page.locator("#viewer").get_by_role("button", name="100").click()
-    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("133 %")  # 2 dots a pixel
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("133 %")  # 2 device pixels for one HR pixel
     before = in_view(page)
     drag(page, "drn", -40, 0)
     region = in_view(page)

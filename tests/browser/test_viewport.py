@@ -190,6 +190,19 @@ def test_zooming_keeps_the_point_under_the_pointer(scripts: Page, ratio: float) 
     assert (places[-1]["x"], places[-1]["y"]) == pytest.approx((250, 170), abs=1e-9)
 
 
+def test_the_lowest_level_is_the_fitted_image_at_any_size(scripts: Page) -> None:
+    """Whoever zooms out to it keeps the whole image in view when the panel changes its size."""
+    fit, region = run(
+        scripts,
+        """view.zoomTo(8);
+        for (const _ of view.levels) view.step(-1, 20, 20);
+        view.setPane(200, 120, 1);
+        return [view.place.fit, view.region]""",
+    )
+    assert fit
+    assert region == {"x": 0, "y": 0, "width": IMAGE[0], "height": IMAGE[1]}
+
+
 def test_zooming_without_a_point_keeps_the_centre(scripts: Page) -> None:
     place = run(scripts, "view.moveTo({ x: 250, y: 170, fit: false, zoom: 4 }); view.zoomTo(12); return view.place")
     assert (place["x"], place["y"], place["zoom"]) == (250, 170, 12)

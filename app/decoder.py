@@ -140,7 +140,7 @@ def serve_one(requests: io.RawIOBase, answers: io.RawIOBase) -> None:
 
 def main() -> None:
     """Serve requests from standard input until it ends, or until the decoding of one fails in a way of its own."""
-    requests, answers = io.FileIO(0, "r"), io.FileIO(1, "w")
+    requests, answers = io.FileIO(0, "r", closefd=False), io.FileIO(1, "w", closefd=False)
     _limit_resources()
     Image.init()  # else each process would import the formats again
     with contextlib.suppress(EOFError):

@@ -26,13 +26,10 @@ import numpy as np
 import typer
 from PIL import Image
 
-<<<<<<< HEAD:tools/fuzz.py
+from app.checks import checked_event
 from app.decoding import Pool
 from app.prechecks import check_effort
-=======
-from app.checks import checked_event
 from app.refused import Refused
->>>>>>> sec-a:tests/fuzz.py
 from drn.errors import InputError
 from drn.image import Picture, read_image
 
@@ -318,14 +315,9 @@ def main(
     from app import jobs
     from app.page import build, launch
 
-<<<<<<< HEAD:tools/fuzz.py
-    jobs.JOB_SECONDS = 1.0  # some of it is a lot of honest work
     pool = Pool()
     outcomes = fuzz_images(images, seed, pool)
     pool.close()
-=======
-    outcomes = fuzz_images(images, seed)
->>>>>>> sec-a:tests/fuzz.py
     print("images", *(f"{count:8} {outcome}" for outcome, count in outcomes.most_common()), sep="\n")
     print(f"peak memory of the decoding processes: {peak_of_processes():.0f} MB")
     demo = build()

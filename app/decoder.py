@@ -140,7 +140,7 @@ def serve_one(requests: io.RawIOBase, answers: io.RawIOBase) -> None:
 
 def main() -> None:
     """Serve requests from standard input until it ends, or until a request fails without being refused."""
-    requests, answers = io.FileIO(0, "r"), io.FileIO(1, "w")
+    requests, answers = io.FileIO(0, "r", closefd=False), io.FileIO(1, "w", closefd=False)
     _limit_resources()
     Image.init()  # otherwise each forked process would import the formats again
     with contextlib.suppress(EOFError):

@@ -10,7 +10,6 @@ import json
 import math
 import os
 import random
-import resource
 import sys
 import uuid
 from collections import Counter
@@ -20,12 +19,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import httpx
 import numpy as np
 import typer
 from PIL import Image
 
+from app import decoding
 from app.checks import checked_event
 from app.decoding import Pool
 from app.prechecks import check_effort
@@ -141,9 +142,25 @@ def _decoded_apart(pool: Pool, data: bytes, expected: Picture | str) -> str:
     return "the same"
 
 
-def peak_of_processes() -> float:
-    """Largest resident memory of a process that this one has started and that has ended, in MB."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+COMMAND_THAT_TELLS = (
+    sys.executable,
+    "-c",
+    "import resource; from app import decoder; decoder.main(); "
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)",
+)
+"""A decoding process that prints, when there are no more files, the peak memory of those it has forked, in kB."""
+
+
+def fuzz_apart(count: int, seed: int = 0) -> tuple[Counter[str], float]:
+    """``fuzz_images`` with a decoding process; returns its outcomes and the process's peak memory for a file, in MB."""
+    with patch.object(decoding, "COMMAND", COMMAND_THAT_TELLS):
+        pool = decoding.Pool()
+        outcomes = fuzz_images(count, seed, pool)
+        process = pool._take()
+    process._requests.close()
+    peak = float(process._answers.readall() or 0) / 1000
+    process.close()
+    return outcomes, peak
 
 
 def file_named(choose: random.Random, uploaded: list[str]) -> dict[str, Any]:
@@ -315,11 +332,9 @@ def main(
     from app import jobs
     from app.page import build, launch
 
-    pool = Pool()
-    outcomes = fuzz_images(images, seed, pool)
-    pool.close()
+    outcomes, peak = fuzz_apart(images, seed)
     print("images", *(f"{count:8} {outcome}" for outcome, count in outcomes.most_common()), sep="\n")
-    print(f"peak memory of the decoding processes: {peak_of_processes():.0f} MB")
+    print(f"peak memory of a decoding process: {peak:.0f} MB")
     demo = build()
     jobs.JOB_SECONDS = 1.0  # some of it is a lot of honest work
     outcomes, watch = fuzz_events(launch(demo, block=False), events, seed)

@@ -34,7 +34,7 @@ def parse_viewport(event: Mapping[str, Any]) -> tuple[str, Rect]:
     """
     token, region = event.get("token"), event.get("region")
     if not isinstance(token, str) or not TOKEN.fullmatch(token) or not isinstance(region, Mapping):
-        raise InputError("The images are just changing: ask once more.")
+        raise InputError("The images have just changed: request the scores again.")
     values = [region.get(name) for name in ("x", "y", "width", "height")]
     numbers = [value for value in values if isinstance(value, (int, float)) and abs(value) <= MAX_COORDINATE]
     if len(numbers) < len(values):

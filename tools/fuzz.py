@@ -16,7 +16,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,8 +26,10 @@ import numpy as np
 import typer
 from PIL import Image
 
+from app.serving.checks import checked_event
 from app.serving.decoding import Pool
 from app.serving.prechecks import check_effort
+from app.serving.refused import Refused
 from drn.errors import InputError
 from drn.image import Picture, read_image
 
@@ -179,6 +181,15 @@ def nonsense(choose: random.Random, uploaded: list[str], depth: int = 0) -> Any:
     return choose.choice(values)
 
 
+def nonsense_that_passes(choose: random.Random, uploaded: list[str]) -> Any:
+    """A value that no page of ours sends and that the guard lets through, for what lies behind it."""
+    while True:
+        value = nonsense(choose, uploaded)
+        with suppress(Refused):
+            checked_event(json.dumps({"data": [value]}).encode())
+            return value
+
+
 @dataclass
 class Watch:
     """What the process did while it was watched."""
@@ -229,17 +240,18 @@ class Visitor:
         """One event; returns what became of it. What must not happen is raised."""
         choose = random.Random(seed)
         event = choose.choice(self.events)
+        invent = nonsense_that_passes if choose.random() < 0.7 else nonsense
         session = uuid.uuid4().hex
         count = len(event["inputs"]) + (choose.choice((-1, 1, 3)) if choose.random() < 0.1 else 0)
         if choose.random() < 0.2:
-            data = [nonsense(choose, self.uploaded) for _ in range(max(0, count))]
+            data = [invent(choose, self.uploaded) for _ in range(max(0, count))]
             return self.call(event["api_name"] or "run", data)
         body: dict[str, Any] = {
-            "data": [nonsense(choose, self.uploaded) for _ in range(max(0, count))],
+            "data": [invent(choose, self.uploaded) for _ in range(max(0, count))],
             "fn_index": choose.choice((-1, 999, "x", None)) if choose.random() < 0.05 else event["id"],
             "session_hash": session,
-            "event_data": nonsense(choose, self.uploaded),
-            "trigger_id": choose.choice((None, 3, -9, "x")) if choose.random() < 0.2 else None,
+            "event_data": invent(choose, self.uploaded),
+            "trigger_id": choose.choice((None, 3, -9, "x")) if choose.random() < 0.1 else None,
         }
         asked = self.web.post(
             "/gradio_api/queue/join",
@@ -303,13 +315,13 @@ def main(
     from app.page import build, launch
     from app.serving import jobs
 
-    jobs.JOB_SECONDS = 1.0  # some of it is a lot of honest work
     pool = Pool()
     outcomes = fuzz_images(images, seed, pool)
     pool.close()
     print("images", *(f"{count:8} {outcome}" for outcome, count in outcomes.most_common()), sep="\n")
     print(f"peak memory of the decoding processes: {peak_of_processes():.0f} MB")
     demo = build()
+    jobs.JOB_SECONDS = 1.0  # some of it is a lot of honest work
     outcomes, watch = fuzz_events(launch(demo, block=False), events, seed)
     print("events", *(f"{count:8} {outcome}" for outcome, count in outcomes.most_common()), sep="\n")
     print("opened of what was named:", sorted(set(SECRETS) & set(watch.opened)) or "nothing")

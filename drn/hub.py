@@ -117,7 +117,7 @@ def fetch(repo: HubRepo, names: Sequence[str]) -> Path:
     if (repo.is_pinned or is_offline_mode()) and (folder := cached(repo, names)):
         return folder
     if is_offline_mode():
-        raise InputError(f"{repo} is not in the cache and HF_HUB_OFFLINE is set: unset HF_HUB_OFFLINE to download it.")
+        raise InputError(f"{repo} is not in the Hub's cache and HF_HUB_OFFLINE is set: unset it to download the repo.")
     future: Future[Path] = Future()
 
     def work() -> None:

@@ -140,7 +140,7 @@ def serve_one(requests: io.RawIOBase, answers: io.RawIOBase) -> None:
 
 def main() -> None:
     """Serve requests from standard input until its end, or until an unexpected error occurs."""
-    requests, answers = io.FileIO(0, "r"), io.FileIO(1, "w")
+    requests, answers = io.FileIO(0, "r", closefd=False), io.FileIO(1, "w", closefd=False)
     _limit_resources()
     Image.init()  # import the formats here, because otherwise each forked process would import them again
     with contextlib.suppress(EOFError):

@@ -145,7 +145,7 @@ def _decoded_apart(pool: Pool, data: bytes, expected: Picture | str) -> str:
 COMMAND_THAT_TELLS = (
     sys.executable,
     "-c",
-    "import resource; from app import decoder; decoder.main(); "
+    "import resource; from app.serving import decoder; decoder.main(); "
     "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)",
 )
 """A decoding process that prints, when there are no more files, the peak memory of those it has forked, in kB."""

@@ -75,7 +75,7 @@ def _add(name: str, described: str, make: Callable[[], bytes]) -> None:
         return hold_the_queue(target, make(), name)
 
     bomb.__name__ = f"bomb_{name.replace('.', '_')}"
-    attack(2, f"hold the queue, and take the memory, by {described} left after {LEFT_AFTER:.0f} s")(bomb)
+    attack(2, f"block the queue and use up memory with {described}; the visitor leaves after {LEFT_AFTER:.0f} s")(bomb)
 
 
 for _name, (_described, _make) in BOMBS.items():
@@ -103,7 +103,7 @@ def picture_oracle(target: Target) -> Outcome:
     return Outcome(compared and status != 200, f"{'' if compared else 'not '}compared, then status {status}")
 
 
-@attack(5, "fill the disk: a result that cannot be written")
+@attack(5, "store a result on a full disk")
 def disk_full_result(target: Target) -> Outcome:
     """Request a result of 100 kB from a server that can write at most 40 kB into a file."""
     with target.web(60) as web:
@@ -116,7 +116,7 @@ def disk_full_result(target: Target) -> Outcome:
     return Outcome(said and left == 0, f"{'the' if said else 'no'} sentence, {left} bytes left")
 
 
-@attack(5, "leave files behind by ordinary jobs")
+@attack(5, "leave files behind with ordinary jobs")
 def files_of_jobs(target: Target) -> Outcome:
     """Count the files that 10 jobs leave behind in addition to uploads and results."""
     with target.web(60) as web:

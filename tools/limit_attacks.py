@@ -16,7 +16,7 @@ from tools.asking import ADDRESS, META, answers, call, connect, events, head, jo
 from tools.attack import Outcome, Target, attack
 
 
-@attack(6, "have a text of 900 kB sent back")
+@attack(6, "make the server send back a text of 900 kB")
 def echo(target: Target) -> Outcome:
     """Send a long text as the token of a viewer."""
     token = "x" * 900_000
@@ -29,7 +29,7 @@ def echo(target: Target) -> Outcome:
     return Outcome(True, f"refused with status {status}")
 
 
-@attack(6, "have answers kept that nobody fetches")
+@attack(6, "make the server store answers that nobody fetches")
 def unfetched_answers(target: Target) -> Outcome:
     """Make requests, and fetch the answers 65 s later."""
     with target.web() as web:
@@ -40,7 +40,7 @@ def unfetched_answers(target: Target) -> Outcome:
     return Outcome(kept == 0, f"{kept} of 20 kept")
 
 
-@attack(6, "hold the queue by jobs that nobody listens to")
+@attack(6, "block the queue with jobs whose visitors have left")
 def unheard_jobs(target: Target) -> Outcome:
     """Request eight long jobs and leave; the job of another visitor has to end within 30 s."""
     with target.web(120) as web:
@@ -65,7 +65,7 @@ def unheard_jobs(target: Target) -> Outcome:
     return Outcome(done, f"the other job {'ended' if done else 'had not ended'} after {seconds:.0f} s")
 
 
-@attack(8, "hold connections by requests that are half sent")
+@attack(8, "keep connections open with requests that are sent only in part")
 def half_sent(target: Target) -> Outcome:
     """Send half of a head, of an event and of an upload; the server has to close the connections within 20 s."""
     pieces = {
@@ -110,7 +110,7 @@ def private_headers(target: Target) -> Outcome:
     return Outcome(told == ["private, no-store", "same-origin"], ", ".join(told))
 
 
-@attack(8, "have a form of the page send to another site")
+@attack(8, "make a form of the page send data to another site")
 def form_action(target: Target) -> Outcome:
     """Check the content security policy."""
     with target.web() as web:
@@ -119,7 +119,7 @@ def form_action(target: Target) -> Outcome:
     return Outcome(held, f"form-action {'is' if held else 'is not'} restricted")
 
 
-@attack(8, "have another host's address put into the page")
+@attack(8, "put another host's address into the page")
 def hosts(target: Target) -> Outcome:
     """Send another host's name in each header that gradio uses for addresses."""
     put = []
@@ -131,7 +131,7 @@ def hosts(target: Target) -> Outcome:
     return Outcome(not put, f"put into the page by {', '.join(put) or 'no header'}")
 
 
-@attack(8, "read answers, or ask, from a page of another site")
+@attack(8, "read answers, or send requests, from a page of another site")
 def other_sites(target: Target) -> Outcome:
     """Send the requests of a browser that shows a page of another site, to a public host and to this one."""
     open_to = []
@@ -170,7 +170,7 @@ def queue_share(target: Target) -> Outcome:
     return Outcome(max(taken) <= 16, f"{' and '.join(map(str, taken))} of 31 taken, the queue has 32 places")
 
 
-@attack(8, "get no sentence from a job that fails for memory")
+@attack(8, "make a job run out of memory without a message")
 def memory(target: Target) -> Outcome:
     """Limit the server to 40 MB more memory than it uses, and request a job that needs more."""
     with target.web(60) as web:
@@ -180,4 +180,4 @@ def memory(target: Target) -> Outcome:
         told = call(web, "compare", [large, "2", False, ""])
     sentences = [json.loads(line[6:]) for line in told.splitlines() if line.startswith('data: {"error"')]
     sentence = str(sentences[-1]["error"]) if sentences else told[-80:]
-    return Outcome("memory" in sentence, f"told: {sentence[:110]}")
+    return Outcome("memory" in sentence, f"message: {sentence[:110]}")

@@ -41,7 +41,7 @@ def shown(web: httpx.Client, told: str) -> Iterator[tuple[int, int]]:
                 yield image.size
 
 
-@attack(1, "see an image of the server by its path, through every function")
+@attack(1, "read an image on the server by its path, through every function")
 def open_read(target: Target) -> Outcome:
     """Send the path as plain text, and in the form of the page's own files, to every function index and every name."""
     secret = str(secret_image(target))
@@ -74,7 +74,7 @@ def file_oracle(target: Target) -> Outcome:
     return Outcome(all(len(names) == 3 for names in told.values()), f"{len(told)} different answers")
 
 
-@attack(3, "use up file descriptors by one stalled upload of 990 parts and 40 idle connections")
+@attack(3, "use up file descriptors with one stalled upload of 990 parts and 40 idle connections")
 def descriptors(target: Target) -> Outcome:
     """Check that the page still answers within 5 s, and that the log grows by at most 100 lines."""
     lines = target.log.read_bytes().count(b"\n")
@@ -91,7 +91,7 @@ def descriptors(target: Target) -> Outcome:
     return Outcome(held and lines < 100, f"/ {seconds}, {lines} log lines in 5 s")
 
 
-@attack(3, "use up file descriptors by 1,100 idle connections")
+@attack(3, "use up file descriptors with 1,100 idle connections")
 def idle_connections(target: Target) -> Outcome:
     """Check that the page still answers within 5 s, and that the log grows by at most 100 lines."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -118,7 +118,7 @@ def _page_answers(target: Target) -> tuple[bool, str]:
     return True, f"answered in {time.monotonic() - start:.2f} s"
 
 
-@attack(4, "overrun the limit on stored files by 125 uploads in flight")
+@attack(4, "exceed the limit on stored files with 125 simultaneous uploads")
 def disk_in_flight(target: Target) -> Outcome:
     """Stall each upload before its last kilobyte."""
     size, block = 19_900_000, bytes(100_000)
@@ -142,7 +142,7 @@ def disk_in_flight(target: Target) -> Outcome:
     return Outcome(most <= LIMIT_MB * 1e6, f"{most / 1e6:.0f} MB stored, the limit is {LIMIT_MB} MB")
 
 
-@attack(5, "leave files behind by 60 uploads that break off")
+@attack(5, "leave files behind with 60 interrupted uploads")
 def broken_uploads(target: Target) -> Outcome:
     """Break off each upload after 5 MB of 6."""
     before = target.stored_bytes()
@@ -154,7 +154,7 @@ def broken_uploads(target: Target) -> Outcome:
     return Outcome(left < 1e6, f"{left / 1e6:.1f} MB left")
 
 
-@attack(5, "fill the disk: an upload that cannot be written")
+@attack(5, "store an upload on a full disk")
 def disk_full(target: Target) -> Outcome:
     """Upload a file to a server that can write at most 40 kB into a file."""
     before = target.stored_bytes()

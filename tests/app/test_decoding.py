@@ -43,7 +43,7 @@ def decode(pool: Pool, data: bytes, cancelled: Callable[[], bool] = lambda: Fals
 
 def command(setup: str) -> tuple[str, ...]:
     """Make the command of a decoding process that runs ``setup`` first."""
-    return (sys.executable, "-c", f"import os, sys, time\n{setup}\nfrom app import decoder\ndecoder.main()")
+    return (sys.executable, "-c", f"import os, sys, time\n{setup}\nfrom app.serving import decoder\ndecoder.main()")
 
 
 def command_that_reads_by(body: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ SSIM_WINDOW = 11
 """Side of the window of ``ssim``, in pixels."""
 
 LUMA = (65.481, 128.553, 24.966)
-"""Weights of R, G and B in the luma of BT.601 limited range, for R, G and B in [0, 1]."""
+"""Weights of R, G and B in Y (BT.601 limited range), for R, G and B in [0, 1]."""
 
 
 def rgb_to_y(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -58,7 +58,7 @@ def psnr(sr: NDArray[np.uint8], hr: NDArray[np.uint8], crop_border: int, y_chann
         sr: uint8, (H, W) or (H, W, 3) RGB.
         hr: The original, of the same shape.
         crop_border: Number of pixels to leave out on each side.
-        y_channel: Measure RGB images on their luma; False measures on RGB.
+        y_channel: Whether RGB images are measured on Y; False measures all three channels together.
 
     Returns:
         PSNR in dB; infinite for equal images.
@@ -74,17 +74,17 @@ def psnr(sr: NDArray[np.uint8], hr: NDArray[np.uint8], crop_border: int, y_chann
 def ssim(sr: NDArray[np.uint8], hr: NDArray[np.uint8], crop_border: int, y_channel: bool = True) -> float:
     """Return the structural similarity (Wang et al., IEEE TIP 2004).
 
-    The window is an 11x11 Gaussian with sigma 1.5, and only windows inside the image count. K1 = 0.01, K2 = 0.03, and
-    the data range is 255. Variances are population variances.
+    The window is an 11x11 Gaussian with sigma 1.5, and only windows wholly inside the image are used. K1 = 0.01,
+    K2 = 0.03, and the data range is 255. Variances are population variances.
 
     Args:
         sr: uint8, (H, W) or (H, W, 3) RGB.
         hr: The original, of the same shape.
         crop_border: Number of pixels to leave out on each side.
-        y_channel: Measure RGB images on their luma; False averages over R, G and B.
+        y_channel: Whether RGB images are measured on Y; False averages over R, G and B.
 
     Returns:
-        SSIM, at most 1, which is the value for equal images.
+        SSIM, at most 1; equal images have the value 1.
 
     Raises:
         ValueError: If the images differ in shape or are not uint8, or if less than 11x11 pixels are left inside the

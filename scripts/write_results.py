@@ -41,7 +41,7 @@ def measured(results: dict[str, Any]) -> str:
 
 
 def peers(results: dict[str, Any]) -> str:
-    """Return the published results of other networks beside ours, as Markdown."""
+    """Return the published results of other networks and our own results, as Markdown."""
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
     return f"{table(*beside_published(published, results))}\n\n{published['note']}"
 

@@ -47,17 +47,18 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         metavar="PLACE",
-        help="A weights file, a folder with one for each scale, or a Hub repo: owner/name[@revision]. "
+        help="A weights file, a folder with one file for each scale, or a Hub repo: owner/name[@revision]. "
         "[default: the repo in DRN_HUB_REPO, or else the bundled weights]",
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 DtypeOption = Annotated[
-    str, typer.Option(help="auto, fp32, bf16 or fp16. auto takes half precision where it is faster.")
+    str, typer.Option(help="auto, fp32, bf16 or fp16. auto uses half precision where it is faster.")
 ]
-TileOption = Annotated[int, typer.Option(min=0, help="Largest tile side in LR pixels; 0 chooses by memory.")]
+TileOption = Annotated[int, typer.Option(min=0, help="Largest tile side in LR pixels; 0 chooses it automatically.")]
 EnsembleOption = Annotated[
-    bool, typer.Option("--self-ensemble", help="DRN+: average over the 8 flips and rotations; takes 8 times as long.")
+    bool,
+    typer.Option("--self-ensemble", help="DRN+: average over the 8 flips and rotations; it takes 8 times as long."),
 ]
 
 
@@ -106,7 +107,7 @@ def upscale(
     self_ensemble: EnsembleOption = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that already exist.")] = False,
     compiled: Annotated[
-        bool, typer.Option("--compile", help="Use torch.compile; worth its start-up time for many files.")
+        bool, typer.Option("--compile", help="Use torch.compile; its long start pays off only for many files.")
     ] = False,
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
@@ -115,7 +116,7 @@ def upscale(
 ) -> None:
     """Enlarge images. Each result is OUTPUT/<stem>_DRN_x<scale>.png; subfolders are kept.
 
-    Under ``accelerate launch`` the processes divide the files among them, one device for each.
+    Under ``accelerate launch`` the files are divided among the processes, and each process uses its own device.
     """
     targets = batch.plan(images, output, scale)
     model = _load(weights_at, [scale])[0].model
@@ -145,7 +146,7 @@ def compare(
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Shrink an image, enlarge it again by each method, and draw one region of each as in a paper."""
+    """Shrink an image, enlarge it again by each method, and draw one region of each result, as in papers."""
     if output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output} cannot be written: give the name of a PNG file in an existing folder.")
     upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
@@ -183,7 +184,7 @@ def evaluate_command(
     names = [folder.resolve().name for folder in data]
     if len(set(names)) < len(names):
         raise InputError(
-            "Two of the test sets have the same name, so their rows could not be told apart: rename one of the folders."
+            "Two test sets have the same name, so their rows could not be distinguished: rename one of the folders."
         )
     with tqdm(
         total=len(scales) * len(data) * len(builtin_names(self_ensemble)), unit="row", leave=False, disable=None
@@ -272,11 +273,11 @@ def _load(weights_at: str | None, scales: list[int] | None = None) -> list[Weigh
 
 
 def main() -> None:
-    """Run the command line. Bad input ends it with one sentence on stderr and exit code 1."""
-    # Only our one sentence is shown, without the warnings and progress bars of the Hub's client.
+    """Run the command line. After bad input it prints one sentence on stderr and exits with code 1."""
+    # The user sees only the one sentence, without the warnings and progress bars of the Hub's client.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="huggingface_hub")
-    warnings.filterwarnings("ignore", module="PIL")  # our own messages describe faults of an image
+    warnings.filterwarnings("ignore", module="PIL")  # the messages of drn/image.py describe faults of an image
     disable_progress_bars()
     try:
         app()

@@ -40,7 +40,7 @@ def measure_set(data: str, pairs: Sequence[Pair], method: Method) -> Row:
 
     Args:
         data: Name of the set.
-        pairs: At least one, all of one scale, each large enough for SSIM (see ``read_pair``).
+        pairs: At least one pair; all have the same scale, and each is large enough for SSIM (see ``read_pair``).
         method: The method.
 
     Raises:
@@ -60,9 +60,9 @@ def measure_set(data: str, pairs: Sequence[Pair], method: Method) -> Row:
 def measure_folder(
     folder: Path, scale: int, methods: Iterable[Method], on_row: Callable[[Row], object] = lambda row: None
 ) -> list[Row]:
-    """Measure each method on the images of ``folder``, one row for each method.
+    """Measure each method on the images of ``folder``, and return one row for each method.
 
-    Each method first enlarges one image untimed, because the first call for a new image size is slower.
+    Each method first enlarges one image without timing, because the first call for a new image size is slower.
 
     Args:
         folder: Folder of originals; its name is the name of the set.

@@ -1,4 +1,4 @@
-"""Draw the usual figure of super-resolution papers: the whole image, and one region of it by each method."""
+"""Draw the usual figure of super-resolution papers: the whole image, and one region of each method's result."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PANEL = 240
 """Approximate length of the longer side of a panel, in pixels of the figure."""
 
 MAX_SIDE = 2000
-"""Largest length of that side. Larger regions are reduced to it."""
+"""Largest length of the longer side of a panel, in pixels of the figure. Larger regions are reduced."""
 
 GAP, LABEL, FONT = 16, 46, 17
-"""Space between the parts, height of the text below a panel, and size of the font, in pixels."""
+"""Space between panels, height of the text below a panel, and size of the font, in pixels."""
 
 WIDEST = "00.00 dB / 0.0000 "
 """The longest text of scores below a panel."""
@@ -28,7 +28,7 @@ WIDEST = "00.00 dB / 0.0000 "
 INK, PAPER, FAINT = (24, 28, 36), (255, 255, 255), (96, 104, 120)
 
 Text = list[tuple[str, bool]]
-"""Parts of a line of text, each with whether it is drawn in bold."""
+"""Parts of a line of text: the text of each part, and whether it is drawn in bold."""
 
 
 def figure(pair: Pair, results: Mapping[str, Result], hr_rect: Rect) -> Image.Image:
@@ -40,8 +40,8 @@ def figure(pair: Pair, results: Mapping[str, Result], hr_rect: Rect) -> Image.Im
         hr_rect: The region to show, inside the image.
 
     Returns:
-        RGB. The region is enlarged by a whole factor, pixel by pixel, or reduced if a side is longer than
-        ``MAX_SIDE``. The best PSNR and the best SSIM of the region are bold.
+        An RGB image. The region is enlarged by an integer factor without interpolation, or reduced if a side is longer
+        than ``MAX_SIDE``. The best PSNR and the best SSIM of the region are bold.
     """
     longest = max(hr_rect.width, hr_rect.height)
     zoom = MAX_SIDE / longest if longest > MAX_SIDE else max(1, PANEL // longest)
@@ -74,7 +74,7 @@ def figure(pair: Pair, results: Mapping[str, Result], hr_rect: Rect) -> Image.Im
 
 
 def _score_texts(pair: Pair, results: Mapping[str, Result], hr_rect: Rect) -> dict[str, Text]:
-    """Return the text of each method's scores in the region; the best of each score is bold."""
+    """Return the text of each method's scores in the region; the best PSNR and the best SSIM are bold."""
     scores = {name: score(pair, result.sr, hr_rect) for name, result in results.items()}
     psnr = best({name: value.psnr for name, value in scores.items()})
     ssim = best({name: value.ssim for name, value in scores.items()})
@@ -95,7 +95,7 @@ def _draw_text(
 
 
 def _overview(hr: Array, hr_rect: Rect, width: int, height: int) -> Image.Image:
-    """Draw the whole image, at most ``width`` x ``height`` pixels large, with a box around the region."""
+    """Draw the whole image within ``width`` x ``height`` pixels, with a box around the region."""
     share = min(width / hr.shape[1], height / hr.shape[0])
     size = (max(1, round(hr.shape[1] * share)), max(1, round(hr.shape[0] * share)))
     picture = Image.fromarray(hr).resize(size, Image.Resampling.LANCZOS)

@@ -19,7 +19,7 @@ from drn.weights import Weights
 
 
 def report(rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the rows with all facts needed to repeat them: the output of ``drn evaluate --json``.
+    """Return the rows with all facts needed to repeat the measurement: the output of ``drn evaluate --json``.
 
     Args:
         rows: The rows of the table.
@@ -48,7 +48,7 @@ def report(rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Se
             }
             for part in used
         },
-        # JSON has no infinity, the PSNR of equal images.
+        # Equal images have an infinite PSNR, which JSON cannot represent.
         "rows": [asdict(row) | ({} if math.isfinite(row.psnr) else {"psnr": None}) for row in rows],
     }
 
@@ -61,7 +61,7 @@ def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]
     """Arrange the rows of ``report`` as a table with a column for each method.
 
     Returns:
-        The names of the methods, and one row for each test set and scale: its name, then "PSNR / SSIM" of each method.
+        The names of the methods, and one row for each test set and scale: a label, then "PSNR / SSIM" of each method.
     """
     methods = list(dict.fromkeys(row["method"] for row in rows))
     cells: dict[str, dict[str, str]] = {}
@@ -72,7 +72,7 @@ def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]
 
 
 def beside_published(published: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Make a table of the PSNR on Set5 of other networks, as published, and of our own results.
+    """Make a table of PSNR on Set5: the published values of other networks, and our own results.
 
     Args:
         published: The content of ``app/published.json``.

@@ -308,7 +308,8 @@ def test_a_temporary_folder_that_cannot_be_made_is_reported_in_one_sentence(tmp_
     env = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path / "file")}
     done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == f"error: No folder can be made in {tmp_path / 'file'} (File exists): set GRADIO_TEMP_DIR.\n"
+    reason = f"No folder can be made in {tmp_path / 'file'} (File exists)"
+    assert done.stderr == f"error: {reason}: set GRADIO_TEMP_DIR to a folder that is writable.\n"
 
 
 def test_a_full_queue_is_reported(client: Client, url: str, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

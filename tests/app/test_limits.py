@@ -347,7 +347,7 @@ def test_only_allowed_host_names_are_answered(web: httpx.Client, name: str, host
     assert answer.status_code == (200 if allowed else 421)
     assert "evil.example" not in answer.text
     if not allowed:
-        assert answer.json()["detail"].startswith("This server does not answer to this host name")
+        assert answer.json()["detail"].startswith("This server does not accept this host name")
 
 
 def test_no_other_header_becomes_an_address(web: httpx.Client) -> None:

@@ -173,7 +173,7 @@ def test_the_number_of_uploads_at_the_same_time_is_limited_in_all_and_for_each_a
         wait_until(lambda: uploads._under_way.total() == 2)
         refused = web.post("/gradio_api/upload", files=file, headers=one)
         assert refused.status_code == 503
-        assert refused.json()["detail"].startswith("The server is receiving as many files as it can")
+        assert refused.json()["detail"].startswith("The server already receives as many files as it can")
         assert web.post("/gradio_api/upload", files=file, headers=other).status_code == 200
         for _ in range(3):
             opened.enter_context(begin(web))

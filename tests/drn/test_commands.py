@@ -129,7 +129,7 @@ def test_info_names_the_weights_and_the_device(small_weights: Path) -> None:
         (["compare", "TINY", "-o", "nowhere/a.png", "--crop", "0,0,1,1"], 1, "nowhere/a.png cannot be written"),
         (["bench", "--sizes", "--weights", "nowhere"], 1, "An output of 1 megapixels could not be measured."),
         (["bench", "--size", "2"], 2, "--size"),
-        (["evaluate", "--data", "a/valid", "b/valid"], 1, "Two of the test sets have the same name"),
+        (["evaluate", "--data", "a/valid", "b/valid"], 1, "Two test sets have the same name"),
         (["evaluate", "--data", "TINYDIR", "--scale", "2"], 1, "too small to measure at x2: it needs 16 pixels a side"),
         (["enlarge"], 2, "No such command"),
     ],

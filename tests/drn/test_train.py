@@ -148,7 +148,7 @@ def test_init_from_another_scale_copies_all_but_the_last_convolution(tmp_path: P
     assert copied == len(source.state_dict()) - 2
     assert torch.equal(target.head.weight, source.head.weight)
     other = DRN(replace(SMALL, n_feats=8))
-    with pytest.raises(InputError, match="other width or depth"):
+    with pytest.raises(InputError, match="another width or depth"):
         init_from(other, tmp_path / "a.safetensors")
 
 
@@ -288,7 +288,7 @@ def test_a_network_that_cannot_be_compiled_gets_one_sentence(
 
 
 def test_a_missing_budget_or_an_unusable_folder_gets_one_sentence(config: TrainConfig) -> None:
-    with pytest.raises(InputError, match="Give the training an end"):
+    with pytest.raises(InputError, match="The training has no end"):
         replace(config, iterations=0)
     with pytest.raises(InputError, match="no checkpoint"):
         resume_configs(config.out)

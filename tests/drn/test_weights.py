@@ -94,7 +94,7 @@ def not_finite(path: Path) -> None:
         (lambda path: None, "There is no weights file"),
         (lambda path: path.write_bytes(b""), "not a complete safetensors file"),
         (lambda path: path.write_text("not weights at all"), "not a complete safetensors file"),
-        (pickled, "is a pickle\. Pickles can run code"),
+        (pickled, r"is a pickle\. Pickles can run code"),
         (truncated, "not a complete safetensors file"),
         (foreign, "is not a DRN weights file"),
         (other_scale, "is for x3, not for x2"),

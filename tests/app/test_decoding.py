@@ -27,6 +27,8 @@ from tools import hostile
 from tools.fuzz import seeds
 from tools.load import resident
 
+pytestmark = pytest.mark.slow
+
 MAX_PIXELS = 4_000_000
 
 

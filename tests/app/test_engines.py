@@ -24,6 +24,8 @@ from tests.helpers.hub_server import wait_until
 from tests.helpers.late_hub import late_hub, other_weights
 from tests.helpers.models import small_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def arriving(tmp_path: Path) -> list[Weights]:

@@ -39,6 +39,8 @@ from tests.helpers.browsing import work_until_cancelled
 from tests.helpers.jobs import result_of
 from tools.load import served
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -21,6 +21,8 @@ from drn.image import Array, Picture, write_png
 from tests.helpers.jobs import result_of
 from tools.fuzz import watching
 
+pytestmark = pytest.mark.slow
+
 META = {"_type": "gradio.FileData"}
 WRONG_METAS: list[Any] = [
     *(None, "", "gradio.FileData", 1, [], {}, ["_type"], {"_type": None}, {"_type": 1}, {"_type": "FileData"}),

@@ -18,6 +18,8 @@ from drn.upscaler import Upscaler
 from tools.fuzz import SECRETS, elsewhere, fuzz_apart, fuzz_events, fuzz_images, seeds, watching
 from tools.load import resident
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_damaged_images_are_read_or_refused_in_a_sentence() -> None:

@@ -34,6 +34,8 @@ from drn.upscaler import Upscaler
 from tests.helpers.hub_server import wait_until
 from tools.load import ROOT
 
+pytestmark = pytest.mark.slow
+
 META = {"_type": "gradio.FileData"}
 
 

@@ -30,6 +30,8 @@ from drn.evaluation.pairs import make_pair
 from drn.image import Array, Picture, write_png
 from tools.load import ROOT
 
+pytestmark = pytest.mark.slow
+
 FULL = "The server cannot store files just now: try again later."
 
 

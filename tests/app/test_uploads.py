@@ -25,6 +25,8 @@ from drn.image import Array, Picture, write_png
 from tests.helpers.hub_server import wait_until
 from tools.load import served
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def web(url: str) -> Iterator[httpx.Client]:

@@ -29,6 +29,8 @@ from drn.weights import save_tensors
 from tests.helpers.models import SMALL, small_model
 from tests.helpers.training import rows, taught_by
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("interval", "noticed"), [(1, 3), (5, 5)])
 def test_resume_is_exact(

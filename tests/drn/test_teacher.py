@@ -21,6 +21,8 @@ from drn.upscaler import Upscaler
 from tests.helpers.models import SMALL, small_model
 from tests.helpers.training import taught_by
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -31,6 +31,8 @@ from drn.training.validation import ValidationSets
 from tests.helpers.models import SMALL, small_model
 from tests.helpers.training import rows, taught_by
 
+pytestmark = pytest.mark.slow
+
 
 def test_training_reduces_the_loss_and_exports_the_best_weights(config: TrainConfig) -> None:
     state = train(SMALL, replace(config, iterations=60, valid_every=20, ema_decay=0.9))

@@ -56,7 +56,7 @@ def process_ends(pid: int) -> None:
     deadline = time.monotonic() + 5
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not Path(f"/proc/{pid}").exists(), "the process goes on"
+    assert not Path(f"/proc/{pid}").exists(), "the process still runs"
 
 
 def children(pid: int) -> list[int]:
@@ -128,7 +128,7 @@ def test_the_canvas_of_a_webp_is_checked_before_it_is_allocated(pool: Pool) -> N
 
 
 def test_the_checks_accept_ordinary_files() -> None:
-    """Files with many segments, chunks or blocks are accepted, if encoders write that many."""
+    """Files with many segments, chunks or blocks are accepted, if the number is usual for encoders."""
     for data in seeds():
         check_effort(data, "photo.x", MAX_PIXELS)
     for data in (
@@ -301,7 +301,7 @@ def test_each_file_is_decoded_in_a_separate_process(pool: Pool, monkeypatch: pyt
 
 
 def test_without_fork_and_resource_the_time_limit_holds(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows has neither."""
+    """On Windows there is neither ``fork`` nor ``alarm``, and no module ``resource``."""
     setup = "sys.modules['resource'] = None\ndel os.fork\nimport signal\ndel signal.alarm"
     with monkeypatch.context() as windows:
         windows.setattr(decoding, "COMMAND", command(setup))
@@ -339,7 +339,7 @@ def test_many_files_are_decoded_at_the_same_time(pool: Pool) -> None:
 def test_the_server_itself_decodes_no_upload(
     client: Client, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither our code nor gradio's opens a visitor's image in the server's process."""
+    """Neither our code nor gradio's code opens a visitor's image in the server's process."""
     write_png(tmp_path / "photo.png", Picture(photo))
     with monkeypatch.context() as watched:
         watched.setattr("PIL.Image.open", lambda *_, **__: pytest.fail("an image was opened"))

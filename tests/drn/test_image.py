@@ -206,7 +206,7 @@ def test_signed_numbers_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_pages_of_a_file_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counting the pages takes Pillow a time quadratic in their number: hours for a file within the limits."""
+    """Pillow's time for counting pages grows with the square of their number: hours for a file within the limits."""
     counted = property(lambda _: pytest.fail("the pages were counted"))
     monkeypatch.setattr("PIL.TiffImagePlugin.TiffImageFile.n_frames", counted)
     (tmp_path / "a.tif").write_bytes(tiff([(2, 1, bytes([7, 9]))] * 50, 8))

@@ -67,7 +67,7 @@ def test_resume_is_exact(
 
 
 def test_a_checkpoint_of_an_earlier_version_is_resumed(config: TrainConfig) -> None:
-    """Settings that it lacks get their defaults, and those with an earlier name or form are understood."""
+    """Settings that the checkpoint lacks get their defaults; settings with an earlier name or form are accepted."""
     config = replace(config, iterations=2, muon_layers="none")
     train(SMALL, config)
     checkpoint = config.out / CHECKPOINT

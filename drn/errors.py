@@ -16,6 +16,4 @@ def not_installed(what: str, error: ModuleNotFoundError) -> InputError:
         what: The feature, as the start of a sentence.
         error: Raised by the import of the missing package.
     """
-    return InputError(
-        f"{what} needs {error.name}: in a checkout, pip install '.[train]' or make .venv/dev installs it."
-    )
+    return InputError(f"{what} needs {error.name}: in a checkout, pip install -r requirements-dev.txt installs it.")

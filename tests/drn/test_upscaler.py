@@ -246,6 +246,7 @@ def test_values_that_are_not_finite_are_refused(photo: Array) -> None:
         Upscaler(model, "cpu", "fp32").upscale(photo)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "scale"), [("Set5", 2), ("Set14", 4)])
 def test_bf16_is_as_good_as_fp32(name: str, scale: int) -> None:
     paths = find_images(benchmark_folder(name))

@@ -1,4 +1,4 @@
-"""Components and events of the Compare tab: which component calls which handler."""
+"""Components and events of the Compare tab, and the connection of each event to its handler."""
 
 from __future__ import annotations
 

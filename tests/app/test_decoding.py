@@ -42,12 +42,12 @@ def decode(pool: Pool, data: bytes, cancelled: Callable[[], bool] = lambda: Fals
 
 
 def command(setup: str) -> tuple[str, ...]:
-    """Make the command of a decoding process that runs ``setup`` first."""
+    """Return the command of a decoding process that runs ``setup`` first."""
     return (sys.executable, "-c", f"import os, sys, time\n{setup}\nfrom app.serving import decoder\ndecoder.main()")
 
 
 def command_that_reads_by(body: str) -> tuple[str, ...]:
-    """Make the command of a decoding process whose ``read_image`` runs ``body``."""
+    """Return the command of a decoding process whose ``read_image`` runs ``body``."""
     return command(f"import drn.image\ndef read_image(*_, **__):\n    {body}\ndrn.image.read_image = read_image")
 
 
@@ -278,7 +278,7 @@ def test_a_decoder_inherits_neither_files_nor_secrets(
         pool.warm()
         decode(pool, seeds()[0])
         (pid,) = pool.waiting
-        # The process that decoded the file may still be ending; the one for the next file stays.
+        # The process that decoded the file may still be ending; the process for the next file continues.
         deadline, forked = time.monotonic() + 20, list[int]()
         while (not forked or children(pid) != forked) and time.monotonic() < deadline:
             forked = children(pid)

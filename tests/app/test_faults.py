@@ -242,7 +242,7 @@ def test_weights_may_be_overwritten_while_they_are_in_use(photo: Array, tmp_path
         upscaler = Upscaler(loaded.model, "cpu", dtype)
         before = upscaler.upscale(photo)
         kept = path.read_bytes()
-        path.write_bytes(b"garbage")  # in place: the same file, shorter
+        path.write_bytes(b"garbage")  # overwrite the same file with shorter content
         assert np.array_equal(upscaler.upscale(photo), before)
         assert torch.isfinite(torch.cat([p.flatten() for p in loaded.model.parameters()])).all()
         path.write_bytes(kept)

@@ -1,4 +1,4 @@
-"""Damaged images and random events."""
+"""Damaged images and random events, with small numbers of each."""
 
 from __future__ import annotations
 

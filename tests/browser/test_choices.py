@@ -69,7 +69,7 @@ def test_a_newer_choice_stops_the_work_for_older_ones(
         assert stopped.wait(10), "the older work continued"
         assert numbers(page, "drn+", "whole") == numbers(
             page, "drn", "whole"
-        )  # the stand-in runs one pass instead of eight
+        )  # the replacement for DRN+ runs one pass instead of eight
         started.clear()
         stopped.clear()
 

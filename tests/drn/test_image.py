@@ -335,7 +335,9 @@ def test_transparency_is_shown_on_checkers() -> None:
     assert seen[0, 0, 0] == seen[1, 1, 0] == 255
     assert seen[0, 1, 0] == seen[1, 0, 0] == 230
     assert on_checkers(Picture(rgb), 1) is rgb
-    half = on_checkers(Picture(rgb[:3, :3], np.full((3, 3), 102, np.uint8)), 2)  # 0.4 of 100 and 0.6 of 255 or 230
+    half = on_checkers(
+        Picture(rgb[:3, :3], np.full((3, 3), 102, np.uint8)), 2
+    )  # 0.4 x colour 100 + 0.6 x checkerboard 255 or 230
     assert half[..., 2].tolist() == [[193, 193, 178], [193, 193, 178], [178, 178, 193]]
 
 

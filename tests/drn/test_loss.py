@@ -1,4 +1,4 @@
-"""The training loss, against values computed by hand and against the PSNR metric."""
+"""The training loss, compared with values computed by hand and with the PSNR metric."""
 
 from __future__ import annotations
 

@@ -92,9 +92,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the programs of a fresh environment with the wheel.
+    """Make a new environment with the wheel, and return its folder of programs.
 
-    The environment shares the other packages of this one.
+    The environment also contains the other packages of the present environment.
     """
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False, symlinks=True)

@@ -105,9 +105,10 @@ def load(path: Path, scale: int | None = None) -> Weights:
         scale: The scale that the file must be for; None accepts any.
 
     Raises:
-        InputError: If the file is missing, unreadable, truncated or a pickle; if its sha256 differs from that in
-            ``SHA256SUMS`` of its folder (which is required for bundled files); if it is not a weights file of DRN, is for
-            another scale, is too large, holds values that are not finite, or has tensors that do not fit its config.
+        InputError: If the file is missing, unreadable, truncated or a pickle; if its sha256 differs from that in the
+            ``SHA256SUMS`` of its folder (which is required for bundled files); if it is not a weights file of DRN, is
+            for another scale, is too large, holds values that are not finite, or has tensors that do not fit its
+            config.
     """
     if not path.is_file():
         raise InputError(f"There is no weights file {path}.")

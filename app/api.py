@@ -48,7 +48,7 @@ def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
     def compare(image: str | None, scale: str | None, self_ensemble: bool, crop: str) -> Iterator[tuple[Any, Any]]:
         """Shrink a photograph, enlarge it by each method, and measure; answers with numbers and a figure.
 
-        crop: X,Y,W,H, the region of the photograph that is measured and drawn; all of it if empty.
+        crop: X,Y,W,H, the region of the photograph that is measured and drawn; if empty, the whole photograph.
         """
         with errors_for_visitor(str):
             path, ends = _given("image", image), deadline()

@@ -31,7 +31,7 @@ class _Loaded:
         upscalers: The networks by scale.
         key: Identifies the set.
         description: Source, digests, device and dtype, for the header.
-        note: The reason why the Hub's weights or a bundled file are not in use, for the header; empty if they are.
+        note: For the header: the reason why the Hub's weights or a bundled file are not used; empty without a reason.
     """
 
     upscalers: dict[int, Upscaler]

@@ -26,7 +26,7 @@ THUMBNAIL = 320
 def examples() -> list[Path]:
     """List the examples: the bundled ones, then the images in the folder that ``DRN_EXAMPLES`` names, if it is set.
 
-    The stem of its name identifies an example. If several have the same stem, only the first is listed.
+    An example is identified by the stem of its file name. Of several files with the same stem, the first is listed.
 
     Raises:
         InputError: If that folder is missing or holds no images.

@@ -109,7 +109,7 @@ class Shelf:
                 self._kept.pop(key, None)
 
     def _use(self, key: str, session: Session) -> float:
-        """Mark a session as the one used last, and return the time."""
+        """Mark a session as most recently used, and return the time."""
         now = time.monotonic()
         self._kept[key] = session, now
         self._kept.move_to_end(key)

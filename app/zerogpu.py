@@ -26,7 +26,7 @@ def gpu_seconds(lr: Array, lr_rect: Rect | None, self_ensemble: bool) -> int:
 
     Args:
         lr: uint8, (H, W, 3).
-        lr_rect: The part to upscale, in LR pixels; None for all of it.
+        lr_rect: The part to upscale, in LR pixels; None for the whole image.
         self_ensemble: Whether DRN+ is used.
     """
     pixels = lr_rect.width * lr_rect.height if lr_rect else lr.shape[0] * lr.shape[1]

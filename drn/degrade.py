@@ -132,7 +132,7 @@ def _draw_jpeg(rng: np.random.Generator) -> Jpeg:
 
 
 def degrade_batch(lr: Tensor, seed: int, iteration: int) -> Tensor:
-    """Degrade each LR patch of a training batch, reproducibly from (seed, iteration, index in the batch).
+    """Degrade each LR patch of a training batch. The result depends only on the patch and the arguments.
 
     Args:
         lr: float32, (B, 3, H, W), whole 8-bit levels divided by 255.

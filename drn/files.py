@@ -19,7 +19,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         OSError: If the folder does not exist or the disk is full. Errors of ``write`` are raised unchanged.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
-    # tempfile and some writers restrict the file to its owner. This one gets the mode of any new file.
+    # tempfile and some writers restrict the file to its owner. Set the mode of an ordinary new file.
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     mode = temporary.stat().st_mode
     try:

@@ -165,7 +165,7 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
 
 
 def _decode(image: Image.Image, name: str) -> Picture:
-    """Convert an opened file of any mode to 8-bit RGB and alpha, with notes on what was changed."""
+    """Convert an opened file of any mode to 8-bit RGB and alpha, with notes on the changes."""
     notes: list[str] = []
     if getattr(image, "is_animated", False):  # unlike n_frames, this does not read the whole file
         notes.append("The file has several frames: the first one is used.")

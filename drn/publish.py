@@ -38,7 +38,7 @@ def model_content(folder: Path = weights.BUNDLED) -> Content:
     """Return the files of the model repo: the files of ``weights/``, byte for byte.
 
     Raises:
-        InputError: If the folder has no weights or unusable ones, if the results were measured with other weights, or
+        InputError: If the weights are missing or unusable, if the results were measured with other weights, or
             if the model card is missing or does not show the results.
     """
     parts = weights.load_scales(folder)
@@ -67,7 +67,7 @@ def model_content(folder: Path = weights.BUNDLED) -> Content:
 def space_content(model: HubRepo, root: Path = ROOT) -> Content:
     """Return the files of the Space: the app, the library, the bundled weights and a card.
 
-    The front matter of the card lets the Hub download ``model`` at its commit before the app starts.
+    Because of the front matter of the card, the Hub downloads ``model`` at its commit before the app starts.
 
     Raises:
         InputError: If ``root`` is not a checkout with the app, or gradio is not installed.

@@ -28,7 +28,7 @@ BUNDLED = _PACKAGED if _PACKAGED.is_dir() else _PACKAGED.parent.parent / "weight
 """The folder of the bundled weights: inside the installed package, or ``weights/`` of a checkout."""
 
 SUMS = "SHA256SUMS"
-"""Name of the file that lists the sha256 of the weights beside it."""
+"""Name of the file that lists the sha256 of the weights in its folder."""
 
 MAX_PARAMETERS = 50_000_000
 """Largest number of parameters of a network that is loaded."""
@@ -105,9 +105,10 @@ def load(path: Path, scale: int | None = None) -> Weights:
         scale: The scale that the file must be for; None accepts any.
 
     Raises:
-        InputError: If the file is missing, unreadable, truncated or a pickle; if its sha256 is not the one in a
-            ``SHA256SUMS`` beside it (which is required for bundled files); if it is not a weights file of DRN, is for
-            another scale, is too large, holds values that are not finite, or has tensors that do not fit its config.
+        InputError: If the file is missing, unreadable, truncated or a pickle; if its sha256 differs from that in the
+            ``SHA256SUMS`` of its folder (which is required for bundled files); if it is not a weights file of DRN, is
+            for another scale, is too large, holds values that are not finite, or has tensors that do not fit its
+            config.
     """
     if not path.is_file():
         raise InputError(f"There is no weights file {path}.")

@@ -83,7 +83,7 @@ class PatientProtocol(H11Protocol):
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, or for the rest of this one."""
+        """Wait for the next request, or for the rest of the present request."""
         super().on_response_complete()
         self._watch()
 

@@ -98,7 +98,7 @@ class _Process:
         return answer
 
     def _ask(self, data: bytes, name: str, max_pixels: int) -> Picture | str:
-        """Send a file, read the answer and check all of it."""
+        """Send a file, then read and check the whole answer."""
         write_message(self._requests, {"name": name, "max_pixels": max_pixels, "nbytes": len(data)})
         write_all(self._requests, data)
         answer = read_message(self._answers)

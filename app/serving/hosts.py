@@ -84,8 +84,7 @@ def trusted_proxies() -> str:
 def visitor(scope: Scope) -> str | None:
     """Return the address of the visitor, or None if it is in a private network, where many visitors may share it.
 
-    For a request from a trusted proxy, uvicorn has already replaced the proxy's address by the one in
-    ``X-Forwarded-For``.
+    For a request from a trusted proxy, uvicorn has already replaced the proxy's address by that in ``X-Forwarded-For``.
     """
     address = (scope.get("client") or ("",))[0]
     try:

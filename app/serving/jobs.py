@@ -106,8 +106,8 @@ def run_in_steps(
     """Run work in a thread and yield its progress; repeat the last step every ``HEARTBEAT`` seconds.
 
     Args:
-        work: Called with two functions: ``on_tile(done, total)`` reports progress, ``cancelled()`` is True when the
-            work is to stop. Closing the generator makes it True.
+        work: Called with two functions. ``work`` calls ``on_tile(done, total)`` to report progress. It must stop when
+            ``cancelled()`` returns True, which happens after the generator is closed.
         ends: The time limit; None for the ``deadline()`` of a job that starts now.
 
     Yields:

@@ -39,8 +39,8 @@ def compare_tab(
     opened = open_example(photographs[0], scale)
     *_, first = filter(None, compute(opened, upscaler_for, self_ensemble=False))
     shelf = Shelf(first, weights_key.value)
-    # gradio drops a visitor's states after an hour without requests. The key is then None, and the state must not
-    # start as Shelf.FIRST, because the visitor would get the first comparison instead of an error.
+    # gradio resets a visitor's states after an hour without requests. The initial value is None and not Shelf.FIRST, so
+    # that the visitor then gets an error instead of the first comparison.
     key = gr.State(None, delete_callback=shelf.drop)
     page.load(lambda: Shelf.FIRST, None, key, queue=False, **QUIET)
     layout = _lay_out(photographs, scales, first)

@@ -1,4 +1,4 @@
-"""Components and events of the Compare tab: which component calls which handler."""
+"""Components and events of the Compare tab, and the connection of each event to its handler."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def connect(
     """
     moment, seen = gr.Number(visible=False), gr.Textbox(visible=False)
     outputs, controls = [key, layout.panels], [layout.scale, layout.self_ensemble, layout.gallery]
-    # "multiple" sends every event at once, and the server handles them in order. Otherwise the page would delay an
-    # event until the previous one ends, and its choice would wrongly count as made at that later time.
+    # With "multiple" the page sends every event at once, and the server handles the events in order. Otherwise the page
+    # would send an event only after the previous event has ended, with that later time as the time of the choice.
     computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls]}
 
     for noted, choice in _connect_choices(layout, handlers, moment):

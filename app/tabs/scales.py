@@ -26,7 +26,7 @@ from drn.image import mod_crop
 
 COMPARED, SHOWN = (f"document.querySelector('#{elem_id} .viewer')" for elem_id in ("viewer", "scales-viewer"))
 IS_OLD = f"{COMPARED}.ariaBusy === 'true' || {COMPARED}.dataset.picture !== {SHOWN}.dataset.picture"
-"""JavaScript: whether the Compare tab shows or awaits a photograph other than the one in this tab."""
+"""JavaScript: whether the Compare tab shows or awaits another photograph than this tab."""
 
 FOLLOW = f"""() => new MutationObserver(() => {{
   const isOpen = document.querySelector('#scales-tab-button')?.ariaSelected === 'true';

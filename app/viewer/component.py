@@ -29,7 +29,7 @@ SCRIPTS = ("viewport", "choice", "numbers", "panels", "stage", "gestures", "cont
 """The viewer's JavaScript files, in the order in which they are joined. The last one creates the viewer."""
 
 COMMENTS = re.compile(r"^ *//[^\n]*\n| */\*\*.*?\*/\n?", re.DOTALL | re.MULTILINE)
-"""JSDoc, and the other comments that fill whole lines. No string in the viewer's JavaScript may look like them."""
+"""JSDoc, and other comments that fill whole lines. No string in the viewer's JavaScript may look like a comment."""
 
 _SECRET = secrets.token_bytes(32)
 """Secret key of the digests in names of image files.

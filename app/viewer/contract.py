@@ -1,6 +1,6 @@
 """The data that the server and the viewer's JavaScript exchange.
 
-``static/contract.js`` repeats these types as JSDoc for the JavaScript side; a test holds both files together.
+``static/contract.js`` repeats these types as JSDoc for the JavaScript side; a test compares both files.
 Coordinates and sizes are in pixels of the original image (HR pixels) unless a field says otherwise.
 """
 
@@ -207,7 +207,7 @@ class ElementData(TypedDict):
     Attributes:
         picture: ``SceneValue.picture`` of the scene shown.
         seen: The newest ``ViewportEvent``, as JSON. The viewer has sent it or will send it soon.
-        fresh: "true" if the numbers shown are those of ``seen``, else "false".
+        fresh: "true" if the displayed numbers are the answer to ``seen``, otherwise "false".
         mode: The present ``Layout``.
     """
 

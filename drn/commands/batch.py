@@ -19,7 +19,7 @@ from drn.image import find_images, read_image, write_png
 from drn.upscaler import Upscaler
 
 LONGEST_WAIT = timedelta(days=7)
-"""How long a process that has finished waits for the others."""
+"""Longest time that a finished process waits for the other processes."""
 
 
 @dataclass

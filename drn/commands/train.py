@@ -56,7 +56,7 @@ def _parameter(
     name: str, kind: Any, help_text: str, flag: str = "", panel: str | None = None, default: Any = None
 ) -> inspect.Parameter:
     """Return a parameter with a typer option for a field of the type ``kind``."""
-    if isinstance(kind, UnionType):  # ``Path | None``
+    if isinstance(kind, UnionType):  # such as ``Path | None``
         kind = get_args(kind)[0]
     if get_origin(kind) is tuple:  # ``tuple[Path, ...]``
         kind = list[get_args(kind)[0]]  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """The optimizers of a network: Muon for the convolutions of the body, Adam for the remaining parameters.
 
-Muon takes matrices. The weight of a convolution becomes one by flattening it to (out, height * width * in). For a
-channels_last weight this matrix shares the weight's memory, so that a step of the matrix changes the weight.
+Muon updates matrices. The weight of a convolution is flattened to a matrix, (out, height * width * in). If the weight
+is in channels_last, the matrix shares its memory, so that an update of the matrix changes the weight.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ def prepare(model_config: DRNConfig, config: TrainConfig, resume: bool = False) 
     """
     if not resume:
         _refuse_used_folder(config.out)
-    # Mixed precision is switched off, even if ``accelerate launch`` asks for it, because the dtype is chosen below.
+    # Mixed precision is off, whatever the options of ``accelerate launch``, because the dtype is chosen below.
     # Processes on CPUs are connected only if ``cpu`` is set.
     accelerator = Accelerator(mixed_precision="no", cpu=choose_device("auto").type == "cpu")
     device, is_main = accelerator.device, accelerator.is_main_process

@@ -53,7 +53,7 @@ def test_an_upload_is_stored_unchanged_at_a_path_that_cannot_be_guessed(web: htt
         for _ in range(2)
     ]
     assert {path.read_bytes() for path in paths} == {b"\0\r\n--b--\xff" * 9000}
-    assert paths[0].parent != paths[1].parent, "the same file would be found by asking for it"
+    assert paths[0].parent != paths[1].parent, "the path of the same file could be guessed"
     assert {len(path.parent.name) for path in paths} == {32}
 
 
@@ -136,7 +136,7 @@ def test_a_full_disk_leaves_no_part_of_an_upload(tmp_path: Path, photo: Array) -
     write_png(tmp_path / "small.png", Picture(photo[:20, :20]))
     with served(GRADIO_TEMP_DIR=str(tmp_path / "cache")) as (server, url), httpx.Client(base_url=url) as web:
         before = set((tmp_path / "cache").rglob("*"))
-        # The system lets the server write no larger file.
+        # The operating system limits the server to files of this size.
         resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (40_000, 40_000))
         for size in (50_000, 400_000, 10_000_000):
             answer = web.post("/gradio_api/upload", files={"files": ("large.png", bytes(size))}, timeout=20)

@@ -23,7 +23,7 @@ COMMANDS = ("upscale", "compare", "evaluate", "train", "bench", "publish", "info
 
 
 def drn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line in this process, which saves the seconds that a new one needs to import torch."""
+    """Run the command line in this process, because a new process would take seconds to import torch."""
     output, errors = io.StringIO(), io.StringIO()
     words = list(map(str, arguments))
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):

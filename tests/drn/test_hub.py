@@ -111,7 +111,7 @@ def test_a_branch_follows_the_hub_and_a_commit_needs_no_request(hub: Hub, drn: R
     assert f"hub drn/model@{second[:7]}" in shown.stdout
     assert shown.stderr == ""
 
-    # The same holds after the download of a newer commit was interrupted, also later and offline.
+    # The cached commit is also used after an interrupted download of a newer commit, and later offline.
     repo.commit(files(tmp_path, seed=2))
     for fault, offline in (("truncated", "0"), ("500", "0"), ("", "1")):
         repo.fault = fault

@@ -128,7 +128,7 @@ def test_two_processes_train_one_network(config: TrainConfig) -> None:
     assert result.stdout.count("best validation PSNR") == 1
     assert [int(row["iteration"]) for row in rows(config.out)] == [1]
 
-    # The same step in one process, on the patches of both.
+    # Make the same step in one process, on the patches of both processes.
     shape = replace(drn(2).config, n_feats=8, n_groups=1, n_blocks=1)
     torch.manual_seed(0)
     model = DRN(shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

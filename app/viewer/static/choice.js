@@ -106,7 +106,7 @@ class ImageChoice {
   }
 
   /**
-   * Show or hide an image side by side, or bring it to the front in the other layouts. One image always stays.
+   * Show or hide an image side by side, or bring it to the front in the other layouts. The last visible image is never hidden.
    * @param {string} key
    */
   choose(key) {

@@ -65,7 +65,7 @@ function writeNumbers(caption, numbers) {
 
 /**
  * Create a panel.
- * @param {ImageValue[]} images The images on its canvas, from left to right. The last one gives the panel its key.
+ * @param {ImageValue[]} images The images on its canvas, from left to right. The key of the last image is the key of the panel.
  * @param {string} waiting Message over the canvas; empty for none.
  */
 function makePanel(images, waiting) {

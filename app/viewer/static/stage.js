@@ -3,7 +3,7 @@
 /** Least width of a panel, least width in a narrow stage, and the width below which a stage is narrow; in CSS pixels. */
 const MIN_PANEL = 220, MIN_PANEL_NARROW = 130, NARROW_STAGE = 600;
 
-/** Space between two panels, as in the style sheet; least height of a panel; longer side of the overview. */
+/** In CSS pixels: space between two panels (as in the style sheet), least height of a panel, side of the overview. */
 const GAP = 8, MIN_HEIGHT = 150, OVERVIEW_SIDE = 220;
 
 /** Height of the viewer's parts other than the stage in fullscreen, in CSS pixels. */

@@ -159,7 +159,7 @@ class Viewport {
   }
 
   /**
-   * Change the zoom and keep the point of the image that is at a position in the panel, by default its middle.
+   * Change the zoom around a position in the panel, by default its middle. The point of the image there stays in place.
    * @param {number} zoom CSS pixels for one HR pixel.
    * @param {number} left CSS pixels from the panel's left edge.
    * @param {number} top CSS pixels from the panel's upper edge.

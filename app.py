@@ -20,7 +20,7 @@ M_ARENA_MAX = -8
 
 
 def use_few_arenas() -> None:
-    """Let threads share two of glibc's memory arenas: an arena keeps the memory of the largest job that used it."""
+    """Limit glibc to two memory arenas, because each arena keeps the memory of the largest job that used it."""
     with contextlib.suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
 

@@ -26,7 +26,7 @@ OPTIONS: dict[str, Any] = {**HEAVY, "api_visibility": "public"}
 
 
 def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
-    """Add the endpoints to the page, with components that are not shown: clients take types and defaults from them."""
+    """Add the endpoints to the page, with hidden components that define the types and defaults for clients."""
     with gr.Row(visible=False):
         image = gr.File(label="image")
         scale = gr.Radio([str(s) for s in scales], value=str(max(scales)), label="scale")
@@ -48,7 +48,7 @@ def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
     def compare(image: str | None, scale: str | None, self_ensemble: bool, crop: str) -> Iterator[tuple[Any, Any]]:
         """Shrink a photograph, enlarge it by each method, and measure; answers with numbers and a figure.
 
-        crop: X,Y,W,H, the region of the photograph that is measured and drawn; all of it if empty.
+        crop: X,Y,W,H, the region of the photograph that is measured and drawn; if empty, the whole photograph.
         """
         with errors_for_visitor(str):
             path, ends = _given("image", image), deadline()
@@ -76,8 +76,8 @@ def answer(session: Session, hr_rect: Rect) -> dict[str, Any]:
         hr_rect: The region that is measured, in HR pixels.
 
     Returns:
-        The scores in the region and over the whole image, by method. A score is null where it cannot be measured; so
-        is the PSNR of equal images, which JSON has no number for.
+        The scores in the region and over the whole image, by method. A score that cannot be measured is null. The PSNR
+        of equal images is null too, because JSON has no infinity.
     """
     (pair,) = session.pairs
 

@@ -15,7 +15,7 @@ LABEL_HEIGHT = 13
 LABEL_WIDTH = 64
 
 COLOURS = {BICUBIC: 0, DRN: 1, DRN_PLUS: 2}
-"""Colour numbers of our own methods. Other lines take the numbers from 1 on, other points the pale 0 of bicubic."""
+"""Colour numbers of our own methods. Other lines have the numbers from 1 on; other points have 0, the pale colour."""
 
 Points = Sequence[tuple[float, float]]
 
@@ -100,7 +100,7 @@ class _Axes:
 def _place_labels(ends: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
     """Place a label beside the last point of each series, so that labels cover neither points nor each other."""
     labels: dict[str, tuple[float, float]] = {}
-    for name in sorted(ends, key=lambda name: ends[name][1]):  # from top to bottom, which keeps their order
+    for name in sorted(ends, key=lambda name: ends[name][1]):  # from top to bottom, so that the labels keep this order
         labels[name] = _free_place(ends[name], list(labels.values()), list(ends.values()))
     return labels
 
@@ -110,7 +110,7 @@ def _free_place(
 ) -> tuple[float, float]:
     """Find the place nearest to ``wanted`` that covers no label and no last point.
 
-    It lies straight above or below ``wanted``, and below the labels that are placed already.
+    The place is directly above or below ``wanted``, and below all labels that are already placed.
     """
     x, y = wanted
     above = [label_y for label_x, label_y in labels if abs(label_x - x) < LABEL_WIDTH]

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAX_VISITORS = 2000
-"""Visitors whose newest choice is remembered; those who chose longest ago are forgotten first."""
+"""Number of visitors whose newest choice is stored; the oldest choices are deleted first."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a visitor asked for.
+    """A visitor's choice of image and options.
 
     Attributes:
-        image: The name of an example or the path of an uploaded file; None keeps the image that is shown.
+        image: The name of an example or the path of an uploaded file; None keeps the present image.
         scale: Upscaling factor.
         self_ensemble: Whether DRN+ is shown too.
-        moment: When it was chosen, in ms on the clock of the visitor's page.
+        moment: The time of the choice, in ms on the clock of the visitor's page.
     """
 
     image: str | Path | None
@@ -29,17 +29,20 @@ class Choice:
 
 
 class NewestChoices:
-    """When each visitor last chose something.
+    """The time of each visitor's newest choice.
 
-    gradio hands an event its inputs when it starts. A running event learns here that it is out of date.
+    gradio passes the inputs to an event when the event starts. A running event uses this class to detect that its
+    inputs are out of date.
     """
 
     def __init__(self) -> None:
-        self._moments: OrderedDict[str, tuple[float, float]] = OrderedDict()  # of any choice, of a choice of an image
+        self._moments: OrderedDict[str, tuple[float, float]] = (
+            OrderedDict()
+        )  # time of the newest choice, and of the newest choice of an image
         self._lock = threading.Lock()
 
     def note(self, visitor: str, choice: Choice) -> None:
-        """Remember when a choice was made; choices may arrive in any order.
+        """Store the time of a choice; choices may arrive in any order.
 
         Args:
             visitor: The session hash of the visitor's page.

@@ -1,4 +1,4 @@
-"""The weights that the page serves: the bundled ones at once, the Hub's as soon as they have arrived."""
+"""The weights that the page serves: first the bundled weights, and the Hub's weights as soon as they have arrived."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from drn.weights import Weights
 logger = logging.getLogger(__name__)
 
 UpscalerFor = Callable[[int], Upscaler]
-"""Gives the network that serves a scale now."""
+"""A function from a scale to the upscaler that serves this scale at present."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class _Loaded:
         upscalers: The networks by scale.
         key: Identifies the set.
         description: Source, digests, device and dtype, for the header.
-        note: Why the Hub's weights or a bundled file are not in use, for the header; empty if there is no such reason.
+        note: For the header: the reason why the Hub's weights or a bundled file are not used; empty without a reason.
     """
 
     upscalers: dict[int, Upscaler]
@@ -69,9 +69,9 @@ def _load_bundled() -> _Loaded:
 
 
 class ServedWeights:
-    """Serves the bundled weights, and those of ``DRN_HUB_REPO`` as soon as they have arrived.
+    """Serves the bundled weights, and the weights of ``DRN_HUB_REPO`` as soon as they have arrived.
 
-    A set of weights is replaced as a whole. A request that has begun keeps its network.
+    A set of weights is replaced as a whole. A request that has begun continues with its own network.
 
     Raises:
         InputError: If no bundled weights can be used.
@@ -83,7 +83,7 @@ class ServedWeights:
         self._request_hub()
 
     def upscaler_for(self, scale: int) -> Upscaler:
-        """Return the network that serves ``scale`` now."""
+        """Return the upscaler that serves ``scale`` at present."""
         return self._loaded.upscalers[scale]
 
     @property
@@ -98,13 +98,13 @@ class ServedWeights:
 
     @property
     def header(self) -> str:
-        """HTML that names the weights in use, and says why if others were requested."""
+        """HTML that names the weights in use and, if other weights were requested, gives the reason."""
         loaded = self._loaded
         note = f'<span class="note" data-testid="hub">{escape(loaded.note)}</span>' if loaded.note else ""
         return f'<span class="weights" data-testid="weights">{escape(loaded.description)}</span>{note}'
 
     async def settled(self) -> None:
-        """Wait until the Hub has delivered or failed, without a thread for each visitor that waits."""
+        """Wait until the Hub's weights have arrived or failed; visitors who wait do not occupy threads."""
         while not self._settled.is_set():
             await asyncio.sleep(0.1)
 
@@ -118,7 +118,8 @@ class ServedWeights:
             self._keep_bundled(error)
             return
         self._loaded = self._bundled_with_note(f"fetching {repo}")
-        # Cached files load at once. ZeroGPU needs every network on its device before the page is served.
+        # Wait here for cached files, which load fast, and on ZeroGPU, where every network must be on its device before
+        # the page is served.
         is_cached = repo.is_pinned and hub.cached(repo, [weights.filename(scale) for scale in self.scales])
         if is_cached or IS_ZERO_GPU:
             self._fetch(repo)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
-"""Options of quick events. While one runs, further ones become a single event with the newest inputs."""
+"""Options of quick events. Events that arrive while one runs are merged into a single event with the newest inputs."""
 
 EACH: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
-"""Options of quick events that carry data, such as a selected index: gradio would repeat the first one's data."""
+"""Options of quick events with event data, such as a selected index; merged events would get outdated data."""
 
 HEAVY: dict[str, Any] = {**QUIET, "concurrency_id": "heavy"}
 """Options of events that run the network: they share one queue."""

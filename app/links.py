@@ -16,10 +16,10 @@ from drn.errors import InputError
 
 
 def link_query(session: Session) -> str | None:
-    """Make the part of a link's query that names the images; the viewer adds its viewpoint.
+    """Make the part of a link's query that names the images; the viewer adds the viewpoint.
 
     Returns:
-        The query; None if a link cannot open the session: an uploaded photograph, or several scales.
+        The query, or None for a session that a link cannot open: an uploaded photograph, or several scales.
     """
     if len(session.pairs) > 1 or not session.name:
         return None
@@ -28,7 +28,7 @@ def link_query(session: Session) -> str | None:
 
 
 def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Sequence[int]) -> Session:
-    """Open the comparison that a link names.
+    """Open the comparison that a link describes.
 
     Args:
         params: The query of the address: ``image``, ``scale``, ``plus``, and the members of ``LinkQuery``.
@@ -45,7 +45,9 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
         if scale not in scales:
             raise ValueError
     except (KeyError, ValueError) as error:
-        raise InputError("This link leads to nothing that is here: look at the first photograph instead.") from error
+        raise InputError(
+            "This link names an image, a scale or a view that does not exist here: choose a photograph instead."
+        ) from error
     return replace(open_example(path, scale, view), self_ensemble=params.get("plus") == "1")
 
 
@@ -57,7 +59,7 @@ def _viewpoint(params: Mapping[str, str]) -> Viewpoint:
         ValueError: If a parameter is out of bounds.
     """
     x, y = float(params["x"]), float(params["y"])
-    fit = params.get("fit") == "1" or params.get("zoom") == "0"  # links of the first version say zoom=0
+    fit = params.get("fit") == "1" or params.get("zoom") == "0"  # links of the first version contain zoom=0
     zoom = FIRST_ZOOM if fit else float(params["zoom"])
     if not (math.isfinite(x) and math.isfinite(y) and 0 < zoom <= MAX_ZOOM) or params["layout"] not in LAYOUTS:
         raise ValueError

@@ -30,15 +30,16 @@ def parse_viewport(event: Mapping[str, Any]) -> tuple[str, Rect]:
         The token of the images that the viewer shows, and the region in view in HR pixels.
 
     Raises:
-        InputError: If it has no token or region, or a number of the region is larger than ``MAX_COORDINATE``.
+        InputError: If the token or the region is missing, or a number of the region is larger than
+            ``MAX_COORDINATE``.
     """
     token, region = event.get("token"), event.get("region")
     if not isinstance(token, str) or not TOKEN.fullmatch(token) or not isinstance(region, Mapping):
-        raise InputError("The images are just changing: ask once more.")
+        raise InputError("The images have just changed: request the scores again.")
     values = [region.get(name) for name in ("x", "y", "width", "height")]
     numbers = [value for value in values if isinstance(value, (int, float)) and abs(value) <= MAX_COORDINATE]
     if len(numbers) < len(values):
-        raise InputError("The region is not one of these images: ask once more.")
+        raise InputError("The region lies far outside the images: move the view and try again.")
     return token, Rect(*map(int, numbers))
 
 
@@ -56,8 +57,8 @@ def answer_viewport(panels: gr.HTML, shelf: Shelf, key: gr.State) -> None:
             token, hr_rect = parse_viewport(event._data or {})
         if session := shelf.shown(key, token):
             return gr.HTML(numbers=numbers_of(session, hr_rect))
-        if shelf.find(key) is None:  # the session is gone: an empty answer ends the viewer's questions
+        if shelf.find(key) is None:  # the session was dropped: an empty answer stops the viewer's requests
             return gr.HTML(numbers=numbers_for(token, hr_rect, []))
-        return gr.skip()  # the viewer will receive newer images and ask about them
+        return gr.skip()  # the viewer will receive newer images and request their scores
 
     panels.viewport(measure, [key], [panels], concurrency_limit=2, **EACH)

@@ -31,7 +31,7 @@ THEME = gr.themes.Base(
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 ).set(
-    # Darker than gradio's colours, which have too little contrast for small text, buttons and checkboxes.
+    # These colours are darker than gradio's, which have too little contrast for small text, buttons and checkboxes.
     body_text_color_subdued="*neutral_500",
     button_primary_background_fill="*primary_700",
     button_primary_background_fill_dark="*primary_700",
@@ -87,7 +87,7 @@ def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State) -> 
             shelf, compared_key = compare_tab(demo, served.upscaler_for, served.scales, weights_key)
         computing = scales_tab(demo, served.upscaler_for, served.scales, shelf, compared_key, weights_key)
         others = compare, upscale_tab(served.upscaler_for, served.scales), results_tab()
-    # Work for the Scales tab is cancelled when another tab is opened: it would keep other visitors waiting.
+    # When another tab is opened, cancel the work for the Scales tab, so that other visitors do not wait for it.
     gr.on([tab.select for tab in others], None, cancels=[computing], queue=False, api_visibility="private")
 
 

@@ -26,7 +26,7 @@ THUMBNAIL = 320
 def examples() -> list[Path]:
     """List the examples: the bundled ones, then the images in the folder that ``DRN_EXAMPLES`` names, if it is set.
 
-    Examples are identified by the stem of their name. Of several with the same stem, the first is listed.
+    An example is identified by the stem of its file name. Of several files with the same stem, the first is listed.
 
     Raises:
         InputError: If that folder is missing or holds no images.
@@ -51,7 +51,7 @@ def thumbnail(path: Path) -> Array:
 
 
 def read_example(path: Path) -> Picture:
-    """Read an example, in this process: its path does not come from a visitor.
+    """Read an example. It is decoded in this process, because its path does not come from a visitor.
 
     Raises:
         InputError: If it cannot be read, or is too large or too small.
@@ -60,19 +60,19 @@ def read_example(path: Path) -> Picture:
 
 
 def read_upload(path: str, max_pixels: int, ends: float) -> Generator[tuple[int, int], None, Picture]:
-    """Decode an uploaded image in a process of its own, which ends when the generator is closed.
+    """Decode an uploaded image in a separate process, which ends when the generator is closed.
 
     Args:
         path: The path that the visitor sent.
         max_pixels: Largest width times height accepted.
-        ends: When to give up: the ``deadline()`` of the job.
+        ends: The time limit: the ``deadline()`` of the job.
 
     Returns:
         The picture (the generator's value).
 
     Raises:
-        InputError: If the file is not, or no longer, an upload of this page, cannot be decoded within the limits, or
-            is too large.
+        InputError: If the file is not an upload of this page, was deleted, cannot be decoded within the limits, or is
+            too large.
     """
 
     def work(_: OnTile, cancelled: Callable[[], bool]) -> Picture:
@@ -80,7 +80,7 @@ def read_upload(path: str, max_pixels: int, ends: float) -> Generator[tuple[int,
         try:
             check_bytes(found.name, found.stat().st_size, MAX_UPLOAD_BYTES)
             data = found.read_bytes()
-        except OSError as error:  # the file was removed meanwhile
+        except OSError as error:  # the file was removed in the meantime
             raise InputError(NO_UPLOAD) from error
         return decoding.pool.decode(data, found.name, max_pixels, cancelled)
 

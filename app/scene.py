@@ -1,4 +1,4 @@
-"""A session as the viewer shows it: its images, its first viewpoint and its numbers."""
+"""The scene of a session for the viewer: images, first viewpoint and scores."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from drn.evaluation.pairs import Pair
 from drn.geometry import Rect
 
 CENTRES = {"astronaut": (166.0, 380.0), "cat": (165.0, 115.0), "test-card": (120.0, 60.0)}
-"""First centre of the view of some examples, as (x, y) in HR pixels. The other examples open in their middle."""
+"""First centre of the view of some examples, as (x, y) in HR pixels. Other examples start in the middle."""
 
 
 def scene_of(session: Session) -> Scene:
-    """Build the scene of a session; the results that are not known yet have no pixels.
+    """Build the scene of a session; results that are not yet computed have no pixels.
 
-    A session with several scales gives one row of images for each scale. A session with one scale has maps too.
+    The scene of a session with several scales has one row of images for each scale. The scene of a session with one
+    scale also has maps.
     """
     several = len(session.pairs) > 1
     layers = [layer for pair in session.pairs for layer in _images(session, pair)]
@@ -43,7 +44,7 @@ def scene_of(session: Session) -> Scene:
 
 
 def _key(session: Session, pair: Pair, name: str) -> str:
-    """Make the viewer's key of an image; it contains the scale if the session has several."""
+    """Make the viewer's key of an image; it contains the scale if the session has several scales."""
     return name.lower() if len(session.pairs) == 1 else f"{name.lower()}-x{pair.scale}"
 
 
@@ -62,7 +63,7 @@ def _images(session: Session, pair: Pair) -> Iterator[Layer]:
 
 
 def _maps(session: Session) -> Iterator[Layer]:
-    """The error map of each method, and the map of what DRN adds to bicubic, as far as the results are known."""
+    """The error map of each method, and the map of the detail that DRN adds to bicubic, for all known results."""
     pair = session.pairs[0]
     known = {method: session.results.get((pair.scale, method)) for method in session.shown}
     for method, result in known.items():
@@ -95,7 +96,7 @@ def _maps(session: Session) -> Iterator[Layer]:
 
 
 def numbers_of(session: Session, hr_rect: Rect) -> Numbers:
-    """Measure a region of every result that is shown; the best scores of each scale are marked."""
+    """Measure a region of every displayed result, and mark the best scores of each scale."""
     groups = []
     for pair in session.pairs:
         known = {method: session.results.get((pair.scale, method)) for method in session.shown}

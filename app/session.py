@@ -34,14 +34,14 @@ class Session:
 
     Attributes:
         picture: The original, as it was read.
-        picture_token: Identifies the picture; the viewer keeps its viewport while this stays the same.
+        picture_token: Identifies the picture; the viewer keeps its viewport while the token stays the same.
         pairs: The original and its LR image, for each scale; all originals have one size.
-        results: The results that are known, by scale and name of the method.
+        results: The results that are already computed, by scale and name of the method.
         name: Stem of the example's name; empty for an uploaded photograph.
         view: The viewpoint of a shared link; None for the usual one.
         self_ensemble: Whether DRN+ is shown too.
         failed: Whether the missing results will not be computed.
-        token: Identifies the set of images, so that a question about another set is not answered.
+        token: Identifies the set of images, so that a request about another set is not answered.
     """
 
     picture: Picture
@@ -68,7 +68,7 @@ class Session:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is left to compute."""
+        """Whether every result is computed or has failed."""
         return self.failed or all((pair.scale, name) in self.results for pair in self.pairs for name in self.shown)
 
 
@@ -78,14 +78,14 @@ def open_upload(path: str, scale: int, ends: float) -> Generator[tuple[int, int]
     Args:
         path: The path that the visitor sent.
         scale: The scale to compare at.
-        ends: When to give up: the ``deadline()`` of the job.
+        ends: The time limit: the ``deadline()`` of the job.
 
     Returns:
         The session (the generator's value).
 
     Raises:
-        InputError: If the file is not, or no longer, an upload of this page, cannot be decoded within the limits, or
-            is too large or too small.
+        InputError: If the file is not an upload of this page, was deleted, cannot be decoded within the limits, or is
+            too large or too small.
     """
     picture = check_size((yield from read_upload(path, MAX_PIXELS, ends)))
     return Session(picture, new_token(), (make_pair(picture, scale),))
@@ -113,18 +113,18 @@ def compute(
 
     Args:
         session: The session.
-        upscaler_for: Gives the network for a scale.
+        upscaler_for: Returns the upscaler for a scale.
         self_ensemble: Whether to compute DRN+ too.
-        ends: When to give up; None for the ``deadline()`` of a job that starts now.
+        ends: The time limit; None for the ``deadline()`` of a job that starts now.
 
     Yields:
-        The session with the results of one more method at every scale, or None while work goes on.
+        The session with the results of one more method at every scale, or None while the work continues.
 
     Raises:
-        InputError: If it takes too long, or a tile fails.
+        InputError: If the work takes too long, or a tile fails.
     """
     ends = deadline() if ends is None else ends
-    # The methods keep their networks, even if other weights arrive meanwhile.
+    # The methods keep their networks, even if other weights arrive in the meantime.
     methods = [(pair, builtin_methods(upscaler_for(pair.scale), self_ensemble)) for pair in session.pairs]
     for index, name in enumerate(builtin_names(self_ensemble)):
         found = {}

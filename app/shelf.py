@@ -1,4 +1,4 @@
-"""The sessions of all visitors, kept on the server between their requests within a bound on memory."""
+"""The sessions of all visitors, kept on the server between requests, with a limit on memory."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from app.session import Session
 from drn.errors import InputError
 
 MAX_BYTES = 1_000_000_000
-"""Pixel data of all sessions together."""
+"""Largest size of the pixels of all sessions together, in bytes."""
 
 MAX_AGE = 3600.0
-"""Seconds after which an unused session may be dropped: gradio does not report every visitor who leaves."""
+"""Seconds after which an unused session is dropped, because gradio does not report every visitor who leaves."""
 
 
 class Shelf:
-    """Keeps sessions by key; the sessions that were unused for longest are dropped to make room.
+    """Keeps sessions by key, and drops the sessions that were unused for the longest time to free memory.
 
-    A key is known only to the state of its visitor's page.
+    A session's key is stored only in the state of its visitor's page.
 
     Args:
         first: The session that a new visitor sees. Its key is ``FIRST``, and it is never dropped.
-        weights_key: Identifies the weights that ``first`` was made with.
-        max_bytes: Pixel data to keep beside ``first``.
+        weights_key: Identifies the weights that computed ``first``.
+        max_bytes: Largest size of the pixels of all other sessions, in bytes.
     """
 
     FIRST = "first"
@@ -41,7 +41,7 @@ class Shelf:
         """Show ``first`` to new visitors from now on.
 
         Args:
-            first: The first session, made with other weights.
+            first: The first session, computed with other weights.
             weights_key: Identifies these weights.
         """
         with self._lock:
@@ -82,7 +82,7 @@ class Shelf:
         """Return the session with this key.
 
         Raises:
-            InputError: If it was dropped.
+            InputError: If the session was dropped.
         """
         session = self.find(key)
         if session is None:
@@ -97,19 +97,19 @@ class Shelf:
             token: Token of the images that the page shows.
 
         Returns:
-            The page's session, or the session that the page was built with, if it has this token; else None.
+            The page's session, or the session that was built into the page, if it has this token; otherwise None.
         """
         candidates = (self.find(key), self._in_page)
         return next((session for session in candidates if session and session.token == token), None)
 
     def drop(self, key: str | None) -> None:
-        """Forget a session; None and unknown keys are ignored."""
+        """Delete a session; None and unknown keys are ignored."""
         with self._lock:
             if key is not None:
                 self._kept.pop(key, None)
 
     def _use(self, key: str, session: Session) -> float:
-        """Put a session at the end of the order and return the time."""
+        """Mark a session as most recently used, and return the time."""
         now = time.monotonic()
         self._kept[key] = session, now
         self._kept.move_to_end(key)

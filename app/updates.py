@@ -17,7 +17,7 @@ from app.shelf import Shelf
 from app.viewer.component import scene_value
 
 Update = tuple[Any, Any]
-"""New values for the key of a session and for its viewer; ``gr.skip()`` leaves one as it is."""
+"""New values for the key of a session and for its viewer; ``gr.skip()`` leaves a value unchanged."""
 
 Updates = Generator[Update, None, None]
 
@@ -30,15 +30,15 @@ def compute_and_show(
     self_ensemble: bool,
     ends: float | None = None,
 ) -> Updates:
-    """Show a session at once, and again with each result that is computed.
+    """Show a session at once, and again after each computed result.
 
     Args:
-        session: The session to show; it takes the place of the session that ``key`` names.
+        session: The session to show; it replaces the session with this ``key``.
         shelf: Keeps the session and its results.
         key: Key of the visitor's present session, or None.
-        upscaler_for: Gives the network for a scale.
-        self_ensemble: Whether to compute DRN+ too; the viewer shows it if the session says so.
-        ends: When to give up; None for the ``deadline()`` of a job that starts now.
+        upscaler_for: Returns the upscaler for a scale.
+        self_ensemble: Whether to compute DRN+ too; the viewer shows it if ``session.self_ensemble`` is set.
+        ends: The time limit; None for the ``deadline()`` of a job that starts now.
 
     Yields:
         The session's key and the viewer's value, or ``gr.skip()`` twice while nothing has changed.
@@ -67,12 +67,12 @@ def compute_and_show(
 def until_newer(
     updates: Updates, controls_of: Callable[[str | None], tuple[Any, ...]], is_outdated: Callable[[bool], bool]
 ) -> Iterator[tuple[Any, ...]]:
-    """Pass updates on until the visitor has chosen something newer, with the controls set to what is shown.
+    """Yield updates until the visitor makes a newer choice, together with matching values of the controls.
 
     Args:
-        updates: The updates; they are closed at the end, which stops their work.
-        controls_of: Gives the values of the controls for a session's key, and ``gr.skip()`` for None.
-        is_outdated: Tells whether there is a newer choice. Its argument says whether a session is shown already.
+        updates: The updates. They are closed at the end, which stops their work.
+        controls_of: Returns the values of the controls for a session's key, and ``gr.skip()`` for None.
+        is_outdated: Returns whether there is a newer choice. Its argument is whether a session is already shown.
 
     Yields:
         The session's key, the viewer's value and the values of the controls.

@@ -1,4 +1,4 @@
-"""Upscaling of an uploaded image that has no original to compare with."""
+"""Upscaling of an uploaded image without an original."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Enlarged:
 
     @property
     def description(self) -> str:
-        """The size of the result, and what was done to the image when it was read."""
+        """The size of the result, and the notes on reading the image."""
         height, width = self.sr.rgb.shape[:2]
         alpha = ["Transparency was kept."] if self.sr.alpha is not None else []
         return " ".join([f"{width}×{height} pixels.", *alpha, *self.lr.notes])
@@ -76,13 +76,13 @@ def enlarge(path: str, upscaler: Upscaler, self_ensemble: bool) -> Generator[tup
         self_ensemble: Whether to use DRN+.
 
     Yields:
-        (tiles done, tiles in all).
+        (number of finished tiles, number of all tiles).
 
     Returns:
         The result (the generator's value).
 
     Raises:
-        InputError: If the file cannot be read, the result would be too large, or it takes too long.
+        InputError: If the file cannot be read, the result would be too large, or the work takes too long.
     """
     scale, ends = upscaler.scale, deadline()
     lr = yield from read_upload(path, MAX_OUTPUT_PIXELS // scale**2, ends)

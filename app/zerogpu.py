@@ -1,4 +1,4 @@
-"""Support for ZeroGPU Spaces, where a GPU is lent for the length of one call. Not used elsewhere."""
+"""Support for ZeroGPU Spaces, which provide a GPU for the length of one call. Not used elsewhere."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ IS_ZERO_GPU = spaces is not None and os.environ.get("SPACES_ZERO_GPU", "").lower
 
 
 def gpu_seconds(lr: Array, lr_rect: Rect | None, self_ensemble: bool) -> int:
-    """Estimate how long a call needs the GPU, at most; short requests are served first.
+    """Estimate the longest time that a call needs the GPU, in seconds. ZeroGPU serves short requests first.
 
     Args:
         lr: uint8, (H, W, 3).
-        lr_rect: The part to upscale, in LR pixels; None for all of it.
+        lr_rect: The part to upscale, in LR pixels; None for the whole image.
         self_ensemble: Whether DRN+ is used.
     """
     pixels = lr_rect.width * lr_rect.height if lr_rect else lr.shape[0] * lr.shape[1]
@@ -34,10 +34,10 @@ def gpu_seconds(lr: Array, lr_rect: Rect | None, self_ensemble: bool) -> int:
 
 
 class ZeroGpuUpscaler(Upscaler):
-    """An ``Upscaler`` that borrows the GPU for each call of a visitor.
+    """An ``Upscaler`` that requests the GPU for each call of a visitor.
 
-    The network is placed on the GPU when the object is made, which must be before the page is served. Calls that are
-    not made for a visitor's request run on the CPU, because no GPU is lent for them.
+    The constructor places the network on the GPU, and must be called before the page is served. Calls without a
+    visitor's request run on the CPU, because ZeroGPU provides no GPU for them.
 
     Args:
         model: The network.
@@ -61,7 +61,7 @@ class ZeroGpuUpscaler(Upscaler):
         on_tile: OnTile | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Array:
-        """Upscale as ``Upscaler.upscale`` does, but as one step: on the GPU the work runs in another process."""
+        """Upscale like ``Upscaler.upscale``, but report one step only, because GPU work runs in another process."""
         if LocalContext.request.get(None) is None:
             return self._on_cpu.upscale(
                 lr, lr_rect=lr_rect, self_ensemble=self_ensemble, on_tile=on_tile, cancelled=cancelled

@@ -31,7 +31,7 @@ _MODULES = {
     "psnr": "drn.metrics",
     "ssim": "drn.metrics",
 }
-"""Public name -> the module that defines it, imported on first use: ``import drn`` alone does not load torch."""
+"""Public name -> the module that defines it. The module is imported on first use, so ``import drn`` is fast."""
 
 
 def __getattr__(name: str) -> Any:

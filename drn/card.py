@@ -17,7 +17,7 @@ LICENSE_NAME = "research-and-non-commercial-training-data"
 
 
 def complete_card(text: str, rows: list[dict[str, Any]]) -> str:
-    """Return a model card with its front matter brought up to date: library, task, tags, licence and results.
+    """Return a model card with new front matter: library, task, tags, licence and results.
 
     Other fields of the front matter stay unchanged.
 
@@ -61,7 +61,7 @@ def _result(row: dict[str, Any], metric: str) -> EvalResult:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of ``results.json`` for networks, that is all but bicubic.
+    """Return all rows of ``results.json`` except those of bicubic.
 
     Raises:
         InputError: If the file is not the output of ``drn evaluate --json``.

@@ -24,7 +24,7 @@ JPEG_GRID = 16
 """Side in pixels of the blocks that a 4:2:0 JPEG is coded in: 8 for luma, 16 for the halved chroma."""
 
 CLEAN_SHARE = 0.15
-"""Share of the training patches that are left as they are. The shares below are shares of the others."""
+"""Share of the training patches that stay unchanged. The shares below refer to the remaining patches."""
 BLUR_SHARE, BLUR_SIGMA = 0.1, (0.3, 0.8)
 NOISE_SHARE, NOISE_SIGMA = 0.2, (0.5, 5.0)
 JPEG_SHARE, JPEG_QUALITY = 0.95, (30, 95)
@@ -34,7 +34,7 @@ TWICE_SHARE = 0.15
 """Share of the JPEGs that are coded a second time, on another grid."""
 
 DRAW_STREAM = 2
-"""Third part of the random seed of a patch's degradation, which keeps it apart from other uses of the seed."""
+"""Third part of the random seed of a patch's degradation. It makes the random numbers differ from those of patches."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Jpeg:
     Attributes:
         quality: libjpeg's quality, 1 to 100.
         subsampling: Chroma subsampling, one of ``SUBSAMPLINGS``.
-        shift: Rows and columns, each at least 0, by which the image begins inside the JPEG's first block. A crop of a
-            JPEG has such a shift; a whole file has (0, 0).
+        shift: Offset (rows, columns) of the image inside the JPEG's first block, each at least 0. A crop of a JPEG has
+            such an offset; a whole file has (0, 0).
     """
 
     quality: int
@@ -72,13 +72,13 @@ class Jpeg:
 
 @dataclass(frozen=True)
 class Degradation:
-    """A degradation of an LR image: blur, then noise, then JPEG compression. The default leaves the image as it is.
+    """A degradation of an LR image: blur, then noise, then JPEG compression. By default the image stays unchanged.
 
     Attributes:
         blur: Sigma of the Gaussian blur in pixels; 0 for none.
         noise: Sigma of the Gaussian noise in 8-bit levels, independent for each pixel and channel; 0 for none.
         noise_seed: Random seed of the noise.
-        jpegs: JPEG compressions, applied in turn.
+        jpegs: JPEG compressions, applied one after the other.
     """
 
     blur: float = 0.0
@@ -106,8 +106,8 @@ class Degradation:
 
 
 VALIDATION = (*(Degradation(jpegs=(Jpeg(quality),)) for quality in (50, 75, 90)), Degradation())
-"""The degradations by which weights for photographs are chosen: the first validation image gets the first, and so on
-in turn."""
+"""The degradations of validation images, used to select weights for photographs. They are assigned in this order, and
+repeat after the last one."""
 
 
 def draw_degradation(rng: np.random.Generator) -> Degradation:
@@ -132,7 +132,7 @@ def _draw_jpeg(rng: np.random.Generator) -> Jpeg:
 
 
 def degrade_batch(lr: Tensor, seed: int, iteration: int) -> Tensor:
-    """Degrade each LR patch of a training batch, reproducibly from (seed, iteration, index in the batch).
+    """Degrade each LR patch of a training batch. The result depends only on the patch and the arguments.
 
     Args:
         lr: float32, (B, 3, H, W), whole 8-bit levels divided by 255.

@@ -14,7 +14,7 @@ def choose_device(device: str = "auto") -> torch.device:
         device: A torch device name, or ``auto``: CUDA if there is one, else Apple's MPS, else the CPU.
 
     Raises:
-        InputError: If the device is unknown or absent.
+        InputError: If the device is unknown or not available.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -31,7 +31,7 @@ def choose_device(device: str = "auto") -> torch.device:
 def cpu_bf16_units() -> list[str]:
     """Return the names of this CPU's bfloat16 units; on a CPU without them float32 is faster.
 
-    torch before 2.11 cannot tell; the list is then empty.
+    torch before 2.11 cannot detect them; the list is then empty.
     """
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return [name for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16") if capabilities.get(name)]
@@ -60,7 +60,7 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Tell whether an error of torch or numpy means that the memory of the device or the machine is full."""
+    """Return whether an error of torch or numpy means that the memory of the device or the machine is full."""
     messages = ("out of memory", "can't allocate memory")  # the messages of CUDA and MPS, and of the CPU
     full = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return full or (isinstance(error, RuntimeError) and any(text in str(error) for text in messages))

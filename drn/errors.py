@@ -1,8 +1,8 @@
-"""The error for bad input from a person."""
+"""The error for bad input from a user."""
 
 
 class InputError(ValueError):
-    """A file, option or download cannot be used.
+    """Error for a file, an option or a download that cannot be used.
 
     The message is one sentence that says what was wrong and what to do. The command line and the page show it without
     a traceback.

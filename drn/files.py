@@ -1,4 +1,4 @@
-"""Atomic writes: after a failure the old file is still there, never a partial one."""
+"""Atomic writes: a failure leaves the old file unchanged, and never leaves a partial file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
     Args:
         path: The file to create or replace.
-        write: Called with the path of the temporary file, which it must fill.
+        write: Called with the path of the temporary file; it must write the content.
 
     Raises:
-        OSError: If the folder does not exist or the disk is full. Errors of ``write`` pass through.
+        OSError: If the folder does not exist or the disk is full. Errors of ``write`` are raised unchanged.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
-    # tempfile and some writers restrict the file to its owner. This one gets the mode of any new file.
+    # tempfile and some writers restrict the file to its owner. Set the mode of an ordinary new file.
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     mode = temporary.stat().st_mode
     try:

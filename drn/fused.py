@@ -3,8 +3,9 @@
 Three exact changes:
 
 - The first convolution reads 8-bit levels around mid-grey, -127.5 to 127.5, which bfloat16 represents exactly.
-- The second convolution of a group's last block feeds only the group's 1x1 fusion, so both become one 3x3 convolution.
-- Each 3x3 convolution needs one pixel less of a crop's halo. Pixels that no later layer needs are cut off on the way.
+- The output of the last convolution in a group is used only by the group's 1x1 fusion, so both become one 3x3
+  convolution.
+- Each 3x3 convolution reduces the halo that later layers need by one pixel. Pixels outside this halo are cut off.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ LEVELS = 255
 
 
 def _cut(x: Tensor, before: Margins, after: Margins) -> Tensor:
-    """Return the view of ``x`` (B, C, H, W) in which the margins ``before`` are reduced to ``after``."""
+    """Return a view of ``x`` (B, C, H, W) with its margins reduced from ``before`` to ``after``."""
     height, width = x.shape[2:]
     top, left = before.top - after.top, before.left - after.left
     bottom, right = height - before.bottom + after.bottom, width - before.right + after.right
@@ -114,7 +115,7 @@ class FusedDRN(nn.Module):
             margins: Width of the context on each side: the halo, or less at the edge of the image.
 
         Returns:
-            float32, (B, 3, h*scale, w*scale), where h and w are without the margins; channels_last.
+            float32, (B, 3, h*scale, w*scale), channels_last, where (h, w) is the size of the crop without the margins.
         """
         scale, need = self.config.scale, self.halo - 1
         features = self.head(((lr - 0.5) * LEVELS).to(self.head.weight.dtype))

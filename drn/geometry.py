@@ -18,7 +18,7 @@ from torch import Tensor
 class Rect:
     """A rectangle of pixels: left, top, width, height.
 
-    The name of an argument tells the pixel grid: ``lr_rect`` or ``hr_rect``.
+    The name of an argument states the pixel grid: ``lr_rect`` or ``hr_rect``.
     """
 
     x: int
@@ -28,7 +28,7 @@ class Rect:
 
 
 def split(area: Rect, tile: int) -> list[Rect]:
-    """Cover ``area`` with near-equal rectangles no wider or higher than ``tile``, row by row."""
+    """Split ``area``, row by row, into rectangles of nearly equal size, whose sides are at most ``tile``."""
 
     def cuts(start: int, length: int) -> list[int]:
         count = math.ceil(length / tile)
@@ -39,7 +39,7 @@ def split(area: Rect, tile: int) -> list[Rect]:
 
 
 class Margins(NamedTuple):
-    """Width of the context on each side of the wanted part of a crop, in LR pixels."""
+    """Width of the context on each side of a crop, in LR pixels."""
 
     left: int = 0
     top: int = 0
@@ -82,10 +82,10 @@ class Orientation(NamedTuple):
         return turned.contiguous(memory_format=torch.channels_last)
 
     def undo(self, x: Tensor) -> Tensor:
-        """Turn and mirror ``x`` (B, C, H, W) back."""
+        """Undo the mirroring and the turn of ``x`` (B, C, H, W)."""
         turned = torch.rot90(x, -self.turns, (2, 3))
         return turned.flip(3) if self.flip else turned
 
 
 ORIENTATIONS = tuple(Orientation(turns, flip) for turns in range(4) for flip in (False, True))
-"""All 8; the first one leaves the image as it is."""
+"""All 8 orientations; the first one leaves the image unchanged."""

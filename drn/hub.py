@@ -28,7 +28,7 @@ from drn.errors import InputError
 from drn.files import replace_file
 
 DEADLINE = 8.0
-"""Default limit for a download, in seconds; the environment variable ``DRN_HUB_DEADLINE`` changes it."""
+"""Default time limit for a download, in seconds; the environment variable ``DRN_HUB_DEADLINE`` replaces it."""
 
 MAX_FILE_BYTES = 250_000_000
 """Largest file that is downloaded. A network of ``drn.weights.MAX_PARAMETERS`` is smaller."""
@@ -43,7 +43,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class HubUnreachable(InputError):
-    """The Hub is down, slow or refusing requests for now, so that cached files may be used instead."""
+    """Error for a Hub that is down, slow or refusing requests; cached files may be used instead."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class HubRepo:
         """Read ``owner/name`` or ``owner/name@revision``.
 
         Raises:
-            InputError: If the text has another form.
+            InputError: If the text does not have one of these forms.
         """
         name, at, revision = text.partition("@")
         is_safe = ".." not in text and "--" not in name and not name.endswith(".git")
@@ -81,7 +81,7 @@ def requested() -> str:
 
 
 def deadline() -> float:
-    """Return the limit for a download, in seconds.
+    """Return the time limit for a download, in seconds.
 
     Raises:
         InputError: If ``DRN_HUB_DEADLINE`` is not a number of seconds above 0.
@@ -117,7 +117,7 @@ def fetch(repo: HubRepo, names: Sequence[str]) -> Path:
     if (repo.is_pinned or is_offline_mode()) and (folder := cached(repo, names)):
         return folder
     if is_offline_mode():
-        raise InputError(f"{repo} is not in the cache and HF_HUB_OFFLINE is set: unset HF_HUB_OFFLINE to download it.")
+        raise InputError(f"{repo} is not in the Hub's cache and HF_HUB_OFFLINE is set: unset it to download the repo.")
     future: Future[Path] = Future()
 
     def work() -> None:
@@ -153,7 +153,8 @@ def cached(repo: HubRepo, names: Sequence[str]) -> Path | None:
 
 
 def _download(repo: HubRepo, names: Sequence[str], seconds: float) -> Path:
-    # The listing comes first because it fails at once, whereas a failing download is retried for 20 s.
+    # The files are listed first, because a failing list request ends at once, whereas the client retries a failing
+    # download for 20 s.
     info = HfApi().model_info(repo.name, revision=repo.revision, timeout=2 * seconds, files_metadata=True)
     _check_listing(repo, names, {file.rfilename: file.size or 0 for file in info.siblings or []})
     try:
@@ -165,9 +166,10 @@ def _download(repo: HubRepo, names: Sequence[str], seconds: float) -> Path:
         raise HubUnreachable(f"The download of {repo} was interrupted: try again.") from error
     folder = path.parent
     if folder.name != repo.revision:
-        # With the branch instead of the commit above, the client would store this before the download, which may fail.
+        # Record the commit of the branch only now. For a download by the name of the branch, the client would record
+        # the commit before the download, which may fail.
         ref = folder.parent.parent / "refs" / repo.revision
-        with contextlib.suppress(OSError):  # the files are in the cache even if it is read-only
+        with contextlib.suppress(OSError):  # a read-only cache has the files nevertheless
             ref.parent.mkdir(parents=True, exist_ok=True)
             replace_file(ref, lambda temporary: temporary.write_text(folder.name))
     return folder
@@ -178,7 +180,7 @@ def _check_listing(repo: HubRepo, names: Sequence[str], sizes: dict[str, int]) -
     pickles = sorted(name for name in sizes if PurePosixPath(name).suffix in PICKLES)
     if missing and pickles:
         raise InputError(
-            f"{repo} has {pickles[0]} but no {missing[0]}: pickles can run code and are not loaded, so use safetensors."
+            f"{repo} has {pickles[0]} but no {missing[0]}. Pickles can run code and are not loaded: use safetensors."
         )
     if missing:
         raise InputError(f"{repo} has no {missing[0]}: give a repo with DRN weights for every scale you need.")
@@ -212,11 +214,13 @@ def explain(repo: str, error: BaseException) -> InputError:
         )
     status = _status(error)
     if status == 429:
-        return HubUnreachable("The Hub refuses requests for now (429, too many requests): try again later.")
+        return HubUnreachable(
+            "The Hub refuses requests at present (HTTP status 429, too many requests): try again later."
+        )
     if status >= 500:
-        return HubUnreachable(f"The Hub has a fault (it answered {status}): try again later.")
+        return HubUnreachable(f"The Hub has a fault (HTTP status {status}): try again later.")
     if status:
-        return InputError(f"The Hub refused {repo} (it answered {status}): check the name and HF_TOKEN.")
+        return InputError(f"The Hub refused {repo} (HTTP status {status}): check the name and HF_TOKEN.")
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return InputError("There is no space left for the Hub's cache: free some, or set HF_HOME to another folder.")
     if isinstance(error, OSError) and error.errno and error.filename:

@@ -32,7 +32,7 @@ WHITE_IS_ZERO = 0
 """A value of ``PHOTOMETRIC`` that Pillow handles only in 8-bit images."""
 
 GREY_STEPS = {"L;2": 85, "L;4": 17}
-"""Pillow's raw mode of a grey PNG of 2 or 4 bits -> 8-bit levels between two of its levels."""
+"""Pillow's raw mode of a grey PNG of 2 or 4 bits -> factor from a level in the file to an 8-bit level."""
 
 Array = NDArray[np.uint8]
 
@@ -45,7 +45,7 @@ class Picture:
         rgb: uint8, (H, W, 3), sRGB, upright. Grey images have three equal channels.
         alpha: uint8, (H, W), or None.
         is_grey: Whether the file was greyscale.
-        notes: One sentence for each change that reading made.
+        notes: One sentence for each change made while reading the file.
     """
 
     rgb: Array
@@ -62,15 +62,15 @@ class Picture:
 def to_grey(rgb: Array) -> Array:
     """Return the full-range luma of BT.601, ``0.299 R + 0.587 G + 0.114 B``, rounded: (H, W, 3) -> (H, W)."""
     grey = np.empty(rgb.shape[:2], np.uint8)
-    for row, colours in zip(grey, rgb, strict=True):  # by rows, because a large image as floats would not fit in memory
+    for row, colours in zip(grey, rgb, strict=True):  # by rows, because floats of a large image do not fit in memory
         row[:] = np.rint(colours @ np.array([0.299, 0.587, 0.114]))
     return grey
 
 
 def fill_clear(picture: Picture) -> Array:
-    """Return the colours (H, W, 3), with transparent pixels in the nearest visible colour.
+    """Return the colours (H, W, 3); each transparent pixel takes the colour of the nearest visible pixel.
 
-    The colour that a file stores for a transparent pixel is arbitrary. Without any visible pixel, the colours stay
+    The colour that a file stores for a transparent pixel is arbitrary. If no pixel is visible, the colours stay
     unchanged.
     """
     if picture.alpha is None or not 0 < (visible := np.flatnonzero(picture.alpha)).size < picture.alpha.size:
@@ -84,7 +84,7 @@ def fill_clear(picture: Picture) -> Array:
 
 
 def on_checkers(picture: Picture, cell: int) -> Array:
-    """Draw a picture on the grey checkerboard that stands for transparency.
+    """Draw a picture on the usual grey checkerboard for transparency.
 
     Args:
         picture: The picture. Without alpha, its colours are returned unchanged.
@@ -156,7 +156,7 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
     if converted is None:
         return image
     if image.mode in ("L", "RGB"):
-        # Most profiles are sRGB under some name. A change by rounding only is not mentioned.
+        # Most embedded profiles describe sRGB. Differences from rounding alone get no note.
         change = ImageChops.difference(converted, image.convert("RGB")).getextrema()
         if max(int(high) for _, high in change) <= 1:  # type: ignore[misc]
             return image
@@ -165,7 +165,7 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
 
 
 def _decode(image: Image.Image, name: str) -> Picture:
-    """Convert an opened file of any mode to 8-bit RGB and alpha, with notes on what was changed."""
+    """Convert an opened file of any mode to 8-bit RGB and alpha, with notes on the changes."""
     notes: list[str] = []
     if getattr(image, "is_animated", False):  # unlike n_frames, this does not read the whole file
         notes.append("The file has several frames: the first one is used.")
@@ -215,7 +215,7 @@ def check_bytes(name: str, nbytes: int, max_bytes: int) -> None:
     """Refuse a file that is larger than ``max_bytes``.
 
     Raises:
-        InputError: If it is.
+        InputError: If the file is larger.
     """
     if nbytes > max_bytes:
         raise InputError(f"{name} has {nbytes / 1e6:.1f} MB: the limit is {max_bytes / 1e6:.0f} MB.")
@@ -225,7 +225,7 @@ def check_pixels(name: str, width: int, height: int, max_pixels: int) -> None:
     """Refuse an image of more than ``max_pixels``.
 
     Raises:
-        InputError: If it has more.
+        InputError: If the image has more pixels.
     """
     if width * height > max_pixels:
         raise InputError(f"{name} is {width}x{height}: the limit here is {max_pixels / 1e6:.2f} megapixels.")
@@ -263,12 +263,12 @@ def read_image(
         raise InputError(f"{name} is not an image that can be read ({', '.join(FORMATS)}).") from error
     except Image.DecompressionBombError as error:
         limit = max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise InputError(f"{name} claims too many pixels: the limit here is {limit / 1e6:.2f} megapixels.") from error
+        raise InputError(f"{name} has too many pixels: the limit here is {limit / 1e6:.2f} megapixels.") from error
     except MemoryError as error:
         raise InputError(f"{name} does not fit in the memory of this machine: reduce it first.") from error
     except InputError:
         raise
-    except Exception as error:  # on damaged files Pillow's decoders raise whatever they stumble over
+    except Exception as error:  # Pillow's decoders raise many kinds of exceptions for damaged files
         raise InputError(f"{name} is damaged or incomplete and cannot be decoded.") from error
     finally:
         if isinstance(source, Path):

@@ -20,7 +20,7 @@ Luma = Literal["rounded", "float"]
 """How papers measure luma: rounded to 8 bits, as by MATLAB's ``rgb2ycbcr``, or not rounded, as by BasicSR."""
 
 LUMA = (65.481, 128.553, 24.966)
-"""Weights of R, G and B in the luma of BT.601 limited range, for R, G and B in [0, 1]."""
+"""Weights of R, G and B in Y (BT.601 limited range), for R, G and B in [0, 1]."""
 
 
 def rgb_to_y(rgb: NDArray[np.uint8], luma: Luma = "rounded") -> NDArray[np.float64]:
@@ -84,8 +84,8 @@ def ssim(
 ) -> float:
     """Return the structural similarity (Wang et al., IEEE TIP 2004).
 
-    The window is an 11x11 Gaussian with sigma 1.5, and only windows inside the image count. K1 = 0.01, K2 = 0.03, and
-    the data range is 255. Variances are population variances.
+    The window is an 11x11 Gaussian with sigma 1.5, and only windows wholly inside the image are used. K1 = 0.01,
+    K2 = 0.03, and the data range is 255. Variances are population variances.
 
     Args:
         sr: uint8, (H, W) or (H, W, 3) RGB.
@@ -95,7 +95,7 @@ def ssim(
         luma: See ``rgb_to_y``.
 
     Returns:
-        SSIM, at most 1, which is the value for equal images.
+        SSIM, at most 1; equal images have the value 1.
 
     Raises:
         ValueError: If the images differ in shape or are not uint8, or if less than 11x11 pixels are left inside the

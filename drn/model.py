@@ -1,6 +1,6 @@
 """The network: Distilling with Residual Network (DRN), arXiv 1907.02843.
 
-Only the forward pass. Devices, files, clamping and 8-bit images are left to other modules.
+This module contains only the forward pass. Other modules handle devices, files, clamping and 8-bit images.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class DRNConfig:
         n_blocks: Blocks B in a group, 1 to 16.
         n_groups: Groups G, 1 to 16.
         use_rdb: Whether the blocks are residual distilling blocks. False builds the ablation of the paper: plain
-            residual blocks with as many convolution weights, without a distilling branch.
+            residual blocks with the same number of convolution weights and no distilling branch.
         feed_distilled: Whether a block also reads the distilled features of the blocks before it.
         image_skip: Whether the nearest-neighbour enlargement of the input is added to the output, so that the network
             predicts a residual.
@@ -115,7 +115,7 @@ class RDB(nn.Module):
         self.conv2 = nn.Conv2d(config.n_feats, config.n_feats + config.n_distill, 3, padding=1)
 
     def forward(self, residual: Tensor, distilled: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return the new residual branch and the list of distilled features with one entry more.
+        """Return the new residual branch and the list of distilled features, extended by one entry.
 
         Args:
             residual: (B, C, H, W).
@@ -129,7 +129,7 @@ class RDB(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Residual block of the ablation: no distilling branch, and as many convolution weights as an RDB.
+    """Residual block of the ablation: no distilling branch, and the same number of convolution weights as an RDB.
 
     An RDB that reads no distilled features has 9 C (2C + d) weights. A hidden width of C + d/2 gives the same number.
     """

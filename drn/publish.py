@@ -21,24 +21,24 @@ from drn.errors import InputError
 from drn.hub import HubRepo
 
 ROOT = Path(__file__).resolve().parent.parent
-"""The checkout, if the package is not an installed copy."""
+"""The folder of the checkout, if the package is not installed elsewhere."""
 CARD = "README.md"
 RESULTS = "results.json"
 PYTHON = "3.12"
 PAPER = "https://arxiv.org/abs/1907.02843"
 
 UNKNOWN_COMMIT = "0" * 40
-"""Placeholder, of the right length, for the commit that an upload will make."""
+"""Placeholder for the hash of a commit that is not made yet, with the length of a hash."""
 
 Content = dict[str, bytes]
 """The files of a repo: path in the repo -> bytes."""
 
 
 def model_content(folder: Path = weights.BUNDLED) -> Content:
-    """Return the files of the model repo, which are those of ``weights/`` byte for byte.
+    """Return the files of the model repo: the files of ``weights/``, byte for byte.
 
     Raises:
-        InputError: If the folder has no weights or unusable ones, if the results were measured with other weights, or
+        InputError: If the weights are missing or unusable, if the results were measured with other weights, or
             if the model card is missing or does not show the results.
     """
     parts = weights.load_scales(folder)
@@ -67,7 +67,7 @@ def model_content(folder: Path = weights.BUNDLED) -> Content:
 def space_content(model: HubRepo, root: Path = ROOT) -> Content:
     """Return the files of the Space: the app, the library, the bundled weights and a card.
 
-    The front matter of the card lets the Hub download ``model`` at its commit before the app starts.
+    Because of the front matter of the card, the Hub downloads ``model`` at its commit before the app starts.
 
     Raises:
         InputError: If ``root`` is not a checkout with the app, or gradio is not installed.
@@ -128,14 +128,14 @@ UNPUBLISHED = "was not published, and its previous content is still in use"
 
 
 def publish(model: str, space: str | None, private: bool, say: Callable[[str], object]) -> None:
-    """Upload the model repo, then the Space, each as one commit, or none if nothing has changed.
+    """Upload the model repo, then the Space, each as one commit; a repo without changes gets no commit.
 
     The variable ``DRN_HUB_REPO`` of the Space is set last, to the model's new commit. After a failure at any step, a
     running Space continues with its previous weights.
 
     Args:
         model: ``owner/name`` of the model repo.
-        space: ``owner/name`` of the Space; None publishes no Space.
+        space: ``owner/name`` of the Space, or None to publish only the model.
         private: Whether new repos are private.
         say: Called with one line for each step.
 
@@ -170,7 +170,7 @@ def _target(text: str) -> str:
 
 
 def _upload(api: HfApi, name: str, kind: str, content: Content, private: bool, say: Callable[[str], object]) -> str:
-    """Make ``content`` the whole content of the repo, in one commit, and return the commit."""
+    """Replace the whole content of the repo by ``content`` in one commit, and return the hash of the commit."""
     sdk = "gradio" if kind == "space" else None
     api.create_repo(name, repo_type=kind, private=private or None, space_sdk=sdk, exist_ok=True)
     before = api.repo_info(name, repo_type=kind).sha

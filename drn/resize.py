@@ -1,7 +1,8 @@
 """Antialiased bicubic resizing as in MATLAB's ``imresize`` (a = -0.5, half-pixel centres).
 
-The antialiased bicubic of torch has the same kernel, but at the image border it renormalises the kernel where MATLAB
-mirrors the image. Mirroring before the resize and cropping after it gives MATLAB's values everywhere.
+The antialiased bicubic of torch has the same kernel, but at the image border torch renormalises the kernel, whereas
+MATLAB mirrors the image. This module mirrors the image before the resize and crops it afterwards, which gives MATLAB's
+values everywhere.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MARGIN = 2 * REACH
 """Width of the mirrored border, in pixels of the smaller image."""
 
 STRIP = 256
-"""Rows of the smaller image that are resized at a time, to bound the memory for floating-point copies."""
+"""Rows of the smaller image that are resized at a time; this limits the memory for floating-point copies."""
 
 
 def resample(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -38,7 +39,7 @@ def resample(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _resize(image: NDArray[np.uint8], shrink: int, grow: int) -> NDArray[np.uint8]:
-    """Resize by ``grow / shrink``, one of which is 1, in strips that overlap by ``MARGIN``."""
+    """Resize by ``grow / shrink``, where one of the two is 1, in strips that overlap by ``MARGIN``."""
     planes = image if image.ndim == 3 else image[:, :, None]
     pad, crop = MARGIN * shrink, MARGIN * grow
     height, width = planes.shape[0] * grow // shrink, planes.shape[1] * grow // shrink
@@ -55,7 +56,7 @@ def _resize(image: NDArray[np.uint8], shrink: int, grow: int) -> NDArray[np.uint
 
 
 def downscale(hr: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    """Shrink an image by a whole factor, as the published protocol makes LR images.
+    """Shrink an image by an integer factor, as in the published protocol.
 
     Args:
         hr: uint8, (H, W) or (H, W, C). H and W must be multiples of ``scale`` (see ``drn.image.mod_crop``).
@@ -74,7 +75,7 @@ def downscale(hr: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
 
 
 def upscale(lr: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    """Enlarge an image by a whole factor: the bicubic baseline.
+    """Enlarge an image by an integer factor: the bicubic baseline.
 
     Args:
         lr: uint8, (H, W) or (H, W, C).

@@ -33,16 +33,16 @@ MIN_TILE = 16
 """Smallest tile side, in LR pixels, that is tried when the memory runs out."""
 
 OnTile = Callable[[int, int], None]
-"""Called after each tile with the number of tiles done and of all tiles.
+"""Called after each tile with the number of finished tiles and the number of all tiles.
 
-The second number grows when memory runs out, because the rest is then split into smaller tiles.
+The second number grows if memory runs out, because the remaining tiles are then split into smaller ones.
 """
 
 logger = logging.getLogger(__name__)
 
 
 class Cancelled(Exception):
-    """The caller asked to stop, and there is no result."""
+    """The caller has cancelled the work, so there is no result."""
 
 
 class Upscaler:
@@ -53,15 +53,15 @@ class Upscaler:
     Attributes:
         config: The shape of the network.
         halo: Context in LR pixels that each tile needs on each side.
-        device: Where the network runs.
-        dtype: What it computes in.
+        device: The device of the network.
+        dtype: The dtype of the computation.
         tile: Largest tile side in LR pixels, without the halo.
 
     Args:
-        model: The network. It is copied, and the caller's stays unchanged.
+        model: The network. The upscaler uses a copy, so ``model`` stays unchanged.
         device: ``auto``, or a torch device name.
         dtype: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
-        tile: Largest tile side in LR pixels, without the halo; 0 chooses by memory.
+        tile: Largest tile side in LR pixels, without the halo; 0 chooses it automatically.
         compiled: Whether to use ``torch.compile``. The first tiles then take minutes, and a C++ compiler (CPU) or
             Triton (CUDA) is required.
 
@@ -73,7 +73,7 @@ class Upscaler:
         self, model: DRN, device: str = "auto", dtype: str = "auto", tile: int = 0, compiled: bool = False
     ) -> None:
         if tile < 0:
-            raise InputError(f"The tile size must be 0 (chosen for you) or more, not {tile}.")
+            raise InputError(f"The tile size must be at least 0 (0 chooses it automatically), not {tile}.")
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
         self.config, self.halo = model.config, model.halo
@@ -139,7 +139,7 @@ class Upscaler:
             cancelled: Called before each tile and between the passes of DRN+; True stops the work.
 
         Returns:
-            uint8, (H*scale, W*scale, 3), or that part of it.
+            uint8, (H*scale, W*scale, 3), or only the part for ``lr_rect``.
 
         Raises:
             ValueError: If ``lr`` is not uint8 RGB, or ``lr_rect`` is empty or not inside it.
@@ -187,8 +187,8 @@ class Upscaler:
     ) -> Picture:
         """Upscale a decoded file: the colours by the network, alpha by bicubic interpolation.
 
-        Transparent pixels first take the nearest visible colour. Their own colours, which nobody sees, would otherwise
-        show as a fringe around the visible part.
+        Transparent pixels first take the nearest visible colour. Otherwise their stored colours, which are arbitrary,
+        would appear as a fringe around the visible part.
 
         Args:
             picture: The file. A grey picture stays grey.
@@ -222,7 +222,7 @@ class Upscaler:
             cancelled: Called between the passes of DRN+; True stops the work.
 
         Returns:
-            float32, (B, 3, h*scale, w*scale), where h and w are without the margins; not clamped.
+            float32, (B, 3, h*scale, w*scale), not clamped, where (h, w) is the size of the crop without the margins.
 
         Raises:
             Cancelled: If ``cancelled`` returned True.
@@ -241,7 +241,7 @@ class Upscaler:
     def _upscale_tile(
         self, lr: Array, tile: Rect, self_ensemble: bool, cancelled: Callable[[], bool] | None
     ) -> Array | None:
-        """Return the HR pixels of one tile, or None if the memory of the device is too small for it."""
+        """Return the HR pixels of one tile, or None if the tile does not fit in the memory of the device."""
         height, width = lr.shape[:2]
         right, bottom = tile.x + tile.width, tile.y + tile.height
         sides = (tile.x, tile.y, width - right, height - bottom)
@@ -264,11 +264,12 @@ class Upscaler:
             ) from error
 
     def _halved(self, tile: Rect) -> int:
-        """Return the side of the tiles to continue with after ``tile`` did not fit in memory."""
+        """Return the tile side to use after ``tile`` did not fit in memory."""
         edge = max(tile.width, tile.height) // 2
         if edge < MIN_TILE:
             raise InputError(
-                f"Even a tile of {2 * edge} pixels does not fit in the memory of {self.device}: free some memory."
+                f"Even a tile of {2 * edge} pixels does not fit in the memory of {self.device}: free some memory, or "
+                "use another device."
             )
         logger.warning("%s ran out of memory: continuing with tiles of %d pixels.", self.device, edge)
         if self.device.type == "cuda":

@@ -28,10 +28,10 @@ BUNDLED = _PACKAGED if _PACKAGED.is_dir() else _PACKAGED.parent.parent / "weight
 """The folder of the bundled weights: inside the installed package, or ``weights/`` of a checkout."""
 
 SUMS = "SHA256SUMS"
-"""Name of the file that lists the sha256 of the weights beside it."""
+"""Name of the file that lists the sha256 of the weights in its folder."""
 
 MAX_PARAMETERS = 50_000_000
-"""Size of the largest network that is loaded."""
+"""Largest number of parameters of a network that is loaded."""
 
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 """First bytes of the files of ``torch.save`` and ``pickle.dump``."""
@@ -62,7 +62,7 @@ def filename(scale: int) -> str:
 
 
 def available_scales(folder: Path | None = None) -> list[int]:
-    """Return the scales with a weights file in ``folder``, smallest first; omit it to use the bundled folder."""
+    """Return the scales that have a weights file in ``folder`` (by default the bundled folder), smallest first."""
     return [scale for scale in range(1, 9) if ((folder or BUNDLED) / filename(scale)).is_file()]
 
 
@@ -105,9 +105,10 @@ def load(path: Path, scale: int | None = None) -> Weights:
         scale: The scale that the file must be for; None accepts any.
 
     Raises:
-        InputError: If the file is missing, unreadable, truncated or a pickle; if its sha256 is not the one in a
-            ``SHA256SUMS`` beside it (which is required for bundled files); if it is not a weights file of DRN, is for
-            another scale, is too large, holds values that are not finite, or has tensors that do not fit its config.
+        InputError: If the file is missing, unreadable, truncated or a pickle; if its sha256 differs from that in the
+            ``SHA256SUMS`` of its folder (which is required for bundled files); if it is not a weights file of DRN, is
+            for another scale, is too large, holds values that are not finite, or has tensors that do not fit its
+            config.
     """
     if not path.is_file():
         raise InputError(f"There is no weights file {path}.")
@@ -118,7 +119,7 @@ def load(path: Path, scale: int | None = None) -> Weights:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     if start.startswith(PICKLE_STARTS):
-        raise InputError(f"{path.name} is a pickle, which can run code, so it is not loaded: use safetensors.")
+        raise InputError(f"{path.name} is a pickle. Pickles can run code and are not loaded: use safetensors.")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
@@ -183,7 +184,7 @@ def find(scale: int, location: Path | None = None) -> Path:
 
     Args:
         scale: Upscaling factor.
-        location: A weights file, or a folder with one for each scale; omit it to use the bundled weights.
+        location: A weights file, or a folder with one file for each scale; omit it to use the bundled weights.
 
     Raises:
         InputError: If there is no such file or folder, or the folder lacks the scale.
@@ -196,7 +197,7 @@ def find(scale: int, location: Path | None = None) -> Path:
     path = folder / filename(scale)
     if not path.is_file():
         there = ", ".join(f"x{s}" for s in available_scales(folder)) or "none"
-        raise InputError(f"There are no weights for x{scale} in {folder} (there: {there}).")
+        raise InputError(f"There are no weights for x{scale} in {folder} (available: {there}).")
     return path
 
 
@@ -230,7 +231,7 @@ def load_scales(
             repo = HubRepo.parse(location)
         except InputError as error:
             raise InputError(
-                f"There is no weights file or folder {location}, and the name is not that of a Hub repo: check it."
+                f"There is no weights file or folder {location}, and it is not the name of a Hub repo: check the name."
             ) from error
         return load_hub(repo, scales or SCALES)
     if place.is_file() and scales is None:

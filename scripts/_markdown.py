@@ -1,4 +1,4 @@
-"""Markdown tables, and pages with sections that scripts write."""
+"""Markdown tables, and Markdown pages with generated sections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
     Args:
         head: Titles of the columns.
-        rows: Cells of each row, as many as there are titles.
+        rows: Cells of each row, one for each title.
     """
     lines = [head, ["---" for _ in head], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -31,7 +31,7 @@ def fill(text: str, name: str, content: str) -> str:
 
 
 def store(path: Path, content: str) -> None:
-    """Replace the text file ``path``, whole or not at all.
+    """Replace the text file ``path``, atomically.
 
     Raises:
         OSError: If the file cannot be written.

@@ -47,13 +47,13 @@ RoundsOption = Annotated[int, typer.Option(help="Timed steps of each variant.")]
 
 @dataclass(frozen=True)
 class Variant:
-    """Differences from the released network and its training.
+    """A variant, described by its differences from the released network and its training.
 
     Attributes:
         model: Fields of ``DRNConfig`` that differ.
         train: Fields of ``TrainConfig`` that differ.
         share: Number of iterations, relative to the usual number.
-        threads: Threads of a timed step; None for all. Trainings use all.
+        threads: Number of threads of a timed step; None for all. Training always uses all threads.
         compiled: Whether the network of a timed step is compiled.
     """
 
@@ -86,13 +86,13 @@ VARIANTS = {
     "batch 8, twice the iterations": Variant(train={"batch_size": 8}, share=2),
 }
 PAIR = {"DRN": "released", "plain": "without distilling blocks"}
-"""Names of two variants in the figure of their curves, and their names in ``VARIANTS``."""
+"""Name of each of two variants in the figure of their curves -> its name in ``VARIANTS``."""
 
 
 def step_times(variants: dict[str, Variant], rounds: int, batch_size: int) -> dict[str, float]:
     """Return the median time of a training step of each variant in seconds, on patches of 48x48.
 
-    The variants are timed in turn, ``rounds`` times each, after a first round that does not count.
+    The variants are timed in turn, ``rounds`` times each, after a first round that is not measured.
     """
     steps = {name: make_step(variant, batch_size) for name, variant in variants.items()}
     times: dict[str, list[float]] = {name: [] for name in variants}
@@ -108,7 +108,7 @@ def step_times(variants: dict[str, Variant], rounds: int, batch_size: int) -> di
 
 
 def make_step(variant: Variant, batch_size: int) -> Callable[[], None]:
-    """Return a function that makes one training step of a variant on random patches."""
+    """Return a function that does one training step of a variant on random patches."""
     lr = torch.rand(batch_size, 48, 48, 3).permute(0, 3, 1, 2)
     hr = torch.rand(batch_size, 48 * SCALE, 48 * SCALE, 3).permute(0, 3, 1, 2)
     network = variant.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -126,13 +126,13 @@ def make_step(variant: Variant, batch_size: int) -> Callable[[], None]:
 
 
 def train_variant(name: str, variant: Variant, iterations: int, config: TrainConfig) -> Path:
-    """Train a variant, unless that is done, and return the folder of its run.
+    """Train a variant, unless its run is already complete, and return the folder of the run.
 
     Args:
         name: Name of the variant, from which the name of the folder is made.
         variant: The variant.
         iterations: Length of the training.
-        config: Settings of the released network's training. ``out`` is the folder that holds the runs.
+        config: Settings of the released network's training. ``out`` is the folder of all runs.
     """
     out = config.out / f"{name.replace(' ', '-').replace(',', '')}-{iterations}"
     done = read_state(out).iteration if (out / CHECKPOINT).is_file() else 0
@@ -157,7 +157,7 @@ def main(
     rounds: RoundsOption = 7,
 ) -> None:
     """Train every variant, then write the table into docs/research-log.md and the curves into weights/ablation.csv."""
-    # An epoch is as many patches as there are training images.
+    # In an epoch, the number of patches equals the number of training images.
     epoch = max(1, sum(len(find_images(folder)) for folder in data) // BATCH_SIZE)
     base = TrainConfig(out, tuple(data), (valid,), iterations=iterations, batch_size=BATCH_SIZE, valid_every=epoch)
     shapes = {json.dumps(variant.model): variant for variant in VARIANTS.values()}
@@ -189,7 +189,7 @@ def train_pair(base: TrainConfig, valid: Path, epoch: int, epochs: int) -> list[
         epochs: Length of the training in epochs.
 
     Returns:
-        Rows of a name, an epoch and the PSNR in dB. The names are those of ``PAIR``, and the same with ``+`` for the
+        Rows of name, epoch and PSNR in dB. The names are those of ``PAIR``; a ``+`` after the name marks the
         self-ensemble of the best weights.
     """
     sets, rows = ValidationSets((valid,), SCALE), []
@@ -203,7 +203,7 @@ def train_pair(base: TrainConfig, valid: Path, epoch: int, epochs: int) -> list[
 
 
 def write(page: Path, variants: str, rows: list[tuple[str, float, float]], epochs: int) -> None:
-    """Write the tables into ``page``, and the rows that ``train_pair`` returned into weights/ablation.csv.
+    """Write the tables into ``page``, and the rows from ``train_pair`` into weights/ablation.csv.
 
     Args:
         page: Page with the markers of ``ablation``.

@@ -1,9 +1,9 @@
 """Copy the best weights of a training run into weights/, with the curve, and update SHA256SUMS.
 
-python -m scripts.export_run runs/x3                # the curve of the scale is replaced
-python -m scripts.export_run runs/x2b --continues   # the run started from weights in weights/: the curve is continued
+python -m scripts.export_run runs/x3                # replaces the curve of the scale
+python -m scripts.export_run runs/x2b --continues   # continues the curve, if the run started from weights in weights/
 
-Then run `python -m drn evaluate` and `python -m scripts.write_results`, as its docstring shows.
+Then run `python -m drn evaluate` and `python -m scripts.write_results`, as shown in the docstring of write_results.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ def export(run: Path, target: Path, continues: bool) -> Path:
     Args:
         run: Folder of the run.
         target: Folder of the released weights.
-        continues: Whether the run started from weights in ``target``, of its scale or another. Its hours and
-            iterations are then added to those in the curve of its scale.
+        continues: Whether the run started from weights in ``target``, of any scale. The hours and iterations of the run
+            are then added to the existing curve of its scale.
 
     Returns:
         The weights file written.
 
     Raises:
-        InputError: If the run has no weights or no curve, its weights are not better, or the validation PSNR of a file
-            is not known.
+        InputError: If the run has no weights or no curve, its weights are not better, or a file does not state its
+            validation PSNR.
     """
     scale = next(iter(weights.available_scales(run)), SCALES[0])
     new = weights.load(weights.find(scale, run))
@@ -54,13 +54,13 @@ def export(run: Path, target: Path, continues: bool) -> Path:
             )
     earlier, added = read_curve(curve) if continues else [], read_curve(run / CURVE)
     if not added:
-        raise InputError(f"{run} has no {CURVE}, so that its training hours are not known: export another run.")
+        raise InputError(f"{run} has no {CURVE}, so its training hours are unknown: export another run.")
     offset = {column: earlier[-1][column] if earlier else 0.0 for column in ("iteration", "hours")}
     content = new.path.read_bytes()
     digests = weights.read_sums(target) | {path.name: hashlib.sha256(content).hexdigest()}
     sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
     rows = [row | {column: row[column] + offset[column] for column in offset} for row in added]
-    # The weights are written last. If one of the writes fails, `git restore` undoes the ones before it.
+    # The weights are written last. If a write fails, `git restore` undoes the previous ones.
     write_curve(curve, [*earlier, *rows])
     replace_file(target / weights.SUMS, lambda temporary: temporary.write_text(sums, encoding="utf-8"))
     replace_file(path, lambda temporary: temporary.write_bytes(content))

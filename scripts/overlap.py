@@ -1,4 +1,4 @@
-"""Find training images that show the same place as a validation or test image, also if cropped, rotated or resized.
+"""Find training images that show the same place as a held-out image, even if cropped, rotated or resized.
 
 python -m scripts.overlap photos bsds --held-out Set5 --held-out Set14 --held-out holdout
 """
@@ -19,17 +19,19 @@ from drn.errors import InputError
 from drn.image import find_images, read_image, to_grey
 
 FEATURES = 600
-"""Number of SIFT points of an image; the strongest are taken."""
+"""Largest number of SIFT points of an image; the strongest points are used."""
 RATIO = 0.8
-"""A match counts if its distance is below this share of the second best (Lowe 2004, section 7.1)."""
+"""A match is valid if its distance is below this share of the second best distance (Lowe 2004, section 7.1)."""
 MAX_ERROR = 3.0
-"""Largest distance, in pixels, of a matching point from the place that the estimated transform gives."""
+"""Largest distance, in pixels, between a matching point and its position under the estimated transform."""
 
 
 def main(
     training: Annotated[list[Path], typer.Argument(help="Folders of training images.")],
     held_out: Annotated[list[Path], typer.Option(help="Folders of images that must not be among them.")],
-    points: Annotated[int, typer.Option(help="Points that must agree on one shift, rotation and size.", min=3)] = 10,
+    points: Annotated[
+        int, typer.Option(help="Number of points that must agree on one shift, rotation and size.", min=3)
+    ] = 10,
 ) -> None:
     """Print each training image that shares enough points with a held-out image; exit code 1 if there is one."""
     try:

@@ -1,6 +1,6 @@
 """Count the silent hidden units in each block of the released networks or of other weights.
 
-A unit is silent if its ReLU hardly ever outputs more than 0 (see drn/training/revive.py).
+A unit is silent if the output of its ReLU is above 0 at hardly any pixel (see drn/training/revive.py).
 
 python -m scripts.silent_units --data photos --weights weights
 """
@@ -37,7 +37,7 @@ def main(
 
 
 def count_row(data: list[Path], folder: Path, scale: int) -> list[str]:
-    """Return the scale with the number of units in a block, and the number of silent units in each block.
+    """Return a label with the scale and the number of units in a block, and the number of silent units in each block.
 
     A network without ReLU has no counts.
     """

@@ -1,4 +1,4 @@
-"""Cut training crops from a folder of pictures, where they have most detail.
+"""Cut training crops from the most detailed parts of pictures.
 
 The crops are JPEG files of quality 95 without chroma subsampling.
 
@@ -22,15 +22,16 @@ from drn.files import replace_file
 from drn.image import Array, Picture, find_images, read_image, to_grey
 
 SIDE, LEAST_SIDE = 480, 200
-"""Side of a crop, and the shortest side of a picture that is used, in pixels."""
+"""Side of a crop, and least side of a picture, in pixels."""
 STEP = 48
-"""Distance of the corners at which crops are tried, in pixels."""
+"""Distance between the positions of two candidate crops, in pixels."""
 BLOCK = 16
 """Side of the blocks in which noise is measured, in pixels."""
 MARGIN = 12
-"""Width of the transparent border that is kept around a cut-out, in pixels."""
+"""Width of the transparent border that is kept around the visible part of a picture, in pixels."""
 NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
-"""Noise filter of Immerkær (1996). Slopes, and edges along rows and columns, give 0; noise keeps its deviation."""
+"""Noise filter of Immerkær (1996). It maps slopes, and edges along rows and columns, to 0, and keeps the deviation of
+noise."""
 
 
 def main(
@@ -55,7 +56,8 @@ def main(
 def write_crops(path: Path, target: Path, most: int, factor: int, detail: float, noise: float) -> int:
     """Write the crops of one picture as ``target``_0.jpg, ``target``_1.jpg and so on, and return their number.
 
-    A picture that cannot be read has none, and a line on stderr says so. The other arguments are those of ``main``.
+    If the picture cannot be read, the function prints a line on stderr and returns 0. The other arguments are those of
+    ``main``.
     """
     try:
         rgb = reduce(flatten(read_image(path), zlib.crc32(target.name.encode())), factor)
@@ -77,7 +79,7 @@ def flatten(picture: Picture, seed: int) -> Array:
         seed: Random seed of the colour.
 
     Returns:
-        uint8, (H, W, 3); without pixels if the picture is wholly transparent.
+        uint8, (H, W, 3); empty if the picture is wholly transparent.
     """
     if picture.alpha is None:
         return picture.rgb
@@ -93,8 +95,8 @@ def flatten(picture: Picture, seed: int) -> Array:
 def reduce(rgb: Array, factor: int) -> Array:
     """Divide the sides of an image (H, W, 3) by ``factor``.
 
-    The factor 0 stands for 1 below 2000 pixels on the longer side, 2 up to 5000, and 3 above, which makes photographs
-    of cameras sharp at single pixels.
+    The factor 0 chooses the factor by the longer side: 1 below 2000 pixels, 2 up to 5000, and 3 above. Photographs of
+    cameras then become sharp at single pixels.
     """
     height, width = rgb.shape[:2]
     factor = factor or (3 if max(height, width) > 5000 else 2 if max(height, width) >= 2000 else 1)
@@ -103,7 +105,7 @@ def reduce(rgb: Array, factor: int) -> Array:
 
 
 def best_crops(rgb: Array, most: int, detail: float, noise: float) -> list[Array]:
-    """Return the crops with the most detail, best first, that do not overlap.
+    """Return the most detailed crops that do not overlap, best first.
 
     Args:
         rgb: uint8, (H, W, 3).
@@ -112,8 +114,8 @@ def best_crops(rgb: Array, most: int, detail: float, noise: float) -> list[Array
         noise: Largest noise in a crop, see ``estimate_noise``.
 
     Returns:
-        uint8, (h, w, 3) each, with sides of ``SIDE`` or that of a smaller image; no crops of an image with a side below
-        ``LEAST_SIDE``.
+        uint8, (h, w, 3) each. A side of a crop is ``SIDE``, or the side of the image if that is smaller. An image with
+        a side below ``LEAST_SIDE`` has no crops.
     """
     if min(rgb.shape[:2]) < LEAST_SIDE:
         return []
@@ -143,15 +145,15 @@ def estimate_noise(luma: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> f
         luma: float32, (H, W), in 8-bit levels.
 
     Returns:
-        Standard deviation in 8-bit levels: the 5 % quantile over the blocks. It is about a tenth too low on pure noise,
-        and 0 where 5 % of the blocks are of one colour, as in drawings.
+        Standard deviation in 8-bit levels: the 5 % quantile over the blocks. The value is about 10 % too low for pure
+        noise, and 0 if 5 % of the blocks have a single colour, as in drawings.
     """
     filtered = cv2.blur(np.abs(cv2.filter2D(luma, -1, NOISE)), (BLOCK, BLOCK))[::BLOCK, ::BLOCK]
     return float(np.quantile(filtered, 0.05)) * float(np.sqrt(np.pi / 2))
 
 
 def write_jpeg(path: Path, rgb: Array) -> None:
-    """Write a JPEG of quality 95 without chroma subsampling, whole or not at all."""
+    """Write a JPEG of quality 95 without chroma subsampling, atomically."""
     image = Image.fromarray(rgb)
     replace_file(path, lambda temporary: image.save(temporary, format="JPEG", quality=95, subsampling=0))
 

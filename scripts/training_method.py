@@ -37,7 +37,7 @@ VARIANTS = {
     "batch 4, twice the iterations": Variant(train={"batch_size": 4}, share=2),
 }
 TIMED = {"torch.compile": Variant(compiled=True), "one thread": Variant(threads=1)}
-"""Variants that change the time of a step and not its result."""
+"""Variants that change only the time of a step."""
 
 
 def main(

@@ -30,7 +30,7 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90.0
 SOFT_FILE_LIMIT = 1024
-"""Soft limit on file descriptors that the server is started with: the usual one."""
+"""Soft limit on file descriptors when the server starts: the usual value."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Target:
     """A running page.
 
     Attributes:
-        url: Its address, without a slash at the end.
-        port: Its port on 127.0.0.1.
-        pid: Its process.
-        temporary: The folder in which it keeps the files of visitors.
-        log: The file that takes its standard output and standard error.
-        secrets: A folder outside of ``temporary`` with images that no visitor may see.
+        url: Address of the page, without a slash at the end.
+        port: Port of the page on 127.0.0.1.
+        pid: Process id of the server.
+        temporary: The folder with the files of visitors.
+        log: The file with the server's standard output and standard error.
+        secrets: A folder outside ``temporary`` with images that no visitor may see.
     """
 
     url: str
@@ -54,11 +54,11 @@ class Target:
     secrets: Path
 
     def web(self, timeout: float = 20.0) -> httpx.Client:
-        """A client for this page."""
+        """Return a client for this page."""
         return httpx.Client(base_url=self.url, timeout=timeout)
 
     def stored_bytes(self) -> int:
-        """Bytes of all files in the temporary folder."""
+        """Return the size of all files in the temporary folder, in bytes."""
         total = 0
         for folder, _, names in os.walk(self.temporary):
             for name in names:
@@ -71,11 +71,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of one attack.
+    """The result of one attack.
 
     Attributes:
-        held: Whether the page withstood it.
-        seen: What was observed, with numbers, in a few words.
+        held: Whether the page withstood the attack.
+        seen: The observation in a few words, with numbers.
     """
 
     held: bool
@@ -84,15 +84,15 @@ class Outcome:
 
 Attack = Callable[[Target], Outcome]
 ATTACKS: dict[str, tuple[int, str, Attack]] = {}
-"""By name: the point of the security review that the attack belongs to, what it tries, and the attack."""
+"""Name of an attack -> its point in the security review, its aim, and its function."""
 
 
 def attack(point: int, tries: str) -> Callable[[Attack], Attack]:
-    """Add a function to the attacks under its own name.
+    """Add a function to the attacks, under the name of the function.
 
     Args:
-        point: The point of the security review that it belongs to (docs/security-tests.md lists them).
-        tries: What it tries, in a few words.
+        point: The point of the security review that the attack belongs to; docs/security-tests.md lists the points.
+        tries: The aim of the attack in a few words.
     """
 
     def add(function: Attack) -> Attack:
@@ -104,14 +104,14 @@ def attack(point: int, tries: str) -> Callable[[Attack], Attack]:
 
 @contextmanager
 def started(root: Path, folder: Path) -> Iterator[Target]:
-    """The app of ``root`` in a process of its own, which is stopped at the end.
+    """Run the app of ``root`` in a separate process until the block ends.
 
     Args:
         root: A checkout of this repository.
-        folder: An empty folder for its files and its log.
+        folder: An empty folder for the files and the log of the app.
 
     Raises:
-        RuntimeError: If it does not start.
+        RuntimeError: If the app does not start.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -140,14 +140,14 @@ def started(root: Path, folder: Path) -> Iterator[Target]:
 
 
 def run(root: Path, names: list[str]) -> list[tuple[str, Outcome]]:
-    """Run the named attacks, each on a server of its own; one that fails for another reason did not hold."""
+    """Run the named attacks, each on its own server. An unexpected failure means that the page did not hold."""
     outcomes = []
     for name in names:
         _, _, function = ATTACKS[name]
         try:
             with tempfile.TemporaryDirectory() as folder, started(root, Path(folder)) as target:
                 outcome = function(target)
-        except Exception as error:  # such as a page that does not answer any more
+        except Exception as error:  # for example, the page no longer answers
             outcome = Outcome(False, f"the page did not answer: {type(error).__name__}: {str(error)[:80]}")
         print(f"{'held' if outcome.held else 'GOT THROUGH':12} {name}: {outcome.seen}", file=sys.stderr, flush=True)
         outcomes.append((name, outcome))
@@ -155,7 +155,7 @@ def run(root: Path, names: list[str]) -> list[tuple[str, Outcome]]:
 
 
 def table(outcomes: list[tuple[str, Outcome]]) -> str:
-    """The outcomes as a Markdown table."""
+    """Return the outcomes as a Markdown table."""
     lines = ["| point | attack | tries to | outcome | seen |", "|---|---|---|---|---|"]
     for name, outcome in outcomes:
         point, tries, _ = ATTACKS[name]
@@ -181,6 +181,6 @@ def main(
 
 
 if __name__ == "__main__":
-    from tools import attack as registered  # the attacks add themselves to this module under its own name
+    from tools import attack as registered  # the modules with attacks import tools.attack, not __main__
 
     typer.run(registered.main)

@@ -1,4 +1,4 @@
-"""How much time an upload takes longer because it is decoded in a process of its own.
+"""Measure the time that decoding in a separate process adds to an upload.
 
 python -m tools.decoding_time --busy 2
 """
@@ -24,7 +24,7 @@ from drn.image import read_image
 
 
 def files() -> dict[str, bytes]:
-    """A small photograph and the largest ones that are accepted, by name."""
+    """By name: a small photograph, and the largest photographs that are accepted."""
     photo = Image.open(EXAMPLES / "astronaut.png").convert("RGB")
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), np.uint8))
     made: dict[str, bytes] = {}
@@ -40,10 +40,10 @@ def files() -> dict[str, bytes]:
 
 
 def main(
-    runs: Annotated[int, typer.Option(min=1, help="Times that each file is decoded.")] = 15,
-    busy: Annotated[int, typer.Option(min=0, help="Processes that compute beside it.")] = 0,
+    runs: Annotated[int, typer.Option(min=1, help="Number of times that each file is decoded.")] = 15,
+    busy: Annotated[int, typer.Option(min=0, help="Number of processes that compute at the same time.")] = 0,
 ) -> None:
-    """Print the time to decode each file in a process of its own and in this one, in turn."""
+    """Print the time for decoding each file in a separate process and in this process, measured in turn."""
     pool, made = Pool(), files()
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
     print(f"{os.cpu_count()} cores, {busy} busy; median (longest) of {runs}, in ms")

@@ -1,4 +1,4 @@
-"""Hostile input, made from a seed: damaged image files for the reader, and nonsense for every event of the page.
+"""Send hostile input, made from a seed: damaged image files to the reader, and invalid data to every event of the page.
 
 python -m tools.fuzz --images 20000 --events 3000
 """
@@ -10,24 +10,27 @@ import json
 import math
 import os
 import random
-import resource
 import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import httpx
 import numpy as np
 import typer
 from PIL import Image
 
+from app.serving import decoding
+from app.serving.checks import checked_event
 from app.serving.decoding import Pool
 from app.serving.prechecks import check_effort
+from app.serving.refused import Refused
 from drn.errors import InputError
 from drn.image import Picture, read_image
 
@@ -35,11 +38,11 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_PIXELS = 1_000_000
 META = {"_type": "gradio.FileData"}
 SECRETS = ("/etc/passwd", "/etc/hostname", "/proc/self/environ", str(ROOT / "docs" / "compare.png"))
-"""Files that a visitor's strings name; the server must not open them."""
+"""Files that are named in the events; the server must not open them."""
 
 
 def seeds() -> list[bytes]:
-    """Small valid files of every format and mode that the reader knows."""
+    """Return small valid files of every format and mode that the reader supports."""
     grid = np.random.default_rng(0).integers(0, 256, (13, 17, 4), np.uint8)
     picture = Image.fromarray(grid)
     forms: list[tuple[str, str, dict[str, Any]]] = [
@@ -73,7 +76,7 @@ def seeds() -> list[bytes]:
 
 
 def damaged(files: list[bytes], choose: random.Random) -> bytes:
-    """One of ``files`` with a few bytes changed, cut, repeated or joined with another; headers most of all."""
+    """Return one of ``files`` with damage, mostly in its header: changed, cut, repeated or foreign bytes."""
     data = bytearray(choose.choice(files))
     for _ in range(choose.randint(1, 4)):
         at = choose.randrange(min(len(data), choose.choice((16, 64, 100_000)))) if data else 0
@@ -94,12 +97,12 @@ def damaged(files: list[bytes], choose: random.Random) -> bytes:
 
 
 def fuzz_images(count: int, seed: int = 0, pool: Pool | None = None) -> Counter[str]:
-    """Read ``count`` damaged files; anything but a picture or one sentence is raised.
+    """Read ``count`` damaged files. Each must give a picture or an ``InputError``; other exceptions are raised.
 
     Args:
-        count: How many.
-        seed: Of the damage.
-        pool: Where to decode each file once more, which must come to the same end.
+        count: Number of files.
+        seed: Random seed of the damage.
+        pool: Processes that decode each file a second time, with the same outcome.
     """
     choose, files, outcomes = random.Random(seed), seeds(), Counter[str]()
     for _ in range(count):
@@ -122,7 +125,7 @@ def fuzz_images(count: int, seed: int = 0, pool: Pool | None = None) -> Counter[
 
 
 def _decoded_apart(pool: Pool, data: bytes, expected: Picture | str) -> str:
-    """Decode a file in a process of its own; returns whether that came to the expected end, or was refused before."""
+    """Decode a file in a separate process, unless it is refused before; check and return the outcome."""
     try:
         check_effort(data, "The file", MAX_PIXELS)
     except InputError:
@@ -139,13 +142,29 @@ def _decoded_apart(pool: Pool, data: bytes, expected: Picture | str) -> str:
     return "the same"
 
 
-def peak_of_processes() -> float:
-    """Largest resident memory of a process that this one has started and that has ended, in MB."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+COMMAND_THAT_TELLS = (
+    sys.executable,
+    "-c",
+    "import resource; from app.serving import decoder; decoder.main(); "
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)",
+)
+"""A decoding process that prints, when there are no more files, the peak memory of those it has forked, in kB."""
+
+
+def fuzz_apart(count: int, seed: int = 0) -> tuple[Counter[str], float]:
+    """``fuzz_images`` with a decoding process; returns its outcomes and the process's peak memory for a file, in MB."""
+    with patch.object(decoding, "COMMAND", COMMAND_THAT_TELLS):
+        pool = decoding.Pool()
+        outcomes = fuzz_images(count, seed, pool)
+        process = pool._take()
+    process._requests.close()
+    peak = float(process._answers.readall() or 0) / 1000
+    process.close()
+    return outcomes, peak
 
 
 def file_named(choose: random.Random, uploaded: list[str]) -> dict[str, Any]:
-    """A file as an event names it: with a path of any shape, and ``meta`` right, missing, empty or of a wrong type."""
+    """Return a file as in an event: a path of any form, and ``meta`` right, missing, empty or of a wrong type."""
     target = choose.choice((*SECRETS, *uploaded, "/missing.png"))
     folder = Path(uploaded[0]).parent
     path = choose.choice(
@@ -161,7 +180,7 @@ def file_named(choose: random.Random, uploaded: list[str]) -> dict[str, Any]:
 
 
 def nonsense(choose: random.Random, uploaded: list[str], depth: int = 0) -> Any:
-    """A value that no page of ours sends."""
+    """Return a value that the page never sends."""
     html = '<img src=x onerror="alert(1)">'
     values: list[Any] = [
         *(None, True, False, 0, -1, 1, 10**30, -(10**18), 0.5, 1e308, math.nan, math.inf, -math.inf),
@@ -179,9 +198,18 @@ def nonsense(choose: random.Random, uploaded: list[str], depth: int = 0) -> Any:
     return choose.choice(values)
 
 
+def nonsense_that_passes(choose: random.Random, uploaded: list[str]) -> Any:
+    """Return a value that the page never sends and that the guard accepts, to test the code after the guard."""
+    while True:
+        value = nonsense(choose, uploaded)
+        with suppress(Refused):
+            checked_event(json.dumps({"data": [value]}).encode())
+            return value
+
+
 @dataclass
 class Watch:
-    """What the process did while it was watched."""
+    """The observed actions of the process."""
 
     opened: list[str] = field(default_factory=list)
     connected: list[str] = field(default_factory=list)
@@ -205,7 +233,7 @@ sys.addaudithook(_audit)
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """Note every file that this process opens and every address that it connects to."""
+    """Record every file that this process opens and every address that it connects to."""
     _watch.opened.clear()
     _watch.connected.clear()
     _watch.active = True
@@ -216,7 +244,7 @@ def watching() -> Iterator[Watch]:
 
 
 class Visitor:
-    """Sends nonsense to the events of a running page."""
+    """Sends invalid data to the events of a running page."""
 
     def __init__(self, url: str) -> None:
         self.web = httpx.Client(base_url=url, timeout=60)
@@ -226,20 +254,21 @@ class Visitor:
         self.uploaded += self.web.post("/gradio_api/upload", files={"files": ("a.png", b"no image")}).json()
 
     def send(self, seed: int) -> str:
-        """One event; returns what became of it. What must not happen is raised."""
+        """Send one event and return its outcome; raise an exception for a forbidden outcome."""
         choose = random.Random(seed)
         event = choose.choice(self.events)
+        invent = nonsense_that_passes if choose.random() < 0.7 else nonsense
         session = uuid.uuid4().hex
         count = len(event["inputs"]) + (choose.choice((-1, 1, 3)) if choose.random() < 0.1 else 0)
         if choose.random() < 0.2:
-            data = [nonsense(choose, self.uploaded) for _ in range(max(0, count))]
+            data = [invent(choose, self.uploaded) for _ in range(max(0, count))]
             return self.call(event["api_name"] or "run", data)
         body: dict[str, Any] = {
-            "data": [nonsense(choose, self.uploaded) for _ in range(max(0, count))],
+            "data": [invent(choose, self.uploaded) for _ in range(max(0, count))],
             "fn_index": choose.choice((-1, 999, "x", None)) if choose.random() < 0.05 else event["id"],
             "session_hash": session,
-            "event_data": nonsense(choose, self.uploaded),
-            "trigger_id": choose.choice((None, 3, -9, "x")) if choose.random() < 0.2 else None,
+            "event_data": invent(choose, self.uploaded),
+            "trigger_id": choose.choice((None, 3, -9, "x")) if choose.random() < 0.1 else None,
         }
         asked = self.web.post(
             "/gradio_api/queue/join",
@@ -257,7 +286,8 @@ class Visitor:
                     if message["success"]:
                         return "answered"
                     _check_told(line)
-                    # The page renders our messages as HTML; gradio's own about a choice goes to who sent it.
+                    # The page displays our messages as HTML. gradio's message about a wrong choice quotes the choice,
+                    # but only the client that sent it receives the message.
                     assert "<img src=x" not in line or "not in the list of choices" in line, line
                     return "refused: one sentence" if message["output"].get("error") else "refused: an error"
                 if "unexpected_error" in line or "server_stopped" in line:
@@ -266,7 +296,7 @@ class Visitor:
         raise AssertionError(f"no answer to {body}")
 
     def call(self, name: str, data: list[Any]) -> str:
-        """Call a function by its name; returns what became of it."""
+        """Call a function by its name and return the outcome."""
         asked = self.web.post(
             f"/gradio_api/call/{name}",
             content=json.dumps({"data": data}).encode(),
@@ -299,17 +329,15 @@ def main(
     events: Annotated[int, typer.Option()] = 3000,
     seed: Annotated[int, typer.Option()] = 1,
 ) -> None:
-    """Print how many inputs came to which end."""
+    """Print the number of inputs for each outcome."""
     from app.page import build, launch
     from app.serving import jobs
 
-    jobs.JOB_SECONDS = 1.0  # some of it is a lot of honest work
-    pool = Pool()
-    outcomes = fuzz_images(images, seed, pool)
-    pool.close()
+    outcomes, peak = fuzz_apart(images, seed)
     print("images", *(f"{count:8} {outcome}" for outcome, count in outcomes.most_common()), sep="\n")
-    print(f"peak memory of the decoding processes: {peak_of_processes():.0f} MB")
+    print(f"peak memory of a decoding process: {peak:.0f} MB")
     demo = build()
+    jobs.JOB_SECONDS = 1.0  # some events are valid and take long
     outcomes, watch = fuzz_events(launch(demo, block=False), events, seed)
     print("events", *(f"{count:8} {outcome}" for outcome, count in outcomes.most_common()), sep="\n")
     print("opened of what was named:", sorted(set(SECRETS) & set(watch.opened)) or "nothing")
@@ -318,7 +346,7 @@ def main(
 
 
 def elsewhere(watch: Watch) -> list[str]:
-    """Addresses beyond this machine that were connected to."""
+    """Return the addresses of other machines to which connections were opened."""
     here = ("127.0.0.1", "localhost")
     return sorted({address for address in watch.connected if not any(own in address for own in here)})
 

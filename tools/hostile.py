@@ -1,4 +1,4 @@
-"""Small programs that write image files which are hard to decode: long, large, or both."""
+"""Functions that make image files whose decoding takes much time or memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def jpeg_of_scans(scans: int) -> bytes:
-    """A progressive JPEG of 2000x2000 pixels whose last scan is repeated, 14 bytes each time."""
+    """Make a progressive JPEG of 2000x2000 pixels whose last scan of 14 bytes is repeated."""
     stored = io.BytesIO()
     Image.new("L", (2000, 2000), 90).save(stored, "JPEG", progressive=True)
     whole = stored.getvalue()
@@ -21,7 +21,7 @@ def jpeg_of_scans(scans: int) -> bytes:
 
 
 def jpeg_of_segments(segments: int) -> bytes:
-    """A JPEG with so many empty comments."""
+    """Make a JPEG with the given number of empty comments."""
     stored = io.BytesIO()
     Image.new("L", (64, 64)).save(stored, "JPEG")
     whole = stored.getvalue()
@@ -29,17 +29,17 @@ def jpeg_of_segments(segments: int) -> bytes:
 
 
 def ppm_of_comments(nbytes: int, magic: bytes = b"P3") -> bytes:
-    """A plain PPM of 64x64 pixels, each of whose lines is a comment of 1 byte, up to ``nbytes``."""
+    """Make a plain PPM of 64x64 pixels that consists of lines with comments of 1 byte, up to ``nbytes``."""
     return magic + b"\n64 64\n255\n" + b"#\n" * (nbytes // 2) + b"9 " * (64 * 64 * 3)
 
 
 def ppm_of_header(nbytes: int) -> bytes:
-    """A binary PPM with a comment of ``nbytes`` in its header."""
+    """Make a binary PPM with a comment of ``nbytes`` in its header."""
     return b"P6\n#" + b"x" * nbytes + b"\n2 2\n255\n" + bytes(12)
 
 
 def tiff_of_strips(strips: int) -> bytes:
-    """A TIFF of 1 x ``strips`` pixels in strips of one pixel, all of which lie at the same place."""
+    """Make a TIFF of 1 x ``strips`` pixels in strips of one pixel; all strips have the same position in the file."""
     offsets, sizes = struct.pack("<I", 8) * strips, struct.pack("<I", 1) * strips
     head = b"II*\0" + struct.pack("<I", 16 + len(offsets) + len(sizes)) + bytes(8)
     entries = [(256, 4, 1, 1), (257, 4, 1, strips), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
@@ -48,7 +48,7 @@ def tiff_of_strips(strips: int) -> bytes:
 
 
 def tiff_of_tags(tags: int, nbytes: int) -> bytes:
-    """A TIFF of one pixel with so many tags, all of which have the same ``nbytes`` as their value."""
+    """Make a TIFF of one pixel with the given number of tags; the same ``nbytes`` are the value of every tag."""
     head = b"II*\0" + struct.pack("<I", 8 + nbytes)
     entries = [(256, 4, 1, 1), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8)]
     entries += [(277, 3, 1, 1), (278, 4, 1, 1), (279, 4, 1, 1)]
@@ -62,7 +62,7 @@ def _directory(entries: list[tuple[int, int, int, int]]) -> bytes:
 
 
 def tiff_of_one_tile(side: int) -> bytes:
-    """A TIFF of one pixel in a tile of ``side`` x ``side``, compressed."""
+    """Make a TIFF of one pixel in a compressed tile of ``side`` x ``side`` pixels."""
     stored = zlib.compress(bytes(1000))
     entries = [(256, 4, 1, 1), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1)]
     entries += [(322, 4, 1, side), (323, 4, 1, side), (324, 4, 1, 8), (325, 4, 1, len(stored))]
@@ -70,7 +70,7 @@ def tiff_of_one_tile(side: int) -> bytes:
 
 
 def png_of_chunks(chunks: int) -> bytes:
-    """A PNG with so many empty chunks of a kind that readers skip."""
+    """Make a PNG with the given number of empty chunks of a type that readers skip."""
     stored = io.BytesIO()
     Image.new("L", (64, 64)).save(stored, "PNG")
     whole = stored.getvalue()
@@ -79,7 +79,7 @@ def png_of_chunks(chunks: int) -> bytes:
 
 
 def gif_of_comments(nbytes: int) -> bytes:
-    """A GIF with a comment of ``nbytes``."""
+    """Make a GIF with a comment of ``nbytes``."""
     stored = io.BytesIO()
     Image.new("P", (64, 64)).save(stored, "GIF")
     whole = stored.getvalue()
@@ -88,7 +88,7 @@ def gif_of_comments(nbytes: int) -> bytes:
 
 
 def gif_of_frames(frames: int) -> bytes:
-    """A GIF of so many frames of one pixel."""
+    """Make a GIF with the given number of frames of one pixel."""
     stored = io.BytesIO()
     Image.new("P", (64, 64)).save(stored, "GIF")
     frame = b",\0\0\0\0\1\0\1\0\0\2\2D\1\0"
@@ -96,7 +96,7 @@ def gif_of_frames(frames: int) -> bytes:
 
 
 def webp_of_size(width: int, height: int) -> bytes:
-    """A WebP whose header promises a canvas of ``width`` x ``height`` for an image of 2x2 pixels."""
+    """Make a WebP whose header states a canvas of ``width`` x ``height`` for an image of 2x2 pixels."""
     stored = io.BytesIO()
     Image.fromarray(np.zeros((2, 2, 4), np.uint8)).save(stored, "WEBP", lossless=True, exact=True)
     image = stored.getvalue()[12:]

@@ -2,8 +2,8 @@
 
     python -m tools.hub_failures
 
-The real client of the Hub talks to a server on the loopback address. Each repo is named by
-``DRN_HUB_REPO``, as users of the app and the command line do.
+The real client of the Hub sends its requests to a server on the loopback address. ``DRN_HUB_REPO`` names each repo, as
+for users of the app and the command line.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ FULL = 2**20
 
 
 def special(closed: str) -> dict[str, tuple[str, dict[str, str], int]]:
-    """Return the cases that need more than a repo.
+    """Return the cases that need other changes than a repo.
 
     Args:
         closed: Address of a server that refuses connections.

@@ -1,4 +1,4 @@
-"""Attacks by images that are hard to decode, and on names of images and results. ``tools.attack`` runs them."""
+"""Attacks with images that are hard to decode, and on the names of images and results. ``tools.attack`` runs them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from tools.asking import META, answers, call, events, join, png, upload
 from tools.attack import Outcome, Target, attack
 
 LEFT_AFTER = 2.0
-"""Seconds after which the visitor of a long job leaves."""
+"""Seconds after which the visitor leaves a long job."""
 
 LIMIT_SECONDS, LIMIT_MB = 15.0, 300.0
-"""How long the next visitor may have to wait then, and how much the server's memory may have grown at its peak."""
+"""Longest wait of the next visitor, in seconds, and largest growth of the server's peak memory, in MB."""
 
 
 def peak(pid: int) -> float:
-    """Largest resident memory that a process has had, in MB."""
+    """Return the peak resident memory of a process, in MB."""
     (kilobytes,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
     return int(kilobytes) / 1000
 
 
 def upscale(web: httpx.Client, path: str, seconds: float) -> bool:
-    """Let an uploaded file be upscaled, and leave after so many seconds; returns whether it was done before."""
+    """Upscale an uploaded file, but leave after some seconds; return whether the job was done before."""
     asked = web.post("/gradio_api/call/upscale", json={"data": [{"path": path, "meta": META}, "2", False]})
     address, ends = f"/gradio_api/call/upscale/{asked.json()['event_id']}", time.monotonic() + seconds
     patience = httpx.Timeout(20, read=seconds)
@@ -44,7 +44,7 @@ def upscale(web: httpx.Client, path: str, seconds: float) -> bool:
 
 
 def hold_the_queue(target: Target, data: bytes, name: str) -> Outcome:
-    """Let a file be upscaled, leave, and upscale a small image: when is that done, and how did the memory grow?"""
+    """Request a long job, leave, and then upscale a small image; measure the wait and the growth of the memory."""
     with target.web(60) as web:
         small, bomb = upload(web, png(60, 40)), upload(web, data, name)
         upscale(web, small, 60)
@@ -65,9 +65,9 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "strips.tif": ("a TIFF of 2.4 million strips", lambda: hostile.tiff_of_strips(2_400_000)),
     "comment.gif": ("a GIF with a comment of 19 MB", lambda: hostile.gif_of_comments(19_000_000)),
     "tags.tif": ("a TIFF whose 900 tags share 1.9 MB", lambda: hostile.tiff_of_tags(900, 1_900_000)),
-    "canvas.webp": ("a WebP that promises 16000x16000 pixels", lambda: hostile.webp_of_size(16_000, 16_000)),
+    "canvas.webp": ("a WebP with a canvas of 16000x16000 pixels", lambda: hostile.webp_of_size(16_000, 16_000)),
 }
-"""By file name: a few words on the file, and its content."""
+"""File name -> description of the file, and its content."""
 
 
 def _add(name: str, described: str, make: Callable[[], bytes]) -> None:
@@ -75,7 +75,7 @@ def _add(name: str, described: str, make: Callable[[], bytes]) -> None:
         return hold_the_queue(target, make(), name)
 
     bomb.__name__ = f"bomb_{name.replace('.', '_')}"
-    attack(2, f"hold the queue, and take the memory, by {described} left after {LEFT_AFTER:.0f} s")(bomb)
+    attack(2, f"block the queue and use up memory with {described}; the visitor leaves after {LEFT_AFTER:.0f} s")(bomb)
 
 
 for _name, (_described, _make) in BOMBS.items():
@@ -84,7 +84,7 @@ for _name, (_described, _make) in BOMBS.items():
 
 @attack(7, "learn from a file's name whether a known picture was compared here")
 def picture_oracle(target: Target) -> Outcome:
-    """A visitor compares it; who knows its pixels asks for the file that its sha256 names."""
+    """One visitor compares a picture; another computes the sha256 of its pixels and requests the file of that name."""
     pixels = np.random.default_rng(1).integers(0, 256, (64, 48, 3), np.uint8)
     Image.fromarray(pixels).save(target.secrets / "known.png")
     digest = hashlib.sha256(f"{pixels.shape}".encode() + pixels.data).hexdigest()
@@ -103,9 +103,9 @@ def picture_oracle(target: Target) -> Outcome:
     return Outcome(compared and status != 200, f"{'' if compared else 'not '}compared, then status {status}")
 
 
-@attack(5, "fill the disk: a result that cannot be written")
+@attack(5, "store a result on a full disk")
 def disk_full_result(target: Target) -> Outcome:
-    """The system lets the server write no file of more than 40 kB; a result of 100 kB is asked for."""
+    """Request a result of 100 kB from a server that can write at most 40 kB into a file."""
     with target.web(60) as web:
         small = upload(web, png(100, 90))
         before = target.stored_bytes()
@@ -116,9 +116,9 @@ def disk_full_result(target: Target) -> Outcome:
     return Outcome(said and left == 0, f"{'the' if said else 'no'} sentence, {left} bytes left")
 
 
-@attack(5, "leave files behind by ordinary jobs")
+@attack(5, "leave files behind with ordinary jobs")
 def files_of_jobs(target: Target) -> Outcome:
-    """Counts the files that 10 jobs leave besides their uploads and results."""
+    """Count the files that 10 jobs leave behind in addition to uploads and results."""
     with target.web(60) as web:
         small = upload(web, png(30, 20))
         before = {path for path in target.temporary.rglob("*") if path.is_file()}

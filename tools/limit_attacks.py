@@ -1,4 +1,4 @@
-"""Attacks on what the page keeps, holds and says. ``tools.attack`` runs them."""
+"""Attacks on stored data, connections, headers, hosts and the queue. ``tools.attack`` runs them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tools.asking import ADDRESS, META, answers, call, connect, events, head, jo
 from tools.attack import Outcome, Target, attack
 
 
-@attack(6, "have a text of 900 kB sent back")
+@attack(6, "make the server send back a text of 900 kB")
 def echo(target: Target) -> Outcome:
-    """Sends it as the token of a viewer."""
+    """Send a long text as the token of a viewer."""
     token = "x" * 900_000
     seen = {"token": token, "region": {"x": 0, "y": 0, "width": 9, "height": 9}}
     with target.web() as web:
@@ -29,9 +29,9 @@ def echo(target: Target) -> Outcome:
     return Outcome(True, f"refused with status {status}")
 
 
-@attack(6, "have answers kept that nobody fetches")
+@attack(6, "make the server store answers that nobody fetches")
 def unfetched_answers(target: Target) -> Outcome:
-    """Fetches them 65 s later."""
+    """Make requests, and fetch the answers 65 s later."""
     with target.web() as web:
         (event,) = [event for event in events(web) if event["api_name"] == "when_settled"]
         sessions = [join(web, event, [])[1] for _ in range(20)]
@@ -40,9 +40,9 @@ def unfetched_answers(target: Target) -> Outcome:
     return Outcome(kept == 0, f"{kept} of 20 kept")
 
 
-@attack(6, "hold the queue by jobs that nobody listens to")
+@attack(6, "block the queue with jobs whose visitors have left")
 def unheard_jobs(target: Target) -> Outcome:
-    """Eight long jobs are asked for and left; the job of another visitor has to end within 30 s."""
+    """Request eight long jobs and leave; the job of another visitor has to end within 30 s."""
     with target.web(120) as web:
         large, small = upload(web, png(700, 700)), upload(web, png(60, 40))
         for _ in range(8):
@@ -65,9 +65,9 @@ def unheard_jobs(target: Target) -> Outcome:
     return Outcome(done, f"the other job {'ended' if done else 'had not ended'} after {seconds:.0f} s")
 
 
-@attack(8, "hold connections by requests that are half sent")
+@attack(8, "keep connections open with requests that are sent only in part")
 def half_sent(target: Target) -> Outcome:
-    """One head, one event and one upload stop in the middle; the server has to end them within 20 s."""
+    """Send half of a head, of an event and of an upload; the server has to close the connections within 20 s."""
     pieces = {
         "head": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: ",
         "event": head(target, 1000, "/gradio_api/queue/join") + b'{"data"',
@@ -93,7 +93,7 @@ def half_sent(target: Target) -> Outcome:
 
 @attack(8, "read the headers of the request in the answer to a Range request")
 def range_echo(target: Target) -> Outcome:
-    """Asks for a part of a private file, with a header of its own."""
+    """Request a part of a private file, with an additional header."""
     with target.web() as web:
         path = upload(web, b"0123456789")
         answer = web.get(f"/gradio_api/file={path}", headers={"Range": "bytes=0-9", "X-Marker": "of-the-request"})
@@ -103,25 +103,25 @@ def range_echo(target: Target) -> Outcome:
 
 @attack(8, "find private images in a shared cache, or in a page of another site")
 def private_headers(target: Target) -> Outcome:
-    """Looks at the headers of a private file."""
+    """Check the headers of a private file."""
     with target.web() as web:
         answer = web.get(f"/gradio_api/file={upload(web, b'0123456789')}")
     told = [answer.headers.get(name, "none") for name in ("cache-control", "cross-origin-resource-policy")]
     return Outcome(told == ["private, no-store", "same-origin"], ", ".join(told))
 
 
-@attack(8, "have a form of the page send to another site")
+@attack(8, "make a form of the page send data to another site")
 def form_action(target: Target) -> Outcome:
-    """Looks at the content security policy."""
+    """Check the content security policy."""
     with target.web() as web:
         policy = web.get("/").headers.get("content-security-policy", "")
     held = "form-action 'self'" in policy
     return Outcome(held, f"form-action {'is' if held else 'is not'} restricted")
 
 
-@attack(8, "have another host's address put into the page")
+@attack(8, "put another host's address into the page")
 def hosts(target: Target) -> Outcome:
-    """Names the host in each header that gradio makes addresses of."""
+    """Send another host's name in each header that gradio uses for addresses."""
     put = []
     with target.web() as web:
         for name in ("Host", "X-Forwarded-Host", "X-Gradio-Server"):
@@ -131,9 +131,9 @@ def hosts(target: Target) -> Outcome:
     return Outcome(not put, f"put into the page by {', '.join(put) or 'no header'}")
 
 
-@attack(8, "read answers, or ask, from a page of another site")
+@attack(8, "read answers, or send requests, from a page of another site")
 def other_sites(target: Target) -> Outcome:
-    """Asks as a browser does for a page of another site, on a public host and on this one."""
+    """Send the requests of a browser that shows a page of another site, to a public host and to this one."""
     open_to = []
     with target.web() as web:
         origin = {"Origin": "https://evil.example"}
@@ -151,7 +151,7 @@ def other_sites(target: Target) -> Outcome:
 
 @attack(8, "take the whole queue from one address, and from one session")
 def queue_share(target: Target) -> Outcome:
-    """Asks for 31 long jobs."""
+    """Request 31 long jobs."""
     taken = []
     with target.web(60) as web:
         large = {"path": upload(web, png(700, 700)), "meta": META}
@@ -170,9 +170,9 @@ def queue_share(target: Target) -> Outcome:
     return Outcome(max(taken) <= 16, f"{' and '.join(map(str, taken))} of 31 taken, the queue has 32 places")
 
 
-@attack(8, "get no sentence from a job that fails for memory")
+@attack(8, "make a job run out of memory without a message")
 def memory(target: Target) -> Outcome:
-    """The system lets the server have 40 MB more than it has; a job needs more."""
+    """Limit the server to 40 MB more memory than it uses, and request a job that needs more."""
     with target.web(60) as web:
         large = {"path": upload(web, png(1990, 1990)), "meta": META}
         size = int(re.findall(r"VmSize:\s+(\d+) kB", Path(f"/proc/{target.pid}/status").read_text())[0]) * 1024
@@ -180,4 +180,4 @@ def memory(target: Target) -> Outcome:
         told = call(web, "compare", [large, "2", False, ""])
     sentences = [json.loads(line[6:]) for line in told.splitlines() if line.startswith('data: {"error"')]
     sentence = str(sentences[-1]["error"]) if sentences else told[-80:]
-    return Outcome("memory" in sentence, f"told: {sentence[:110]}")
+    return Outcome("memory" in sentence, f"message: {sentence[:110]}")

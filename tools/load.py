@@ -44,7 +44,7 @@ Call = dict[str, Any]
 
 @dataclass
 class Tally:
-    """The observations of all visitors.
+    """Observations of all visitors.
 
     Attributes:
         outcomes: Number of requests by outcome.
@@ -85,7 +85,7 @@ def ask(client: Client, call: Call) -> str:
 
 
 def visit(url: str, calls: list[Call], alone: list[str], ends: float, seed: int, tally: Tally) -> None:
-    """Send one request after the other, as one visitor.
+    """Send requests one after another, like one visitor.
 
     Args:
         url: Address of the page.

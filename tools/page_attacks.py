@@ -19,10 +19,10 @@ from tools.asking import META, answers, call, connect, events, head, join, part,
 from tools.attack import Outcome, Target, attack
 
 WIDTH, HEIGHT = 67, 41
-"""Size of an image that no visitor may see; no image of the page has it, at any scale."""
+"""Size of an image that no visitor may see. No image of the page has this size at any scale."""
 
 LIMIT_MB = 2000
-"""What SECURITY.md promises as the limit on stored files."""
+"""Limit on stored files in SECURITY.md, in MB."""
 
 
 def secret_image(target: Target) -> Path:
@@ -33,7 +33,7 @@ def secret_image(target: Target) -> Path:
 
 
 def shown(web: httpx.Client, told: str) -> Iterator[tuple[int, int]]:
-    """The sizes of the images that an answer names and that the server hands out."""
+    """Return the sizes of the images that an answer names and that the server delivers."""
     for path in set(re.findall(r'"path": ?"([^"]+\.png)"', told)):
         answer = web.get(f"/gradio_api/file={path}")
         if answer.status_code == 200:
@@ -41,9 +41,9 @@ def shown(web: httpx.Client, told: str) -> Iterator[tuple[int, int]]:
                 yield image.size
 
 
-@attack(1, "see an image of the server by its path, through every function")
+@attack(1, "read an image on the server by its path, through every function")
 def open_read(target: Target) -> Outcome:
-    """Sends the path bare, and as the page's own files are sent, to every function index and every name."""
+    """Send the path as plain text, and in the form of the page's own files, to every function index and every name."""
     secret = str(secret_image(target))
     sizes = {(WIDTH // cut * cut * by, HEIGHT // cut * cut * by) for cut in (1, 2, 3, 4) for by in (1, 2, 3, 4)}
     seen, asked = set(), 0
@@ -61,7 +61,7 @@ def open_read(target: Target) -> Outcome:
 
 @attack(1, "learn whether a file exists")
 def file_oracle(target: Target) -> Outcome:
-    """Compares the answers for an image, a text file and a missing file."""
+    """Compare the answers for an image, a text file and a missing file."""
     secret = secret_image(target)
     (target.secrets / "text.png").write_text("no image")
     told: dict[str, set[str]] = {}
@@ -74,9 +74,9 @@ def file_oracle(target: Target) -> Outcome:
     return Outcome(all(len(names) == 3 for names in told.values()), f"{len(told)} different answers")
 
 
-@attack(3, "use up file descriptors by one stalled upload of 990 parts and 40 idle connections")
+@attack(3, "use up file descriptors with one stalled upload of 990 parts and 40 idle connections")
 def descriptors(target: Target) -> Outcome:
-    """The page has to answer within 5 s, and the log must not grow by more than 100 lines."""
+    """Check that the page still answers within 5 s, and that the log grows by at most 100 lines."""
     lines = target.log.read_bytes().count(b"\n")
     with contextlib.ExitStack() as opened:
         stalled = opened.enter_context(connect(target))
@@ -91,9 +91,9 @@ def descriptors(target: Target) -> Outcome:
     return Outcome(held and lines < 100, f"/ {seconds}, {lines} log lines in 5 s")
 
 
-@attack(3, "use up file descriptors by 1,100 idle connections")
+@attack(3, "use up file descriptors with 1,100 idle connections")
 def idle_connections(target: Target) -> Outcome:
-    """The page has to answer within 5 s, and the log must not grow by more than 100 lines."""
+    """Check that the page still answers within 5 s, and that the log grows by at most 100 lines."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     lines = target.log.read_bytes().count(b"\n")
@@ -118,9 +118,9 @@ def _page_answers(target: Target) -> tuple[bool, str]:
     return True, f"answered in {time.monotonic() - start:.2f} s"
 
 
-@attack(4, "overrun the limit on stored files by 125 uploads in flight")
+@attack(4, "exceed the limit on stored files with 125 simultaneous uploads")
 def disk_in_flight(target: Target) -> Outcome:
-    """Each upload stalls before its last kilobyte."""
+    """Stall each upload before its last kilobyte."""
     size, block = 19_900_000, bytes(100_000)
 
     def stall(connection: socket.socket) -> None:
@@ -142,9 +142,9 @@ def disk_in_flight(target: Target) -> Outcome:
     return Outcome(most <= LIMIT_MB * 1e6, f"{most / 1e6:.0f} MB stored, the limit is {LIMIT_MB} MB")
 
 
-@attack(5, "leave files behind by 60 uploads that break off")
+@attack(5, "leave files behind with 60 interrupted uploads")
 def broken_uploads(target: Target) -> Outcome:
-    """Each breaks off after 5 MB of 6."""
+    """Break off each upload after 5 MB of 6."""
     before = target.stored_bytes()
     for number in range(60):
         with connect(target) as connection, contextlib.suppress(OSError):
@@ -154,9 +154,9 @@ def broken_uploads(target: Target) -> Outcome:
     return Outcome(left < 1e6, f"{left / 1e6:.1f} MB left")
 
 
-@attack(5, "fill the disk: an upload that cannot be written")
+@attack(5, "store an upload on a full disk")
 def disk_full(target: Target) -> Outcome:
-    """The system lets the server write no file of more than 40 kB."""
+    """Upload a file to a server that can write at most 40 kB into a file."""
     before = target.stored_bytes()
     resource.prlimit(target.pid, resource.RLIMIT_FSIZE, (40_000, 40_000))
     with target.web() as web:

@@ -1,4 +1,4 @@
-"""Measure in a browser how long a visitor waits for numbers: ``python -m tools.timing``."""
+"""Measure the time that a visitor waits for numbers, in a browser: ``python -m tools.timing``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOTE_TIMES = """() => {
     new MutationObserver(() => root.dataset.fresh === "true" && (window.answered = performance.now()))
         .observe(root, { attributes: true, attributeFilter: ["data-fresh"] });
 }"""
-"""JavaScript that notes when the pointer last moved and when the viewer's scores were last up to date."""
+"""JavaScript that records the times of the pointer's last move and of the viewer's last change to current scores."""
 
 
 def pan(page: Page, dx: int, dy: int) -> float:

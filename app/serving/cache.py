@@ -1,4 +1,4 @@
-"""The folder for temporary files: it belongs to this process, old files are removed, and at the end all of it."""
+"""The folder for the temporary files of this process. Old files are removed; at the end the folder is removed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from drn.errors import InputError
 PREFIX = "drn-app-"
 
 MAX_AGE, EVERY = 2700.0, 600.0
-"""Seconds after which a file is removed, and seconds between two sweeps; their sum is less than an hour."""
+"""Age in seconds at which a file is removed, and seconds between two sweeps; the sum is less than an hour."""
 
 MAX_STORED_BYTES = 2_000_000_000
-"""Size of all files in the folder; older files are removed to make room for newer ones."""
+"""Largest size of all files in the folder, in bytes; older files are removed to make room for newer ones."""
 
 LEAST_BYTES = 65_536
-"""Size that a smaller file is counted with, because its folder takes space too; it bounds the number of files."""
+"""Smallest size that is counted for a file, in bytes. It includes the file's folder, and limits the number of files."""
 
 PARTIAL = ".partial"
 """Name of a file that is being uploaded. Room is reserved for it, so it is not counted as stored."""
@@ -40,7 +40,7 @@ _room = threading.Lock()
 """Held while files are counted and removed."""
 
 _counting = threading.Lock()
-"""Held while ``_reserved`` changes; the event loop waits for it, so it is held only for a moment."""
+"""Held while ``_reserved`` changes. It must be held only briefly, because the event loop waits for it."""
 
 _reserved = 0
 """Bytes that are reserved for files that are being written."""
@@ -49,8 +49,8 @@ _reserved = 0
 def use_own_folder() -> None:
     """Let gradio store files in a folder of this process, inside ``GRADIO_TEMP_DIR`` or the system's temporary folder.
 
-    A process holds a lock file beside its folder while it runs. Folders whose lock nobody holds were left by a killed
-    process, and are removed here. The lock file is not inside the folder, because the folder may be deleted.
+    A process holds the lock of a file beside its folder while it runs. A folder without a held lock was left behind by
+    a killed process and is removed here. The lock file is not inside the folder, because the folder may be deleted.
 
     Raises:
         InputError: If the folder cannot be made.
@@ -66,10 +66,12 @@ def use_own_folder() -> None:
                 shutil.rmtree(left)
                 _lock_of(left).unlink()
         own = root / f"{PREFIX}{secrets.token_hex(8)}"
-        _lock(own)  # first: a server that starts now would remove a folder without a lock
+        _lock(own)  # before the folder: a server that starts now would remove a folder without a lock
         own.mkdir(mode=0o700)
     except OSError as error:
-        raise InputError(f"No folder can be made in {root} ({error.strerror}): set GRADIO_TEMP_DIR.") from error
+        raise InputError(
+            f"No folder can be made in {root} ({error.strerror}): set GRADIO_TEMP_DIR to a folder that is writable."
+        ) from error
     _own.append(own)
     os.environ["GRADIO_TEMP_DIR"] = str(own)
 
@@ -98,10 +100,10 @@ def _lock(folder: Path) -> int:
 
 
 def start_sweeping(is_running: Callable[[], bool]) -> None:
-    """Start to remove old files from the folder, except those that are there now, which belong to the page.
+    """Start to remove old files from the folder, except the files that exist now, which belong to the page.
 
     Args:
-        is_running: Tells whether the server still runs; called before each sweep.
+        is_running: Returns whether the server still runs; called before each sweep.
     """
     (folder,) = _own
     _keep.update(_below(folder))
@@ -118,14 +120,14 @@ def start_sweeping(is_running: Callable[[], bool]) -> None:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """List all files and folders below ``folder``; unlike ``rglob``, it continues if one is removed meanwhile."""
+    """List all files and folders below ``folder``; unlike ``rglob``, continue if one is removed in the meantime."""
     for root, folders, files in os.walk(folder):
         yield from (Path(root, name) for name in [*folders, *files])
 
 
 def _remove_if_old(path: Path) -> None:
     """Remove a file, or an empty folder, that is older than ``MAX_AGE``."""
-    with contextlib.suppress(OSError):  # removed meanwhile, or a folder with files
+    with contextlib.suppress(OSError):  # removed in the meantime, or a folder with files
         if time.time() - path.stat().st_mtime > MAX_AGE:
             if path.is_dir():
                 path.rmdir()
@@ -134,12 +136,12 @@ def _remove_if_old(path: Path) -> None:
 
 
 def is_own_file(path: Any) -> bool:
-    """Tell whether ``path`` is exactly the path of a file of the page itself, without access to the file."""
+    """Return whether ``path`` is exactly the path of a file of the page itself, without access to the file."""
     return isinstance(path, str) and Path(path) in _keep
 
 
 def is_stored(path: str) -> bool:
-    """Tell whether ``path``, with links resolved, is a file in the folder."""
+    """Return whether ``path``, with links resolved, is a file in the folder."""
     with contextlib.suppress(OSError, ValueError):
         resolved = Path(path).resolve(strict=True)
         return resolved.is_file() and any(resolved.is_relative_to(own) for own in _own)
@@ -147,16 +149,16 @@ def is_stored(path: str) -> bool:
 
 
 def make_room(nbytes: int) -> None:
-    """Remove the oldest files of visitors until ``nbytes`` more fit in, beside the reserved bytes."""
+    """Remove the oldest files of visitors until there is room for ``nbytes`` more and for the reserved bytes."""
     with _room:
         _make_room(nbytes)
 
 
 def reserve(nbytes: int) -> None:
-    """Reserve room for a file of ``nbytes``; call ``release`` when it has been written or given up.
+    """Reserve room for a file of ``nbytes``; call ``release`` after the file was written or abandoned.
 
     Raises:
-        OSError: If there is too little room even without all files of visitors.
+        OSError: If there is too little room even after all files of visitors were removed.
     """
     global _reserved
     with _room:
@@ -174,14 +176,14 @@ def release(nbytes: int) -> None:
 
 
 def _make_room(nbytes: int) -> int:
-    """Remove the oldest files of visitors until ``nbytes`` more fit in.
+    """Remove the oldest files of visitors until there is room for ``nbytes`` more.
 
     Returns:
-        The number of bytes that do not fit in; 0 or less if all do.
+        The number of bytes for which there is no room; 0 or less if there is enough.
     """
     found = []
     for path in (path for own in _own for path in _below(own) if path.name != PARTIAL):
-        with contextlib.suppress(OSError):  # removed meanwhile
+        with contextlib.suppress(OSError):  # removed in the meantime
             about = path.stat()
             if stat.S_ISREG(about.st_mode):
                 found.append((about.st_mtime, max(about.st_size, LEAST_BYTES), path))
@@ -200,7 +202,7 @@ def _make_room(nbytes: int) -> int:
 
 @contextlib.contextmanager
 def folder_for(path: Path) -> Iterator[None]:
-    """Make the folder of a file that is written inside the block; if the block fails, remove the folder if it is empty.
+    """Make a folder for a file that the block writes; if the block fails and the folder is empty, remove it.
 
     Raises:
         OSError: If the folder cannot be made.

@@ -19,24 +19,24 @@ EVENT = re.compile(r"[0-9a-f]{32}")
 """The form of an event's name."""
 
 MAX_TEXT = 2000
-"""Characters of one text in an event."""
+"""Largest number of characters of one text in an event."""
 
 MAX_VALUES, MAX_DEPTH = 400, 10
-"""Values in an event, and how deep they may be nested."""
+"""Largest number of values in an event, and largest depth of nesting."""
 
 MAX_NUMBER = 1e15
-"""Largest number in an event; the page's own largest is a time in milliseconds."""
+"""Largest value of a number in an event. The largest number that the page sends is a time in milliseconds."""
 
 FILE_META = {"_type": "gradio.FileData"}
 
-MALFORMED = "The server could not make sense of this request."
+MALFORMED = "The server does not understand this request: reload the page and try again."
 
 
 def checked_event(body: bytes) -> bytes:
     """Check the JSON of an event, and return it without the members that gradio does not need from a visitor.
 
     Raises:
-        Refused: If it is not an event, names a file that was not uploaded here, or holds too much data.
+        Refused: If the JSON is not an event, names a file that was not uploaded here, or holds too much data.
     """
     try:
         event = json.loads(body)
@@ -50,7 +50,7 @@ def checked_event(body: bytes) -> bytes:
             raise Refused(400, MALFORMED)
     for count, (value, depth) in enumerate(_values([known.get("data"), known.get("event_data")])):
         if count > MAX_VALUES or depth > MAX_DEPTH or not _is_bounded(value):
-            raise Refused(413, "The request holds more than an event of this page does: send less.")
+            raise Refused(413, "The request holds more data than an event of this page: send less.")
     for member, is_known in (("data", is_upload), ("event_data", lambda path: is_upload(path) or is_own_file(path))):
         for value, _ in _values(known.get(member)):
             is_file = isinstance(value, dict) and "path" in value
@@ -60,7 +60,7 @@ def checked_event(body: bytes) -> bytes:
 
 
 def _is_index(value: Any) -> bool:
-    """Tell whether ``value`` can be the index of a component or an event."""
+    """Return whether ``value`` can be the index of a component or an event."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 100_000
 
 
@@ -70,11 +70,11 @@ _MEMBERS = {
     "fn_index": _is_index,
     "trigger_id": _is_index,
 }
-"""The members of an event beside its data, and the check of each."""
+"""Name of each member of an event other than its data -> the check of its value."""
 
 
 def _values(root: Any) -> Iterator[tuple[Any, int]]:
-    """List every value in ``root``, ``root`` included, with its depth; keys of dictionaries count as values."""
+    """List ``root`` and every value in it, each with its depth; keys of dictionaries count as values."""
     stack = [(root, 0)]
     while stack:
         value, depth = stack.pop()
@@ -87,7 +87,7 @@ def _values(root: Any) -> Iterator[tuple[Any, int]]:
 
 
 def _is_bounded(value: Any) -> bool:
-    """Tell whether a text is short enough, or a number finite and small enough."""
+    """Return whether a text is short enough, or a number is finite and small enough."""
     if isinstance(value, str):
         return len(value) <= MAX_TEXT
     if isinstance(value, (int, float)):

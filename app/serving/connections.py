@@ -1,4 +1,4 @@
-"""Limits of connections: their number, the time for requests and answers, and the lines they cause in the log."""
+"""Limits on connections: their number, the time for requests and answers, and the number of lines in the log."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 PIECE_SECONDS, REQUEST_SECONDS = 15.0, 120.0
-"""Longest time for the next piece of a request, and for the whole request."""
+"""Longest time for the next piece of a request, and for the whole request, in seconds."""
 
 SEND_SECONDS = 60.0
-"""Longest time for a visitor to receive a piece of an answer."""
+"""Longest time for a visitor to receive a piece of an answer, in seconds."""
 
 SPARE_FILES = 256
-"""File descriptors that are not used for connections."""
+"""Number of file descriptors that are reserved for other uses than connections."""
 
 LOGGERS = ("uvicorn.error", "asyncio", "app.serving.guard", "app.serving.uploads", "app.serving.jobs")
-"""Loggers that write because of visitors' requests."""
+"""Loggers whose messages visitors' requests can cause."""
 
 
 def raise_file_limit() -> None:
@@ -36,14 +36,14 @@ def max_connections() -> int:
 
 
 class OncePerSecond(logging.Filter):
-    """A filter that lets the same message of a logger pass once a second."""
+    """A filter that passes the same message of a logger at most once a second."""
 
     def __init__(self) -> None:
         super().__init__()
         self._last: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether ``record`` is logged."""
+        """Return whether ``record`` is logged."""
         text, now = record.getMessage()[:200], time.monotonic()
         if now - self._last.get(text, -1.0) < 1.0:
             return False
@@ -54,7 +54,7 @@ class OncePerSecond(logging.Filter):
 
 
 def bound_the_log() -> None:
-    """Limit the loggers in ``LOGGERS`` to the same line once a second."""
+    """Limit the loggers in ``LOGGERS`` to one line a second for the same message."""
     for name in LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(known, OncePerSecond) for known in logger.filters):
@@ -83,7 +83,7 @@ class PatientProtocol(H11Protocol):
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, or for the rest of this one."""
+        """Wait for the next request, or for the rest of the present request."""
         super().on_response_complete()
         self._watch()
 
@@ -102,7 +102,7 @@ class PatientProtocol(H11Protocol):
             self._closing = self.loop.call_later(PIECE_SECONDS, self.transport.abort)
 
     def _stop(self) -> None:
-        """Do not close the connection after all."""
+        """Cancel the time limit of the connection."""
         if self._closing is not None:
             self._closing.cancel()
             self._closing = None

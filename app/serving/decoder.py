@@ -1,11 +1,11 @@
 """The process that decodes visitors' images: ``python -m app.serving.decoder``, started and killed by ``decoding``.
 
 It imports neither torch nor gradio, so it starts fast and takes little memory. It serves one request after another
-from standard input. Where the system can fork, each request is served by a forked process, which has all imports and
-ends with its request: no data of an image is left in memory when the next image is decoded.
+from standard input. If the system can fork, a forked process serves each request. The forked process needs no imports
+and ends after its request, so no data of an image is left in memory when the next image is decoded.
 
-A request is a JSON object (``name``, ``max_pixels``, ``nbytes``), then the file. An answer is a JSON object, then the
-pixels, then the alpha channel. The length of a JSON object, in 4 bytes, precedes it.
+A request consists of a JSON object (``name``, ``max_pixels``, ``nbytes``) and the file. An answer consists of a JSON
+object, the pixels, and the alpha channel. Before each JSON object comes its length, in 4 bytes.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ except ModuleNotFoundError:  # Windows
     resource = None  # type: ignore[assignment]
 
 SECONDS = 10
-"""How long decoding an image may take."""
+"""Longest time for decoding an image, in seconds."""
 
 MEMORY_BYTES = 1_000_000_000
-"""Address space that the process may use."""
+"""Largest address space of the process, in bytes."""
 
 GRACE = 2
-"""Seconds after ``SECONDS`` at which the process ends by itself, in case the server cannot kill it."""
+"""The process ends by itself this many seconds after ``SECONDS``, for the case that the server cannot kill it."""
 
 MAX_MESSAGE_BYTES = 16_384
 """Largest JSON object of a request or an answer."""
@@ -91,7 +91,7 @@ def write_message(file: io.RawIOBase, message: dict[str, Any]) -> None:
 
 
 def _limit_resources() -> None:
-    """Limit the memory, forbid writing to files, and let a system that lacks memory end this process first."""
+    """Limit the memory, forbid writing to files, and mark this process as the first to end if memory runs out."""
     if resource is not None:
         limits = ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0))
         for kind, most in limits:
@@ -102,13 +102,13 @@ def _limit_resources() -> None:
 
 
 def _set_alarm(seconds: int) -> None:
-    """Let the system end this process after ``seconds``; 0 cancels that."""
+    """Let the system end this process after ``seconds``; 0 cancels the limit."""
     if hasattr(signal, "alarm"):
         signal.alarm(seconds)
 
 
 def _decode(data: bytearray, name: str, max_pixels: int) -> tuple[dict[str, Any], Picture | None]:
-    """Decode a file and return the JSON object of the answer, and the picture or, if it is refused, None."""
+    """Decode a file; return the JSON object of the answer, and the picture or, for a refused file, None."""
     try:
         picture = read_image(io.BytesIO(data), max_pixels=max_pixels, name=name)
     except InputError as error:
@@ -139,10 +139,10 @@ def serve_one(requests: io.RawIOBase, answers: io.RawIOBase) -> None:
 
 
 def main() -> None:
-    """Serve requests from standard input until it ends, or until a request fails without being refused."""
-    requests, answers = io.FileIO(0, "r"), io.FileIO(1, "w")
+    """Serve requests from standard input until its end, or until an unexpected error occurs."""
+    requests, answers = io.FileIO(0, "r", closefd=False), io.FileIO(1, "w", closefd=False)
     _limit_resources()
-    Image.init()  # otherwise each forked process would import the formats again
+    Image.init()  # import the formats here, because otherwise each forked process would import them again
     with contextlib.suppress(EOFError):
         while not hasattr(os, "fork"):
             serve_one(requests, answers)

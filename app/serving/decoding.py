@@ -1,7 +1,7 @@
 """Decode visitors' images in separate processes, so that a hostile file takes no time or memory of the server.
 
-``pool.decode`` hands a file to a waiting process (``decoder``) and kills it when it takes too long or when the
-visitor has left. The process inherits neither the server's files nor its environment.
+``pool.decode`` sends a file to a waiting process (``decoder``). It kills the process if decoding takes too long or the
+visitor leaves. The process inherits neither the server's files nor its environment.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "app.serving.decoder")
 
 KEPT_VARIABLES = ("LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT")
-"""The environment variables that the processes get; others may be secrets such as ``HF_TOKEN``."""
+"""The environment variables of the processes. Others are left out, because they may be secrets such as ``HF_TOKEN``."""
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""Variables that prevent numpy's threads, which decoding does not use but whose memory counts towards the limit."""
+"""Variables that prevent numpy's threads. Decoding does not use them, but their memory counts towards the limit."""
 
 MAX_PROCESSES = 2
-"""How many files are decoded at once."""
+"""Number of files that are decoded at the same time."""
 
 POLL_SECONDS = 0.02
 """Seconds between two checks of the time limit and of the visitor's connection."""
@@ -51,7 +51,7 @@ FAILS = "{name} cannot be decoded: save it again as PNG or JPEG."
 
 
 class _FailedError(Exception):
-    """The process ended, or did not send a valid answer."""
+    """Error for a process that ended, or did not send a valid answer."""
 
 
 class _Process:
@@ -67,7 +67,7 @@ class _Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
-            start_new_session=True,  # Ctrl-C in a terminal is for the server
+            start_new_session=True,  # Ctrl-C in a terminal must reach only the server
         )
         self._requests = cast("io.RawIOBase", self._process.stdin)
         self._answers = cast("io.RawIOBase", self._process.stdout)
@@ -80,7 +80,7 @@ class _Process:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process has not ended."""
+        """Whether the process still runs."""
         return self._process.poll() is None
 
     def start(self, data: bytes, name: str, max_pixels: int) -> Future[Picture | str]:
@@ -98,7 +98,7 @@ class _Process:
         return answer
 
     def _ask(self, data: bytes, name: str, max_pixels: int) -> Picture | str:
-        """Send a file, read the answer and check all of it."""
+        """Send a file, then read and check the whole answer."""
         write_message(self._requests, {"name": name, "max_pixels": max_pixels, "nbytes": len(data)})
         write_all(self._requests, data)
         answer = read_message(self._answers)
@@ -139,9 +139,9 @@ class Pool:
         self._free = threading.Semaphore(MAX_PROCESSES)
 
     def warm(self) -> None:
-        """Start a process for the next file unless one waits, and return before it is ready.
+        """Start a process for the next file unless one waits, and return before the process is ready.
 
-        If it cannot be started, the next call of ``decode`` tries again and reports that.
+        If the process cannot be started, the next call of ``decode`` tries again and reports the failure.
         """
         with self._lock, contextlib.suppress(OSError):
             if not self._waiting:
@@ -166,7 +166,7 @@ class Pool:
             data: The file's content.
             name: The file's name in error messages.
             max_pixels: Largest width times height accepted.
-            cancelled: Called repeatedly; when it returns True the process is killed.
+            cancelled: Called repeatedly; if it returns True, the process is killed.
 
         Returns:
             The picture.
@@ -222,7 +222,7 @@ class Pool:
             raise InputError("The server cannot decode images just now: try again later.") from error
 
     def _put_back(self, process: _Process) -> None:
-        """Let the process wait for the next file, or kill it if another one waits."""
+        """Keep the process for the next file, or kill it if another process already waits."""
         with self._lock:
             if not self._waiting:
                 self._waiting.append(process)

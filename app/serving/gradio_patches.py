@@ -26,29 +26,29 @@ from app.serving.hosts import trusted_proxies, visitor
 logger = logging.getLogger(__name__)
 
 MAX_SHARE = 16
-"""Requests of one visitor that wait or run; it is half of the queue."""
+"""Largest number of waiting and running requests of one visitor: half of the queue."""
 
 MAX_STATES_EACH = 50
-"""States of one address, one for each page load; the oldest state of the address is dropped for a new one."""
+"""Largest number of states of one address; each page load makes a state, which replaces the oldest one."""
 
 MAX_SESSIONS = 1900
-"""Sessions with answers that were not fetched. From 2000 on, gradio would drop answers of other visitors."""
+"""Largest number of sessions with unread answers. From 2000 on, gradio would drop answers of other visitors."""
 
 MAX_UNREAD = 500
-"""Messages of one session that were not fetched."""
+"""Largest number of unread messages of one session."""
 
 QUIET_JOBS, QUIET_ANSWERS = 10.0, 60.0
-"""Seconds without a listener after which a session's jobs are stopped, and after which its answers are dropped."""
+"""Seconds without a listener until a session's jobs are stopped, and until its answers are dropped."""
 
 LOOK_SECONDS = 1.0
-"""Seconds between two searches for such sessions."""
+"""Seconds between two searches for sessions without a listener."""
 
-TOO_MANY = f"You have {MAX_SHARE} requests in the queue already: wait for one of them."
+TOO_MANY = f"You already have {MAX_SHARE} requests in the queue: wait until one of them ends."
 CROWDED = "The server has too many visitors just now: try again in a minute."
 
 
 def keep_requests_out_of_the_log(log_kind: Callable[[], None]) -> None:
-    """Let gradio log only the kind of an error, not the traceback, which quotes the visitor's event.
+    """Make gradio log only the kind of an error, because the traceback quotes the visitor's event.
 
     Args:
         log_kind: Logs the kind of the error that is being handled.
@@ -58,22 +58,22 @@ def keep_requests_out_of_the_log(log_kind: Callable[[], None]) -> None:
 
 
 def take_path(component: gr.components.Component) -> None:
-    """Let a component for files give the path to its handler, which must open it by ``find_upload``.
+    """Make a component for files pass the path to its handler, which must open it by ``find_upload``.
 
-    gradio would decode the file in this process, and refuse a damaged file without a message.
+    Otherwise gradio would decode the file in this process, and refuse a damaged file without a message.
     """
     component.preprocess = lambda payload: payload.path if payload else None  # type: ignore[method-assign]
 
 
 def store_no_inputs() -> None:
-    """Keep no copy of visitors' inputs: gradio stores them unchecked, for a kind of link that is not used here."""
+    """Stop gradio from storing unchecked copies of visitors' inputs, which only serve links that are not used here."""
     SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
 
 
 def serve_behind(wrap: Callable[[ASGIApp], ASGIApp]) -> None:
-    """Serve the next launch by ``PatientProtocol``, with further middleware.
+    """Make the next launch use ``PatientProtocol`` and further middleware.
 
-    The middleware of ``app_kwargs`` comes after gradio's own; only the server comes before both.
+    The middleware is added in the server, because that of ``app_kwargs`` would run after gradio's own middleware.
 
     Args:
         wrap: Puts middleware in front of the app.
@@ -88,12 +88,12 @@ def serve_behind(wrap: Callable[[ASGIApp], ASGIApp]) -> None:
 
 
 def note_progress(upload_id: str, name: str, data: bytes) -> None:
-    """Tell the page that sends an upload that ``data`` has arrived."""
+    """Report to the page that sends an upload that ``data`` has arrived."""
     file_upload_statuses.append(upload_id, name, data)
 
 
 def end_progress(upload_id: str) -> None:
-    """Tell the page that an upload has ended, and drop its progress later: the page may not have asked yet."""
+    """Report to the page that an upload has ended, and drop its progress later, after the page has read it."""
     file_upload_statuses.set_done(upload_id)
     asyncio.get_running_loop().call_later(QUIET_ANSWERS, forget_progress, upload_id)
 
@@ -105,7 +105,7 @@ def forget_progress(upload_id: str) -> None:
 
 
 class Listeners:
-    """Keeps track of the clients that listen for answers, and limits the jobs and data of each visitor.
+    """Records which clients listen for answers, and limits the jobs and data of each visitor.
 
     Args:
         page: The page.
@@ -124,7 +124,7 @@ class Listeners:
 
     @contextlib.contextmanager
     def listening(self, name: str) -> Iterator[None]:
-        """Count a stream of answers as long as it is open.
+        """Count a stream of answers while it is open.
 
         Args:
             name: Name of the session or of the event whose answers are sent.
@@ -139,7 +139,7 @@ class Listeners:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """Drop the jobs and answers without a listener as long as the server runs."""
+        """Drop jobs and answers without a listener while the server runs."""
         task = asyncio.create_task(self._drop_for_ever())
         try:
             yield
@@ -147,7 +147,7 @@ class Listeners:
             task.cancel()
 
     def own(self, session: str | None, address: str | None) -> None:
-        """Note the address of a session, and drop the oldest states of an address that has too many."""
+        """Record the address of a session, and drop the oldest states of an address that has too many."""
         if session is None or address is None:
             return
         own = self._states.setdefault(address, OrderedDict())
@@ -159,10 +159,11 @@ class Listeners:
             self._page.state_holder.time_last_used.pop(oldest, None)
 
     async def _push_within_bounds(self, body: Any, request: Any, username: str | None) -> Any:
-        """Add an event to the queue, unless its visitor has too many.
+        """Add an event to the queue, unless its visitor has too many events there.
 
         Returns:
-            As gradio's ``Queue.push``: whether it was added, the event or a message, and the outcome.
+            The same values as gradio's ``Queue.push``: whether the event was added, the event or a message, and the
+            outcome.
         """
         address, session = visitor(request.scope), body.session_hash
         share = sum(

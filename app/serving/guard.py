@@ -1,4 +1,4 @@
-"""Middleware in front of gradio: it allows the routes that are used, limits time and size, and sets headers."""
+"""Middleware before gradio: it allows only the routes in use, limits time and size, and sets headers."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from app.serving.uploads import store_upload
 logger = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 64_000
-"""Largest request that is not an upload; events carry numbers, names and tokens."""
+"""Largest request that is not an upload, in bytes. Events contain only numbers, names and tokens."""
 
 MULTIPART_BYTES = 10_000
-"""Bytes that the form of an upload may add to the file."""
+"""Largest difference between the form of an upload and its file, in bytes."""
 
 NOTHING_HERE = "There is nothing at this address."
 
@@ -51,14 +51,14 @@ WRITE = re.compile(r"/gradio_api/(upload|cancel|reset|queue/join|run/predict|cal
 UPLOAD_ID = re.compile(r"[0-9a-z]{1,32}")
 
 DROPPED = (b"origin", b"x-gradio-server", b"range")
-"""Headers of a request that are removed. gradio would allow the origin to read the answer, use ``x-gradio-server`` as
-an address in the page, and answer a range request with the headers of the request."""
+"""Headers that are removed from a request. Otherwise gradio would allow the origin to read the answer, use
+``x-gradio-server`` as an address in the page, and repeat the headers of a range request in the answer."""
 
 PRIVATE = {
     "Cache-Control": "private, no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""Further headers of answers that are visitors' files."""
+"""Additional headers of answers with visitors' files."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -66,7 +66,7 @@ HEADERS = {
     "Content-Security-Policy": "; ".join(
         [
             "default-src 'self'",
-            "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # gradio runs its own inline scripts and our handlers
+            "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # gradio's scripts, our handlers
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self' data:",
@@ -74,7 +74,7 @@ HEADERS = {
             "object-src 'none'",
             "base-uri 'self'",
             "form-action 'self'",
-            "frame-ancestors 'self' https://huggingface.co",  # the Hub shows a Space in a frame
+            "frame-ancestors 'self' https://huggingface.co",  # the Hub displays a Space in a frame
         ]
     ),
 }
@@ -85,7 +85,7 @@ class Guard:
 
     Args:
         app: The app of gradio.
-        listeners: Keeps track of the clients that listen for answers.
+        listeners: Records which clients listen for answers.
     """
 
     def __init__(self, app: ASGIApp, listeners: Listeners) -> None:
@@ -155,13 +155,13 @@ class Guard:
 
 
 class Failures:
-    """ASGI middleware that answers with a sentence if ``app`` raises an exception; also used inside gradio's own."""
+    """ASGI middleware that answers with a sentence if ``app`` raises an exception."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and answer it if that fails."""
+        """Pass a request to ``app``; if ``app`` fails, send an answer with a sentence."""
         started = False
 
         async def note_start(message: Message) -> None:
@@ -177,7 +177,7 @@ class Failures:
             if scope["type"] != "http":
                 raise
             if scope["path"] == CANCEL and isinstance(error, KeyError) and not started:
-                # The work has ended already, which is what the client wants.
+                # The client wants the work to end, and it has already ended.
                 await JSONResponse({"success": True})(scope, receive, send)
                 return
             log_kind(error)
@@ -186,7 +186,7 @@ class Failures:
 
 
 def log_kind(error: BaseException | None = None) -> None:
-    """Log the kind of ``error``, or of the exception that is being handled, and no data of the visitor."""
+    """Log the kind of ``error``, or of the exception being handled, without data of the visitor."""
     logger.error("A request ended with %s.", type(error or sys.exception()).__name__)
 
 
@@ -231,11 +231,11 @@ def _length(headers: Headers, limit: int) -> int:
     """Return the length of a request's body.
 
     Raises:
-        Refused: If the request does not state it, or it is larger than ``limit``.
+        Refused: If the request does not state the length, or the length exceeds ``limit``.
     """
     length = "" if "transfer-encoding" in headers else headers.get("content-length", "")
     if not re.fullmatch(r"[0-9]{1,12}", length):
-        raise Refused(411, "The request does not say how long it is: send a Content-Length.")
+        raise Refused(411, "The request does not state its length: send a Content-Length header.")
     if int(length) > limit:
         size = f"{limit / 1e6:.0f} MB" if limit >= 1e6 else f"{limit / 1e3:.0f} kB"
         raise Refused(413, f"The request is larger than the limit of {size}: send less.")
@@ -246,7 +246,7 @@ def _query(scope: Scope, name: str, form: re.Pattern[str]) -> str | None:
     """Return a parameter of the request's query, or None if it is absent.
 
     Raises:
-        Refused: If it is given twice, or does not have the ``form`` that pages and clients send.
+        Refused: If the parameter is given twice, or does not match ``form``.
     """
     given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get(name, [])
     if len(given) > 1 or (given and not form.fullmatch(given[0])):
@@ -267,7 +267,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """Make a ``receive`` that gives ``body`` first."""
+    """Make a ``receive`` that returns ``body`` first."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Message:

@@ -13,7 +13,7 @@ from starlette.types import Scope
 from app.serving.refused import Refused
 
 PRIVATE_NETWORKS = ("127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-"""Networks whose addresses do not identify a visitor: this machine, and the networks behind a proxy or a router."""
+"""Networks whose addresses do not identify a visitor: this machine, and private networks behind a proxy or router."""
 
 _SHARED = tuple(map(ipaddress.ip_network, PRIVATE_NETWORKS))
 
@@ -33,7 +33,7 @@ def allowed_hosts() -> frozenset[str]:
 
 
 def check_host(scope: Scope, allowed: frozenset[str]) -> None:
-    """Refuse a request to a host name that is not allowed, because gradio makes addresses in the page of that name.
+    """Refuse a request to a host name that is not allowed, because gradio puts this name into addresses in the page.
 
     Args:
         scope: The request.
@@ -46,7 +46,7 @@ def check_host(scope: Scope, allowed: frozenset[str]) -> None:
     arrived = (scope.get("server") or ("",))[0]
     named = [headers.get("host", ""), *_list(headers.getlist("x-forwarded-host"))]
     if not all(_name(host) in allowed | {arrived} for host in named):
-        raise Refused(421, "This server does not answer to this host name: its operator can list it in DRN_HOSTS.")
+        raise Refused(421, "This server does not accept this host name: its operator can add the name to DRN_HOSTS.")
 
 
 def check_origin(scope: Scope, allowed: frozenset[str]) -> None:
@@ -58,7 +58,7 @@ def check_origin(scope: Scope, allowed: frozenset[str]) -> None:
     arrived = (scope.get("server") or ("",))[0]
     for origin in Headers(scope=scope).getlist("origin"):
         if _name(re.sub(r"^https?://", "", origin)) not in allowed | {arrived}:
-            raise Refused(403, "This page takes no requests from other sites.")
+            raise Refused(403, "This page accepts no requests from other sites: open the page itself.")
 
 
 def _list(values: list[str]) -> list[str]:
@@ -74,8 +74,8 @@ def _name(host: str) -> str | None:
 def trusted_proxies() -> str:
     """List the proxies whose ``X-Forwarded-For`` is trusted, in the form of ``FORWARDED_ALLOW_IPS``.
 
-    That variable is used if it is set. Otherwise only this machine is trusted, and on a Hugging Face Space the private
-    networks, because the Space's proxy is in one of them.
+    If that variable is not set, only this machine is trusted. On a Hugging Face Space the private networks are trusted
+    too, because the Space's proxy is in one of them.
     """
     own = PRIVATE_NETWORKS if os.environ.get("SPACE_HOST") else ("127.0.0.1", "::1")
     return os.environ.get("FORWARDED_ALLOW_IPS", ",".join(own))
@@ -84,7 +84,7 @@ def trusted_proxies() -> str:
 def visitor(scope: Scope) -> str | None:
     """Return the address of the visitor, or None if it is in a private network, where many visitors may share it.
 
-    For requests from a trusted proxy, uvicorn has replaced the proxy's address by that of ``X-Forwarded-For``.
+    For a request from a trusted proxy, uvicorn has already replaced the proxy's address by that in ``X-Forwarded-For``.
     """
     address = (scope.get("client") or ("",))[0]
     try:

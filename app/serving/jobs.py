@@ -1,4 +1,4 @@
-"""Long work in a thread, seen as a generator: it yields progress, and closing it cancels the work."""
+"""Long work in a thread, controlled by a generator that yields progress. Closing the generator cancels the work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HEARTBEAT = 0.25
 """Seconds after which the last step is yielded again, so that the caller can stop in the middle of a step."""
 
 JOB_SECONDS = 120.0
-"""How long the work for one request may take."""
+"""Longest time for the work of one request, in seconds."""
 
 MAX_RESULT_BYTES = 64_000_000
 """Size of the largest result: 16 megapixels of RGBA."""
@@ -50,7 +50,7 @@ def deadline() -> float:
 
 
 def stop_jobs() -> None:
-    """Stop all jobs, running and future ones, because the server is closing."""
+    """Stop all running and future jobs, because the server is closing."""
     _closing.set()
 
 
@@ -58,10 +58,10 @@ def stop_jobs() -> None:
 def errors_for_visitor(quote: Callable[[str], str] = escape) -> Iterator[None]:
     """Turn bad input, a full disk and a lack of memory into a message for the page or the client.
 
-    The log only notes that files cannot be stored or that memory is short.
+    A full disk and a lack of memory are logged too.
 
     Args:
-        quote: Makes a sentence fit for the place where it is shown; the page takes HTML.
+        quote: Escapes a sentence for its place; the page needs HTML.
 
     Raises:
         gr.Error: With the message.
@@ -85,7 +85,7 @@ def store_result(name: str, write: Callable[[Path], object]) -> Path:
 
     Args:
         name: Name of the file.
-        write: Writes the file to the path that it is given.
+        write: Called with the path, to which it must write the file.
 
     Returns:
         The path of the file.
@@ -103,12 +103,12 @@ def store_result(name: str, write: Callable[[Path], object]) -> Path:
 def run_in_steps(
     work: Callable[[OnTile, Callable[[], bool]], Result], ends: float | None = None
 ) -> Generator[tuple[int, int], None, Result]:
-    """Run work in a thread and yield its progress, the last step again every ``HEARTBEAT`` seconds.
+    """Run work in a thread and yield its progress; repeat the last step every ``HEARTBEAT`` seconds.
 
     Args:
-        work: Called with two functions: ``on_tile(done, total)`` reports progress, ``cancelled()`` is True when the
-            work is to stop. Closing the generator makes it True.
-        ends: When to give up; None for the ``deadline()`` of a job that starts now.
+        work: Called with two functions. ``work`` calls ``on_tile(done, total)`` to report progress. It must stop when
+            ``cancelled()`` returns True, which happens after the generator is closed.
+        ends: The time limit; None for the ``deadline()`` of a job that starts now.
 
     Yields:
         The (done, total) that was reported last.
@@ -117,7 +117,7 @@ def run_in_steps(
         The result of ``work`` (the generator's value).
 
     Raises:
-        InputError: If it takes too long; ``cancelled()`` is True from then on.
+        InputError: If the work takes too long; ``cancelled()`` is True from then on.
         Exception: Any exception that ``work`` raises.
     """
     steps: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
@@ -138,7 +138,7 @@ def run_in_steps(
         finally:
             steps.put(None)
 
-    # The context holds the visitor's request, by which a ZeroGPU Space lends the GPU.
+    # The context holds the visitor's request, which a ZeroGPU Space needs to provide the GPU.
     threading.Thread(target=contextvars.copy_context().run, args=(target,)).start()
     try:
         step: tuple[int, int] | None = (0, 1)

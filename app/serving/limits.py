@@ -1,18 +1,18 @@
-"""Limits on what visitors send and receive. The limits inside one mechanism stand in its own module."""
+"""Limits on the data that visitors send and receive. Limits that only one module uses are in that module."""
 
 from __future__ import annotations
 
 MAX_UPLOAD_BYTES = 20_000_000
-"""Size of an uploaded file."""
+"""Largest size of an uploaded file, in bytes."""
 
 MAX_PIXELS = 4_000_000
-"""Width times height of a photograph to compare."""
+"""Largest width times height of a photograph to compare."""
 
 MIN_SIDE = 16
 """Shortest side of a photograph to compare, in pixels."""
 
 MAX_OUTPUT_PIXELS = 16_000_000
-"""Width times height of an upscaled image."""
+"""Largest width times height of an upscaled image."""
 
 MAX_COORDINATE = 1_000_000
 """Largest coordinate or side of a region, in HR pixels."""
@@ -21,7 +21,7 @@ MAX_ZOOM = 16
 """Largest zoom in a shared link, in CSS pixels for one HR pixel."""
 
 MAX_KEY, MAX_SHOWN = 32, 16
-"""Characters of an image key in a shared link, and the number of such keys."""
+"""Largest number of characters of an image key in a shared link, and largest number of keys."""
 
 MAX_WAITING = 32
-"""Requests that may wait in the queue; further ones are refused with a message."""
+"""Largest number of requests in the queue; further requests are refused with a message."""

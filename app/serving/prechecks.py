@@ -1,8 +1,8 @@
 """Find image files that would take long to decode, without decoding them.
 
-These checks are cheap and refuse files that no camera or editor writes. They need not find every such file, because
-``decoding`` limits the time and the memory of the others. Frames after the first are not counted: they are not
-read.
+These checks are cheap and refuse files that no camera or editor writes. They do not have to find every such file,
+because ``decoding`` limits the time and the memory for all other files. Frames after the first are not counted, because
+they are not read.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ from drn.errors import InputError
 from drn.image import check_pixels
 
 MAX_SCANS = 200
-"""Scans of a progressive JPEG; common encoders write about 10."""
+"""Largest number of scans of a progressive JPEG; common encoders write about 10."""
 
 MAX_SEGMENTS = 10_000
-"""Marker segments of a JPEG."""
+"""Largest number of marker segments of a JPEG."""
 
 MAX_CHUNKS = 50_000
-"""Chunks of a PNG; encoders write at least 8 kB into each."""
+"""Largest number of chunks of a PNG; encoders write at least 8 kB into each."""
 
 MAX_COMMENT_BLOCKS = 4_000
-"""Comment blocks of a GIF, 255 bytes each; Pillow's time grows with the square of their number."""
+"""Largest number of comment blocks of a GIF, 255 bytes each. Pillow's time grows with the square of their number."""
 
 MAX_BLOCKS = 200_000
-"""Data blocks of a GIF up to its second frame, 255 bytes each."""
+"""Largest number of data blocks of a GIF before its second frame, 255 bytes each."""
 
 MAX_TAGS = 1_000
-"""Tags of a TIFF."""
+"""Largest number of tags of a TIFF."""
 
 MAX_STRIPS = 100_000
-"""Strips or tiles of a TIFF; a strip has at least one row of pixels."""
+"""Largest number of strips or tiles of a TIFF; a strip has at least one row of pixels."""
 
 MAX_COMMENT_BYTES = 65_536
-"""Comments of a PPM in all, and its header, in bytes."""
+"""Largest size of all comments of a PPM, and of its header, in bytes."""
 
 JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-"""The next marker after a segment. Coded pixels contain only the markers that are left out here, without a length."""
+"""The next marker after a segment. The markers that are excluded here have no length and occur inside coded pixels."""
 
 START_OF_SCAN, START_OF_IMAGE, END_OF_IMAGE = 0xDA, 0xD8, 0xD9
 
 GIF_FRAME, GIF_EXTENSION, GIF_END = 0x2C, 0x21, 0x3B
 
 TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of a TIFF value, by type."""
+"""Type of a TIFF value -> its size in bytes."""
 
 STRIP_TAGS = (273, 279, 324, 325)
-"""Offsets and sizes of strips and tiles."""
+"""TIFF tags with the offsets and sizes of strips and tiles."""
 
 PPM_COMMENT = re.compile(rb"#[^\r\n]*")
 PPM_HEADER = re.compile(rb"P[1-6](?:(?:\s|#[^\r\n]*[\r\n])+\d+){2}")
@@ -64,7 +64,7 @@ def check_effort(data: bytes, name: str, max_pixels: int) -> None:
         max_pixels: Largest width times height accepted.
 
     Raises:
-        InputError: If it has too many scans, segments, chunks, blocks, tags, strips or comments.
+        InputError: If the file has too many scans, segments, chunks, blocks, tags, strips or comments.
     """
     too_many = None
     if data.startswith(b"\xff\xd8"):
@@ -76,7 +76,7 @@ def check_effort(data: bytes, name: str, max_pixels: int) -> None:
     elif data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         too_many = _excess_of_tiff(data)
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        if size := _webp_size(data):  # Pillow allocates the pixels before it tells the size
+        if size := _webp_size(data):  # Pillow allocates the pixels before the size can be read
             check_pixels(name, *size, max_pixels)
     elif re.match(rb"P[1-6]", data):
         too_many = _excess_of_ppm(data)
@@ -85,9 +85,9 @@ def check_effort(data: bytes, name: str, max_pixels: int) -> None:
 
 
 def _excess_of_jpeg(data: bytes) -> str | None:
-    """Name the limit that a JPEG exceeds; None if it exceeds none.
+    """Return a description of the limit that a JPEG exceeds, or None.
 
-    The functions for the other formats do the same.
+    The functions for the other formats return the same.
     """
     at = scans = 0
     for _ in range(MAX_SEGMENTS):
@@ -116,7 +116,7 @@ def _excess_of_png(data: bytes) -> str | None:
 
 
 def _excess_of_gif(data: bytes) -> str | None:
-    """Count the blocks up to the second frame, which Pillow looks for to recognise an animation."""
+    """Count the blocks before the second frame. Pillow reads them to detect an animation."""
 
     def palette_bytes(flags: int) -> int:
         return 3 << (flags % 8 + 1) if flags & 0x80 else 0
@@ -176,12 +176,12 @@ def _excess_of_tiff(data: bytes) -> str | None:
         if tag in STRIP_TAGS and count > MAX_STRIPS:
             return f"{MAX_STRIPS} strips or tiles"
         nbytes += TIFF_SIZES.get(kind, 0) * count
-    # Tags may share bytes of the file, but each takes memory.
+    # Tags may share bytes of the file, but each tag takes memory of its own.
     return f"{len(data) / 1e6:.1f} MB of tags" if nbytes > len(data) else None
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """Read width and height of the canvas or the only frame; None if they are not in their usual place."""
+    """Read width and height of the canvas or the only frame; return None if they are not in their usual place."""
     kind = data[12:16]
     if len(data) < 30:
         return None
@@ -200,7 +200,7 @@ def _excess_of_ppm(data: bytes) -> str | None:
     limit = f"{MAX_COMMENT_BYTES} bytes of comments"
     if PPM_HEADER.match(data[:MAX_COMMENT_BYTES]) is None:
         return limit if len(data) > MAX_COMMENT_BYTES else None
-    if data[1] in b"123":  # in the other formats, pixels are bytes, which may look like a comment
+    if data[1] in b"123":  # the pixels of the other formats are binary data, which may look like a comment
         total = 0
         for found in PPM_COMMENT.finditer(data):
             total += found.end() - found.start()

@@ -26,19 +26,20 @@ from drn.errors import InputError
 logger = logging.getLogger(__name__)
 
 MAX_AT_ONCE, MAX_AT_ONCE_EACH = 64, 8
-"""Uploads at the same time, in all and from one address; together they reserve less than the folder may hold."""
+"""Largest number of simultaneous uploads, in all and from one address. Their reserved room is below the folder's limit.
+"""
 
 MAX_REMEMBERED = MAX_STORED_BYTES // LEAST_BYTES
-"""Paths of uploads to remember: the largest number of files in the folder."""
+"""Number of uploads whose paths are stored: the largest number of files in the folder."""
 
 MAX_STORED_EACH = 400_000_000
-"""Bytes of uploads from one address; older uploads from the same address are removed to make room."""
+"""Largest size of all uploads from one address, in bytes; its oldest uploads are removed to make room."""
 
 WRITE_BYTES = 256 * 1024
-"""Bytes to collect before they are written to disk."""
+"""Number of bytes that are collected before they are written to disk."""
 
 NO_UPLOAD = "The server has no such upload: choose the image again."
-"""The answer for every path that is not an upload, so that it does not tell whether there is such a file."""
+"""The answer for every path that is not an upload. It does not reveal whether the file exists."""
 
 NO_ROOM = "The server cannot store files just now: try again later."
 
@@ -50,7 +51,7 @@ _under_way: Counter[str | None] = Counter()
 
 
 def is_upload(path: Any) -> bool:
-    """Tell whether ``path`` is exactly a path that the upload route has returned, without access to the file."""
+    """Return whether the upload route has returned exactly this ``path``, without access to the file."""
     return isinstance(path, str) and path in _uploads
 
 
@@ -58,7 +59,7 @@ def find_upload(path: str) -> Path:
     """Return the uploaded file at ``path``.
 
     Raises:
-        InputError: If the upload route did not store it, or it was removed or replaced.
+        InputError: If the upload route did not store the file, or the file was removed or replaced.
     """
     if is_upload(path):
         folder = Path(get_upload_folder()).resolve()
@@ -75,24 +76,24 @@ async def store_upload(
     """Receive a form with one file and store the file.
 
     Args:
-        receive: Gives the body of the request.
+        receive: The ASGI function that returns the body of the request.
         content_type: The request's ``Content-Type``.
         length: The request's ``Content-Length``.
         address: The visitor's address; None if it is not known.
-        upload_id: The name under which the page asks for the progress of this upload; None if it does not ask.
+        upload_id: The name under which the page requests the progress of this upload, or None.
 
     Returns:
         The path of the file.
 
     Raises:
-        Refused: If the form holds anything else than one file, or the file cannot be stored.
+        Refused: If the form does not hold exactly one file, or the file cannot be stored.
         ClientDisconnect: If the visitor disconnects before the end of the request.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
         raise Refused(400, "The request is not a form with a file: send it as multipart/form-data.")
     if _under_way.total() >= MAX_AT_ONCE or (address and _under_way[address] >= MAX_AT_ONCE_EACH):
-        raise Refused(503, "The server is receiving as many files as it can: try again in a minute.")
+        raise Refused(503, "The server already receives as many files as it can: try again in a minute.")
     _under_way[address] += 1
     try:
         stored = await _store(receive, _Form(options[b"boundary"]), length, upload_id)
@@ -112,7 +113,7 @@ async def store_upload(
 
 
 async def _store(receive: Receive, form: _Form, length: int, upload_id: str | None) -> Path:
-    """Write the file of a form to a new folder while it arrives; nothing is left if that fails."""
+    """Write the file of a form to a new folder while it arrives; a failure leaves no file behind."""
     folder = Path(get_upload_folder()).resolve() / secrets.token_hex(16)
     await asyncio.to_thread(reserve, length)
     try:
@@ -140,7 +141,7 @@ async def _store(receive: Receive, form: _Form, length: int, upload_id: str | No
 
 
 def _remember(path: Path, address: str | None) -> None:
-    """Note an upload, and remove the oldest uploads from its address if they take too much space."""
+    """Record an upload, and remove the oldest uploads from its address if they take too much space."""
     _uploads[str(path)] = address, max(path.stat().st_size, LEAST_BYTES)
     if len(_uploads) > MAX_REMEMBERED:
         _uploads.popitem(last=False)

@@ -1,4 +1,4 @@
-// An image that is pasted, or dropped anywhere on the page, goes to the tab that is open, if it takes one.
+// A pasted image, or an image dropped anywhere on the page, is passed to the open tab if this tab accepts images.
 () => {
   const TYPED = 'textarea, input:not([type="radio"], [type="checkbox"], [type="range"], [type="file"])';
 
@@ -18,7 +18,7 @@
   });
   for (const name of ["dragover", "drop"]) {
     document.addEventListener(name, (event) => {
-      // Elsewhere the browser would open the file in the page's place.
+      // Otherwise the browser would leave the page and open the file.
       if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
       event.preventDefault();
       if (name === "drop") take(event.dataTransfer.files);

@@ -1,4 +1,4 @@
-"""The Compare tab: one photograph at one scale, the result of every method beside the original."""
+"""The Compare tab: one photograph at one scale, with the result of every method beside the original."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ from app.viewer.component import viewer
 def compare_tab(
     page: gr.Blocks, upscaler_for: UpscalerFor, scales: list[int], weights_key: gr.State
 ) -> tuple[Shelf, gr.State]:
-    """Add the tab's components and events; the first comparison is computed here and is part of the page.
+    """Add the tab's components and events, and compute the first comparison, which is part of the page.
 
     Args:
         page: The page that is built.
-        upscaler_for: Gives the network for a scale.
+        upscaler_for: Returns the upscaler for a scale.
         scales: The scales to choose from.
-        weights_key: Identifies the weights in use; when it changes the comparison is computed anew.
+        weights_key: Identifies the weights in use; when it changes, the comparison is computed again.
 
     Returns:
-        The shelf that keeps the sessions, and the state with the key of the visitor's session, for the tabs that
+        The shelf that keeps the sessions, and the state with the key of the visitor's session. Other tabs use them to
         show the same photograph.
     """
     scale, photographs = max(scales), examples()
     opened = open_example(photographs[0], scale)
     *_, first = filter(None, compute(opened, upscaler_for, self_ensemble=False))
     shelf = Shelf(first, weights_key.value)
-    # gradio drops the states of a visitor who was away for an hour. None is then not taken for the first comparison.
+    # gradio resets a visitor's states after an hour without requests. The initial value is None and not Shelf.FIRST, so
+    # that the visitor then gets an error instead of the first comparison.
     key = gr.State(None, delete_callback=shelf.drop)
     page.load(lambda: Shelf.FIRST, None, key, queue=False, **QUIET)
     layout = _lay_out(photographs, scales, first)

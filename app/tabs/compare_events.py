@@ -1,4 +1,4 @@
-"""Components and events of the Compare tab: which component calls which handler."""
+"""Components and events of the Compare tab, and the connection of each event to its handler."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from app.viewer.component import busy_js
 BUSY, NOT_BUSY = busy_js("viewer", True), busy_js("viewer", False)
 
 SEEN_JS = "(key) => [key, document.querySelector('#viewer .viewer').dataset.seen]"
-"""JavaScript that adds what the viewer shows, as JSON of a ``ViewportEvent``."""
+"""JavaScript that adds the rectangle in view, as JSON of a ``ViewportEvent``."""
 
 LINK_JS = "() => { if (new URLSearchParams(location.search).has('image')) document.querySelector('#restore').click(); }"
-"""JavaScript that opens a shared link. A visit without a link sends no event, which would take a place in the queue."""
+"""JavaScript that opens a shared link. Other visits send no event, because an event takes a place in the queue."""
 
 DOWNLOAD_JS = "() => document.querySelector('#figure-file')?.click()"
 
@@ -31,9 +31,9 @@ class CompareLayout:
         gallery: The example photographs.
         scale: Chooses the scale.
         self_ensemble: Adds DRN+.
-        upload: Takes a visitor's photograph.
+        upload: Receives a visitor's photograph.
         panels: The viewer.
-        draw: Asks for a figure of the region in view.
+        draw: Requests a figure of the region in view.
         figure: Downloads that figure; not visible.
         restore: Opens a shared link; not visible.
     """
@@ -51,18 +51,19 @@ class CompareLayout:
 def connect(
     page: gr.Blocks, layout: CompareLayout, handlers: CompareHandlers, key: gr.State, weights_key: gr.State
 ) -> None:
-    """Connect the tab's components to their handlers.
+    """Connect the tab's components to the handlers.
 
     Args:
         page: The page, whose load opens a shared link.
         layout: The components.
         handlers: The handlers.
         key: Holds the key of the visitor's session.
-        weights_key: Identifies the weights in use; when it changes the comparison is computed anew.
+        weights_key: Identifies the weights in use; when it changes, the comparison is computed again.
     """
     moment, seen = gr.Number(visible=False), gr.Textbox(visible=False)
     outputs, controls = [key, layout.panels], [layout.scale, layout.self_ensemble, layout.gallery]
-    # All are sent at once and served in order: the page would send a waiting one later, as if it were chosen then.
+    # With "multiple" the page sends every event at once, and the server handles the events in order. Otherwise the page
+    # would send an event only after the previous event has ended, with that later time as the time of the choice.
     computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls]}
 
     for noted, choice in _connect_choices(layout, handlers, moment):
@@ -70,7 +71,7 @@ def connect(
         chosen.failure(
             handlers.controls_of, key, controls, js=f"(key) => {{ {NOT_BUSY} return [key]; }}", queue=False, **EACH
         )
-        # The work that the choice has stopped goes on, unless the queue is full.
+        # If the choice fails, the work that it stopped continues, unless the queue is full.
         resumed = chosen.failure(handlers.resume, [moment, key], js=moment_js(), **computing)
         resumed.failure(handlers.give_up, key, outputs, queue=False, **EACH)
     weights_key.change(handlers.compute_anew, [moment, key, weights_key], js=moment_js(), **computing)
@@ -83,13 +84,13 @@ def connect(
 
 
 def _connect_choices(layout: CompareLayout, handlers: CompareHandlers, moment: gr.Number) -> list[tuple[Any, gr.State]]:
-    """Note each choice as it is made.
+    """Connect the events that record a choice as soon as it is made.
 
-    Choices of an image and of options are two states: an image that waits in the queue must not be lost when the
-    scale is changed.
+    The choice of an image and the choice of options have separate states, so that a change of the scale does not
+    replace an image that waits in the queue.
 
     Returns:
-        The events, each with the state that it sets to the choice.
+        The events, each with the state that receives its choice.
     """
     image, options = gr.State(), gr.State()
     inputs = [moment, layout.scale, layout.self_ensemble]

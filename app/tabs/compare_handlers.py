@@ -30,15 +30,16 @@ from drn.evaluation.pairs import make_pair, notes_on
 class CompareHandlers:
     """Handlers of the tab's events.
 
-    A choice is noted as it was made, beside the queue. The controls cannot be read when its turn comes: older work
-    that is shown meanwhile sets them to what it shows. Older work ends when a newer choice is noted.
+    A choice is recorded when it is made, before it enters the queue. The values of the controls cannot be read later,
+    because older work sets the controls to its own values while it is shown. Older work ends when a newer choice is
+    recorded.
 
     Attributes:
         photographs: The examples, in the order of the gallery.
         scales: The scales to choose from.
         shelf: Keeps the visitors' sessions.
-        upscaler_for: Gives the network for a scale.
-        newest: Tells which choice of a visitor is the newest.
+        upscaler_for: Returns the upscaler for a scale.
+        newest: The newest choice of each visitor.
     """
 
     photographs: tuple[Path, ...]
@@ -50,23 +51,23 @@ class CompareHandlers:
     def note_example(
         self, moment: float, scale: str, self_ensemble: bool, event: gr.SelectData, request: gr.Request
     ) -> Choice:
-        """Note that an example was chosen."""
+        """Record the choice of an example."""
         if event.index not in range(len(self.photographs)):
             raise gr.Error("There is no such photograph: choose one of those shown.", print_exception=False)
         return self._note(Choice(self.photographs[event.index].stem, int(scale), self_ensemble, moment), request)
 
     def note_upload(self, moment: float, scale: str, self_ensemble: bool, path: str, request: gr.Request) -> Choice:
-        """Note that a photograph was uploaded."""
+        """Record the choice of an uploaded photograph."""
         return self._note(Choice(Path(path), int(scale), self_ensemble, moment), request)
 
     def note_options(self, moment: float, scale: str, self_ensemble: bool, request: gr.Request) -> Choice:
-        """Note that another scale was chosen, or DRN+ added or removed."""
+        """Record the choice of a scale, and of DRN+."""
         return self._note(Choice(None, int(scale), self_ensemble, moment), request)
 
     def show_choice(self, choice: Choice | None, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Show what was chosen in the place of the session that ``key`` names."""
+        """Show the chosen comparison; it replaces the session with this ``key``."""
         if choice is None:  # gradio has dropped the state of this page
-            raise gr.Error("The server has forgotten this choice: choose once more.", print_exception=False)
+            raise gr.Error("The server no longer has this choice: choose again.", print_exception=False)
         yield from self._until_newer(self._show_choice(choice, key), choice.moment, request)
 
     def show_link(self, moment: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
@@ -82,13 +83,13 @@ class CompareHandlers:
         yield from self._until_newer(self._compute_anew(key, weights_key), moment, request)
 
     def resume(self, moment: float, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Go on with work that was stopped by a choice that failed."""
+        """Continue work that was stopped by a choice that failed."""
         session = self.shelf.find(key)
         if session is not None and not session.settled:
             yield from self._until_newer(self._compute_and_show(session, key), moment, request)
 
     def give_up(self, key: str | None) -> Update:
-        """Show that the missing results will not be computed."""
+        """Mark the missing results as failed, so that the viewer no longer waits for them."""
         session = self.shelf.find(key)
         if session is None or session.settled:
             return gr.skip(), gr.skip()
@@ -97,7 +98,7 @@ class CompareHandlers:
             return self.shelf.put(session, key), scene_value(scene_of(session))
 
     def controls_of(self, key: str | None) -> tuple[Any, Any, Any]:
-        """Set scale, DRN+ and gallery to what the session shows; leave them if there is no such session."""
+        """Set scale, DRN+ and gallery to the values of the session; without a session, leave them unchanged."""
         session = self.shelf.find(key)
         if session is None:
             return gr.skip(), gr.skip(), gr.skip()
@@ -112,10 +113,10 @@ class CompareHandlers:
             try:
                 token, hr_rect = parse_viewport(json.loads(seen))
             except (ValueError, TypeError, AttributeError, RecursionError) as error:
-                raise InputError("The images are just changing: ask for the figure once more.") from error
+                raise InputError("The images have just changed: request the figure again.") from error
             session = self.shelf.shown(key, token)
             if session is None:
-                raise InputError("The images are just changing: ask for the figure once more.")
+                raise InputError("The images have just changed: request the figure again.")
             return store_figure(session, hr_rect)
 
     def _note(self, choice: Choice, request: gr.Request) -> Choice:
@@ -126,7 +127,7 @@ class CompareHandlers:
         visitor = str(request.session_hash)
 
         def is_outdated(is_shown: bool) -> bool:
-            # An image that is being opened is shown first: a newer scale is meant for it.
+            # An image that is being opened must be shown first, because a newer scale applies to that image.
             has_newer = self.newest.has_newer if is_shown else self.newest.has_newer_image
             return has_newer(visitor, moment)
 
@@ -148,27 +149,27 @@ class CompareHandlers:
         if isinstance(choice.image, Path):
             for note in notes_on(session.picture):
                 gr.Info(escape(note))
-        # A new token makes even the same images a new scene, which ends the viewer's wait.
+        # The viewer waits for a scene with a new token, even if the images are the same.
         session = replace(session, self_ensemble=choice.self_ensemble, token=new_token())
         yield from self._compute_and_show(session, key, ends)
 
     def _session_for(self, example: str | None, scale: int, key: str | None) -> Session:
-        """Open an example, or keep the image that is shown, at a scale.
+        """Open an example, or keep the present image, at a scale.
 
         Args:
-            example: Name of the example; None keeps the image that is shown.
+            example: Name of the example; None keeps the present image.
             scale: The scale.
-            key: Key of the session that is shown.
+            key: Key of the present session.
 
         Raises:
-            InputError: If the image that is shown is no longer on the server, or the example cannot be read.
+            InputError: If the present image is no longer on the server, or the example cannot be read.
         """
         shown = self.shelf.get(key) if example is None else self.shelf.find(key)
         if shown is None or example not in (None, shown.name):
             (path,) = (path for path in self.photographs if path.stem == example)
             return open_example(path, scale)
         if shown.pairs[0].scale == scale:
-            return shown  # with its results and its place
+            return shown  # with its results and its viewpoint
         pair = make_pair(shown.picture, scale)
         return Session(shown.picture, shown.picture_token, (pair,), name=shown.name)
 

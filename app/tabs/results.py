@@ -27,7 +27,9 @@ def results_tab() -> gr.Tab:
     tab: gr.Tab
     with gr.Tab("Benchmarks", id="benchmarks", elem_id="benchmarks-tab") as tab:
         if results is None:
-            gr.Markdown("There is no `weights/results.json` yet: `python -m drn evaluate --json` prints one.")
+            gr.Markdown(
+                "There is no `weights/results.json`. The output of `python -m drn evaluate --json` is its content."
+            )
         else:
             gr.HTML(results_html(results), apply_default_css=False, elem_id="results")
         gr.HTML(peers_html(peers, results), apply_default_css=False, elem_id="peers")
@@ -38,7 +40,7 @@ def results_tab() -> gr.Tab:
 
 
 def read_results(path: Path) -> dict[str, Any] | None:
-    """Read the output of ``evaluate --json``; None if there is no such file."""
+    """Read the output of ``evaluate --json``; return None if the file does not exist."""
     if not path.is_file():
         return None
     results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -46,7 +48,7 @@ def read_results(path: Path) -> dict[str, Any] | None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Make an HTML table that scrolls sideways; the texts are escaped."""
+    """Make an HTML table that scrolls horizontally; the texts are escaped."""
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table class="plain"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -87,14 +89,14 @@ def peers_html(peers: dict[str, Any], results: dict[str, Any] | None) -> str:
 
 
 def times_html(results: dict[str, Any]) -> str:
-    """Make a chart of PSNR on Set5 against the seconds for one image, for each scale."""
+    """Make a chart of PSNR on Set5 against seconds per image, for each scale."""
     charts = []
     for scale in (2, 3, 4):
         rows = [row for row in results["rows"] if (row["data"], row["scale"]) == ("Set5", scale)]
         series: dict[str, Points] = {row["method"]: [(row["seconds"], row["psnr"])] for row in rows}
-        charts.append(chart(f"Set5 x{scale}", "seconds an image", "PSNR (dB)", series, lines=False))
+        charts.append(chart(f"Set5 x{scale}", "seconds per image", "PSNR (dB)", series, lines=False))
     return (
-        f'<h3>Against time</h3><div class="charts">{"".join(charts)}</div>'
+        f'<h3>PSNR against time</h3><div class="charts">{"".join(charts)}</div>'
         f'<p class="note">Measured by the same command on {escape(results["device"])}.</p>'
     )
 
@@ -103,7 +105,7 @@ def curves_html(folder: Path) -> str:
     """Make the charts of validation PSNR during training.
 
     Args:
-        folder: Holds ``curve_x*.csv`` and, if there is one, ``ablation.csv``.
+        folder: Contains ``curve_x*.csv`` and optionally ``ablation.csv``.
     """
     charts, note = [], ""
     for path in sorted(folder.glob("curve_x*.csv")):
@@ -118,7 +120,7 @@ def curves_html(folder: Path) -> str:
                 series.setdefault(row["variant"], []).append((float(row["epoch"]), float(row["valid_psnr"])))
         charts.append(chart("With and without distilling blocks", "epoch", "validation PSNR (dB)", series))
         note = (
-            '<p class="note">plain: residual blocks of the same size, without a distilling branch. '
-            "+: mean of 8 passes.</p>"
+            '<p class="note">"plain" means residual blocks of the same size without a distilling branch. '
+            '"+" means the mean of 8 passes.</p>'
         )
     return f'<h3>Training</h3><div class="charts">{"".join(charts)}</div>{note}' if charts else ""

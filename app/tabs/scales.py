@@ -1,4 +1,4 @@
-"""The Scales tab: the photograph of the Compare tab at every scale, with one viewport for all."""
+"""The Scales tab: the photograph of the Compare tab at every scale, all under one viewport."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from drn.image import mod_crop
 
 COMPARED, SHOWN = (f"document.querySelector('#{elem_id} .viewer')" for elem_id in ("viewer", "scales-viewer"))
 IS_OLD = f"{COMPARED}.ariaBusy === 'true' || {COMPARED}.dataset.picture !== {SHOWN}.dataset.picture"
-"""JavaScript: whether the Compare tab shows another photograph, or waits for one."""
+"""JavaScript: whether the Compare tab shows or awaits another photograph than this tab."""
 
 FOLLOW = f"""() => new MutationObserver(() => {{
   const isOpen = document.querySelector('#scales-tab-button')?.ariaSelected === 'true';
   if (isOpen && {COMPARED}.dataset.picture !== {SHOWN}.dataset.picture) document.querySelector('#scales-again').click();
 }}).observe({COMPARED}, {{ attributeFilter: ["data-picture"] }})"""
-"""JavaScript: show a photograph that arrives in the Compare tab here too, if this tab is open."""
+"""JavaScript: when the Compare tab shows a new photograph and this tab is open, show it in this tab too."""
 
 WAITING = '<p class="note">Waiting for the server…</p>'
 
@@ -49,11 +49,11 @@ def scales_tab(
 
     Args:
         page: The page that is built.
-        upscaler_for: Gives the network for a scale.
+        upscaler_for: Returns the upscaler for a scale.
         scales: The scales to show.
         shelf: Keeps the sessions.
-        compared_key: Holds the key of the Compare tab's session; its photograph is shown here.
-        weights_key: Identifies the weights in use; when it changes the results are out of date.
+        compared_key: Holds the key of the Compare tab's session, whose photograph this tab shows.
+        weights_key: Identifies the weights in use; when it changes, the results are out of date.
 
     Returns:
         The event that computes the results. It may be cancelled; it continues when the tab is opened again.
@@ -71,7 +71,7 @@ def scales_tab(
         is_shown = shown is not None and shown.picture_token == compared.picture_token
         session = shown if shown and is_shown else at_scales(compared, scales)
         if len(session.results) == len(scales) * len(DESCRIPTIONS):
-            with errors_for_visitor():  # the page may have missed the last result
+            with errors_for_visitor():  # send the results again, because the page may have missed the last one
                 yield key, scene_value(scene_of(session)), psnr_chart(session)
             return
         updates = compute_and_show(session, shelf, key, upscaler_for, self_ensemble=True)
@@ -79,7 +79,7 @@ def scales_tab(
         yield key, value, gr.skip() if is_shown else WAITING
         for updated, value in updates:
             known = shelf.find(key) if isinstance(updated, str) else None
-            # The key is not set again: it is dropped meanwhile if the weights change.
+            # Do not set the key again: a change of the weights may have dropped it in the meantime.
             yield gr.skip(), value, psnr_chart(known) if known else gr.skip()
 
     weights_key.change(shelf.drop, key, key, **QUIET)

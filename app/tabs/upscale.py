@@ -20,7 +20,7 @@ from app.viewer.component import scene_value, viewer
 from drn.errors import InputError
 
 UNKNOWN = -1.0
-"""Progress of work that cannot tell how far it is."""
+"""Value of ``progress`` for work without a known total."""
 
 
 def status_html(text: str, progress: float | None = None) -> str:
@@ -44,7 +44,7 @@ class _Layout:
     """The components of the tab.
 
     Attributes:
-        image: Takes the image.
+        image: Receives the image.
         scale: Chooses the scale.
         self_ensemble: Chooses DRN+.
         start: Starts the work.
@@ -70,7 +70,7 @@ def upscale_tab(upscaler_for: UpscalerFor, scales: list[int]) -> gr.Tab:
     """Add the tab's components and events.
 
     Args:
-        upscaler_for: Gives the network for a scale.
+        upscaler_for: Returns the upscaler for a scale.
         scales: The scales to choose from.
     """
     tab: gr.Tab
@@ -113,7 +113,7 @@ def _connect(layout: _Layout, upscaler_for: UpscalerFor) -> None:
 
     Args:
         layout: The components.
-        upscaler_for: Gives the network for a scale.
+        upscaler_for: Returns the upscaler for a scale.
     """
 
     def run(path: str | None, scale: str, self_ensemble: bool) -> Iterator[tuple[Any, ...]]:
@@ -147,10 +147,10 @@ def _connect(layout: _Layout, upscaler_for: UpscalerFor) -> None:
     # The page runs the events of a click in this order.
     layout.start.click(None, None, status, js=f"() => [{json.dumps(WAITING)}, true]", api_visibility="private")
     running = layout.start.click(run, inputs, outputs, **{**HEAVY, "trigger_mode": "once"})
-    # A message of the handler stays; progress does not stay when the queue is full.
+    # After a failure, keep a message from the handler, but remove progress (for example, if the queue is full).
     settle = f"(status, isBusy) => [isBusy ? {json.dumps(IDLE)} : status, false]"
     running.failure(None, status, status, js=settle, api_visibility="private")
-    # The result of another image is removed.
+    # A change of the image removes the result of the previous image.
     layout.image.change(clear, None, outputs, cancels=[running], queue=False, **QUIET)
     layout.cancel.click(say_cancelled, layout.is_busy, status, cancels=[running], queue=False, api_visibility="private")
 

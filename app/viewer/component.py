@@ -1,4 +1,4 @@
-"""The viewer: a gradio component that shows images under one viewport. Its JavaScript is in ``static/``."""
+"""The viewer: a gradio component that shows images under one viewport. Its JavaScript files are in ``static/``."""
 
 from __future__ import annotations
 
@@ -29,22 +29,25 @@ SCRIPTS = ("viewport", "choice", "numbers", "panels", "stage", "gestures", "cont
 """The viewer's JavaScript files, in the order in which they are joined. The last one creates the viewer."""
 
 COMMENTS = re.compile(r"^ *//[^\n]*\n| */\*\*.*?\*/\n?", re.DOTALL | re.MULTILINE)
-"""JSDoc, and the other comments that fill whole lines. No string in the viewer's JavaScript may look like them."""
+"""JSDoc, and other comments that fill whole lines. No string in the viewer's JavaScript may look like a comment."""
 
 _SECRET = secrets.token_bytes(32)
-"""Key of the digests that name image files. A plain digest would tell who knows an image whether it was compared."""
+"""Secret key of the digests in names of image files.
+
+With a plain digest, anyone who has an image could find out whether it was compared here.
+"""
 
 FIRST_ZOOM = 4.0
 """CSS pixels for one HR pixel, in the first view."""
 
 
 def read_static(*names: str) -> str:
-    """Read files of the folder ``app`` and join their text."""
+    """Read files in the folder ``app`` and join their text."""
     return "\n".join((APP / name).read_text(encoding="utf-8") for name in names)
 
 
 def read_script() -> str:
-    """Join the viewer's JavaScript, without comments: the page holds it once for each viewer."""
+    """Join the viewer's JavaScript without comments, because each viewer adds a copy to the page."""
     return COMMENTS.sub("", read_static(*(f"viewer/static/{name}.js" for name in SCRIPTS)))
 
 
@@ -54,7 +57,7 @@ class Layer:
 
     Attributes:
         key: Identifies the image within its scene and in links.
-        role: What the image is.
+        role: The kind of image.
         scale: Scale of the comparison that the image belongs to.
         name: Label.
         note: A few words of explanation.
@@ -77,7 +80,7 @@ class Layer:
 
 
 def first_view(x: float, y: float) -> Viewpoint:
-    """Build the viewpoint for a visitor whose address names none.
+    """Build the viewpoint for an address without a viewpoint.
 
     Args:
         x: Horizontal centre, in HR pixels.
@@ -92,16 +95,16 @@ class Scene:
 
     Attributes:
         token: Identifies this set of images; it changes whenever an image changes.
-        picture: Identifies the photograph; the viewport is kept while it stays the same.
-        width: Of the original image, in pixels.
-        height: Of the original image, in pixels.
+        picture: Identifies the photograph; the viewport is kept while this value stays the same.
+        width: Width of the original image, in pixels.
+        height: Height of the original image, in pixels.
         layers: The images, in the order of the number keys.
-        start: Where to look first.
-        columns: Panels in a row where there is room; None for as many as fit.
+        start: The first viewpoint.
+        columns: Largest number of panels in a row; None for as many as fit.
         hint: A sentence shown below the panels.
         link: Query that opens these images again; None if no link can open them.
-        failed: Whether the images without pixels will not be computed any more.
-        owner: Scenes of one owner share the files of equal images; the owner of the examples is empty.
+        failed: Whether the computation of the images without pixels has failed or was stopped.
+        owner: Scenes with the same owner share the files of equal images; the owner of the examples is empty.
     """
 
     token: str
@@ -119,7 +122,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of one image: the region in view, the whole image, and the seconds its method took."""
+    """Measurements of one image: scores of the region in view and of the whole image, and seconds of its method."""
 
     region: Score
     whole: Score
@@ -129,8 +132,8 @@ class Measured:
 def viewer(scene: Scene | None, elem_id: str) -> gr.HTML:
     """Build the component that shows images under one viewport.
 
-    Its value is a ``SceneValue`` or None. Its event ``viewport`` carries a ``ViewportEvent``; answer it with
-    ``gr.HTML(numbers=numbers_for(...))``, which leaves the images as they are.
+    The value of the component is a ``SceneValue`` or None. The data of its event ``viewport`` is a ``ViewportEvent``;
+    answer it with ``gr.HTML(numbers=numbers_for(...))``, which leaves the images unchanged.
     """
     return gr.HTML(
         None if scene is None else scene_value(scene),
@@ -143,7 +146,7 @@ def viewer(scene: Scene | None, elem_id: str) -> gr.HTML:
 
 
 def busy_js(elem_id: str, busy: bool) -> str:
-    """JavaScript that marks a viewer as waiting for the server, or not; a new scene ends the wait too."""
+    """JavaScript that marks a viewer as waiting for the server, or removes the mark. A new scene removes it too."""
     return f"document.querySelector('#{elem_id} .viewer')?.setAttribute('aria-busy', '{str(busy).lower()}');"
 
 
@@ -179,7 +182,7 @@ def _image(layer: Layer, file: Path | None) -> ImageValue:
 
 
 def image_path(pixels: Array, owner: str) -> Path:
-    """Name the file of an image, so that the name tells nobody outside of this process what the file shows.
+    """Return the file name of an image. Nobody can tell from this name which image the file shows.
 
     Args:
         pixels: The image.
@@ -196,7 +199,7 @@ def _store(images: Mapping[str, Array], owner: str) -> dict[str, Path]:
     Equal images of one owner share one file, and a file that exists is not written again.
 
     Raises:
-        OSError: If a file cannot be written, for example because the disk is full; it is then not there.
+        OSError: If a file cannot be written, for example because the disk is full; no partial file is left.
     """
     paths, new = {}, {}
     for key, pixels in images.items():
@@ -206,7 +209,9 @@ def _store(images: Mapping[str, Array], owner: str) -> dict[str, Path]:
         except FileNotFoundError:
             new[path] = pixels
     if new:
-        make_room(sum(pixels.nbytes for pixels in new.values()))  # walks the whole folder, so call it once for a scene
+        make_room(
+            sum(pixels.nbytes for pixels in new.values())
+        )  # searches the whole folder, so it is called only once for a scene
     for path, pixels in new.items():
         with folder_for(path):
             replace_file(path, functools.partial(Image.fromarray(pixels).save, format="PNG", compress_level=4))
@@ -217,9 +222,9 @@ def numbers_for(token: str, hr_rect: Rect, groups: Sequence[Mapping[str, Measure
     """Format scores for the viewer and mark the best PSNR and SSIM of each group.
 
     Args:
-        token: Of the scene that was measured.
+        token: Token of the scene that was measured.
         hr_rect: The region that was measured, in HR pixels.
-        groups: Measurements by layer key; each group holds the images that are compared with each other.
+        groups: Measurements by image key; each group contains images that are compared with each other.
     """
     scores: dict[str, ImageNumbers] = {}
     for group in groups:
@@ -235,7 +240,7 @@ def numbers_for(token: str, hr_rect: Rect, groups: Sequence[Mapping[str, Measure
 
 
 def _marked(scores: Mapping[str, Score]) -> dict[str, Scores]:
-    """Format PSNR and SSIM by key, and mark the best of each."""
+    """Format PSNR and SSIM by image key, and mark the best values."""
     psnr = best({key: score.psnr for key, score in scores.items()})
     ssim = best({key: score.ssim for key, score in scores.items()})
     return {

@@ -1,6 +1,6 @@
 """The data that the server and the viewer's JavaScript exchange.
 
-``static/contract.js`` repeats these types as JSDoc for the JavaScript side; a test holds both files together.
+``static/contract.js`` repeats these types as JSDoc for the JavaScript side; a test compares both files.
 Coordinates and sizes are in pixels of the original image (HR pixels) unless a field says otherwise.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict, get_args
 
 Role = Literal["small", "method", "original", "error_map", "added_map"]
-"""What an image is: the LR input, a method's result, the original, a method's error, or the detail a method adds."""
+"""Kind of an image: the LR input, a method's result, the original, a method's error, or the detail a method adds."""
 
 Layout = Literal["side", "divider", "single"]
-"""How images are arranged: side by side, two of them under a divider, or one at a time."""
+"""Arrangement of the images: side by side, two images with a divider, or one at a time."""
 
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
@@ -27,7 +27,7 @@ class Region(TypedDict):
 
 
 class StoredFile(TypedDict):
-    """A file in gradio's cache. The server sets ``path`` and ``meta``; gradio adds ``url`` on the way to the page."""
+    """A file in gradio's cache. The server sets ``path`` and ``meta``; gradio adds ``url`` for the page."""
 
     path: str
     meta: dict[str, str]
@@ -45,8 +45,8 @@ class ImageValue(TypedDict):
     """One image of a scene.
 
     Attributes:
-        key: Identifies the image within its scene and in links. It carries no other meaning.
-        role: What the image is. An image of role "small" has one pixel for ``scale`` x ``scale`` HR pixels; every
+        key: Identifies the image within its scene and in links. It has no other meaning.
+        role: The kind of image. An image of role "small" has one pixel for ``scale`` x ``scale`` HR pixels; every
             other image has the size of the original.
         scale: Scale of the comparison that the image belongs to.
         method: Name of the method that made the image; None for the small image and the original.
@@ -69,21 +69,21 @@ class ImageValue(TypedDict):
 
 
 class Viewpoint(TypedDict):
-    """The place that the viewer looks at, and the images that it shows there.
+    """The position and zoom of the view, and the images that are shown.
 
     Attributes:
         x: Horizontal centre of the view.
         y: Vertical centre of the view.
         fit: Whether the whole image is fitted into a panel; the centre and the zoom then have no effect.
         zoom: CSS pixels for one HR pixel, above 0.
-        min_width: HR pixels that must be visible across a panel. In a narrow panel the zoom is lowered for it; 0 leaves
-            the zoom as it is.
-        layout: How the images are arranged.
+        min_width: Least number of HR pixels that are visible across a panel. In a narrow panel, the zoom is lowered to
+            show them; 0 leaves the zoom unchanged.
+        layout: Arrangement of the images.
         front: Key of the image in front, in the layouts "divider" and "single".
         left: Key of the image left of the divider.
         shown: Keys of the images side by side.
 
-    An empty ``front``, ``left`` or ``shown`` leaves the choice to the viewer. Unknown keys are ignored.
+    If ``front``, ``left`` or ``shown`` is empty, the viewer chooses the images. Unknown keys are ignored.
     """
 
     x: float
@@ -102,15 +102,15 @@ class SceneValue(TypedDict):
 
     Attributes:
         token: Identifies this set of images; it changes whenever an image changes.
-        picture: Identifies the photograph; the viewport is kept while it stays the same.
-        width: Of the original image.
-        height: Of the original image.
-        images: In the order of the number keys.
-        start: Where to look first.
-        columns: Panels in a row where there is room; None for as many as fit.
+        picture: Identifies the photograph; the viewport is kept while this value stays the same.
+        width: Width of the original image.
+        height: Height of the original image.
+        images: The images in the order of the number keys.
+        start: The first viewpoint.
+        columns: Largest number of panels in a row; None for as many as fit.
         hint: A sentence shown below the panels; may be empty.
         link: Query that opens these images again, without a viewpoint; None if no link can open them.
-        failed: Whether the images without a file will not be computed any more.
+        failed: Whether the computation of the images without a file has failed or was stopped.
     """
 
     token: str
@@ -126,7 +126,7 @@ class SceneValue(TypedDict):
 
 
 class Score(TypedDict):
-    """One value of a metric, formatted, and whether it is the best of the methods it is compared with."""
+    """One formatted value of a metric, and whether it is the best value of all compared methods."""
 
     text: str
     best: bool
@@ -140,7 +140,7 @@ class Scores(TypedDict):
 
 
 class ImageNumbers(TypedDict):
-    """The numbers of one image: over the region in view, over the whole image, and the seconds its method took."""
+    """The numbers of one image: scores of the region in view and of the whole image, and seconds of its method."""
 
     region: Scores
     whole: Scores
@@ -151,7 +151,7 @@ class Numbers(TypedDict):
     """The answer to a ``ViewportEvent``.
 
     Attributes:
-        token: Of the scene that was measured.
+        token: Token of the scene that was measured.
         region: The region that was measured.
         scores: By image key. Images without numbers are left out.
     """
@@ -162,14 +162,14 @@ class Numbers(TypedDict):
 
 
 class Props(TypedDict):
-    """What the server sets on the component; the viewer is hidden while ``value`` is None."""
+    """The properties that the server sets on the component; the viewer is hidden while ``value`` is None."""
 
     value: SceneValue | None
     numbers: Numbers | None
 
 
 class ViewportEvent(TypedDict):
-    """The event ``viewport``: the viewer asks for the numbers of a region of a scene."""
+    """The event ``viewport``: the viewer requests the numbers of a region of a scene."""
 
     token: str
     region: Region
@@ -183,7 +183,7 @@ class LinkQuery(TypedDict, total=False):
     Attributes:
         x: Horizontal centre of the view.
         y: Vertical centre of the view.
-        zoom: CSS pixels for one HR pixel; absent where the whole image is fitted.
+        zoom: CSS pixels for one HR pixel; absent if the whole image is fitted.
         fit: "1" if the whole image is fitted.
         layout: A ``Layout``.
         shown: Keys of the images side by side, separated by commas.
@@ -206,8 +206,8 @@ class ElementData(TypedDict):
 
     Attributes:
         picture: ``SceneValue.picture`` of the scene shown.
-        seen: The last ``ViewportEvent`` that the viewer asked for or will ask for, as JSON.
-        fresh: "true" if the numbers shown are those of ``seen``, else "false".
+        seen: The newest ``ViewportEvent``, as JSON. The viewer has sent it or will send it soon.
+        fresh: "true" if the displayed numbers are the answer to ``seen``, otherwise "false".
         mode: The present ``Layout``.
     """
 

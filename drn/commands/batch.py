@@ -19,7 +19,7 @@ from drn.image import find_images, read_image, write_png
 from drn.upscaler import Upscaler
 
 LONGEST_WAIT = timedelta(days=7)
-"""How long a process that has finished waits for the others."""
+"""Longest time that a finished process waits for the other processes."""
 
 
 @dataclass
@@ -117,7 +117,7 @@ def upscale_files(
                 report.failures.append(f"{image}: {full}")
                 continue
             except (InputError, OSError) as error:
-                # Name the whole path, because several folders may have a file of this name.
+                # The message names the whole path, because several folders may have a file of this name.
                 what = str(error).removeprefix(str(image)).removeprefix(image.name).lstrip(": ")
                 report.failures.append(f"{image} {what}" if what != str(error) else f"{image}: {what}")
                 continue
@@ -130,11 +130,11 @@ def upscale_files(
 
 @contextmanager
 def shared_work(targets: dict[Path, Path], device: str) -> Iterator[tuple[dict[Path, Path], str]]:
-    """Give this process its share of the files and its device under ``accelerate launch``, else all files.
+    """Provide the files and the device of this process: its share under ``accelerate launch``, otherwise all files.
 
     Args:
         targets: Image -> result.
-        device: The device that the user asked for.
+        device: The device that the user chose.
 
     Yields:
         The share of ``targets``, and the device.
@@ -166,12 +166,12 @@ def gather(report: Report) -> Report:
 
 
 def is_launched() -> bool:
-    """Tell whether this process is one of several that ``accelerate launch`` or ``torchrun`` started."""
+    """Return whether ``accelerate launch`` or ``torchrun`` started this process as one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def is_main() -> bool:
-    """Tell whether this process prints the summary for all of them."""
+    """Return whether this process prints the summary for all processes."""
     return int(os.environ.get("RANK", "0")) == 0
 
 

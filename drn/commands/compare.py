@@ -50,7 +50,7 @@ def compare_command(
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Shrink an image, enlarge it again by each method, and draw regions of each as in a paper."""
+    """Shrink an image, enlarge it again by each method, and draw regions of each result, as in papers."""
     check_figure_file(output)
     given = given_methods(results or [], networks or [], scale)
     upscaler = Upscaler(load_scales(weights_at, [scale])[0].model, device, dtype, tile)

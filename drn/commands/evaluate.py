@@ -86,7 +86,7 @@ def _check(data: Sequence[Path], scales: Sequence[int], per_image: Path | None, 
     names = [folder.resolve().name for folder in data]
     if len(set(names)) < len(names):
         raise InputError(
-            "Two of the test sets have the same name, so their rows could not be told apart: rename one of the folders."
+            "Two test sets have the same name, so their rows could not be distinguished: rename one of the folders."
         )
     if has_given and len(scales) > 1:
         raise InputError("--results and --network are for one scale: give it, such as --scale 4.")

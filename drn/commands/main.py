@@ -66,7 +66,7 @@ def upscale(
     self_ensemble: EnsembleOption = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that already exist.")] = False,
     compiled: Annotated[
-        bool, typer.Option("--compile", help="Use torch.compile; worth its start-up time for many files.")
+        bool, typer.Option("--compile", help="Use torch.compile; its long start pays off only for many files.")
     ] = False,
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
@@ -75,7 +75,7 @@ def upscale(
 ) -> None:
     """Enlarge images. Each result is OUTPUT/<stem>_DRN_x<scale>.png; subfolders are kept.
 
-    Under ``accelerate launch`` the processes divide the files among them, one device for each.
+    Under ``accelerate launch`` the files are divided among the processes, and each process uses its own device.
     """
     targets = batch.plan(images, output, scale)
     model = load_scales(weights_at, [scale])[0].model
@@ -160,11 +160,11 @@ def publish_command(
 
 
 def main() -> None:
-    """Run the command line. Bad input ends it with one sentence on stderr and exit code 1."""
-    # Only our one sentence is shown, without the warnings and progress bars of the Hub's client.
+    """Run the command line. After bad input it prints one sentence on stderr and exits with code 1."""
+    # The user sees only the one sentence, without the warnings and progress bars of the Hub's client.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="huggingface_hub")
-    warnings.filterwarnings("ignore", module="PIL")  # our own messages describe faults of an image
+    warnings.filterwarnings("ignore", module="PIL")  # the messages of drn/image.py describe faults of an image
     disable_progress_bars()
     try:
         app()

@@ -22,17 +22,18 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         metavar="PLACE",
-        help="A weights file, a folder with one for each scale, or a Hub repo: owner/name[@revision]. "
+        help="A weights file, a folder with one file for each scale, or a Hub repo: owner/name[@revision]. "
         "[default: the repo in DRN_HUB_REPO, or else the bundled weights]",
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 DtypeOption = Annotated[
-    str, typer.Option(help="auto, fp32, bf16 or fp16. auto takes half precision where it is faster.")
+    str, typer.Option(help="auto, fp32, bf16 or fp16. auto uses half precision where it is faster.")
 ]
-TileOption = Annotated[int, typer.Option(min=0, help="Largest tile side in LR pixels; 0 chooses by memory.")]
+TileOption = Annotated[int, typer.Option(min=0, help="Largest tile side in LR pixels; 0 chooses it automatically.")]
 EnsembleOption = Annotated[
-    bool, typer.Option("--self-ensemble", help="DRN+: average over the 8 flips and rotations; takes 8 times as long.")
+    bool,
+    typer.Option("--self-ensemble", help="DRN+: average over the 8 flips and rotations; it takes 8 times as long."),
 ]
 
 

@@ -25,7 +25,7 @@ NETWORK_HELP = {
     "n_blocks": "Blocks in a group.",
     "n_groups": "Groups.",
     "use_rdb": "Residual distilling blocks, or plain residual blocks.",
-    "feed_distilled": "Whether a block also reads the distilled features of the blocks before it.",
+    "feed_distilled": "Whether a block also reads the distilled features of earlier blocks.",
     "image_skip": "Whether the enlarged input is added to the output.",
     "activation": "relu or elu.",
 }
@@ -33,10 +33,12 @@ NETWORK_HELP = {
 
 
 def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command`` the parameters from which typer makes the options. Each is None unless it is given."""
+    """Give ``command`` one parameter for each option, for typer. Parameters of options that are not given are None."""
     parameters = [
         _parameter("out", Path, settings()["out"][1].help, default=inspect.Parameter.empty),
-        _parameter("resume", bool, "Resume the run in OUT, exactly. A new budget replaces its own.", flag="--resume"),
+        _parameter(
+            "resume", bool, "Resume the run in OUT exactly. A new budget replaces the previous one.", flag="--resume"
+        ),
     ]
     for name, (kind, setting) in settings().items():
         if name != "out":
@@ -54,7 +56,7 @@ def _parameter(
     name: str, kind: Any, help_text: str, flag: str = "", panel: str | None = None, default: Any = None
 ) -> inspect.Parameter:
     """Return a parameter with a typer option for a field of the type ``kind``."""
-    if isinstance(kind, UnionType):  # ``Path | None``
+    if isinstance(kind, UnionType):  # such as ``Path | None``
         kind = get_args(kind)[0]
     if get_origin(kind) is tuple:  # ``tuple[Path, ...]``
         kind = list[get_args(kind)[0]]  # type: ignore[misc]
@@ -101,7 +103,7 @@ def train_command(out: Path, resume: bool | None = None, **options: Any) -> None
 
 
 def _check_resumable(given: dict[str, Any]) -> None:
-    """Raise ``InputError`` if an option is given that a resumed run does not take."""
+    """Raise ``InputError`` if an option is given that cannot be changed in a resumed run."""
     allowed = [name for name, (_, setting) in settings().items() if setting.on_resume]
     if not set(given) <= set(allowed):
         options = ", ".join(option_name(name) for name in ("out", *allowed))
@@ -119,7 +121,9 @@ def _new_configs(out: Path, given: dict[str, Any]) -> tuple[DRNConfig, TrainConf
     for name, (_, setting) in settings().items():
         if name in given and setting.needs and setting.needs not in given:
             used = option_name(name)
-            raise InputError(f"{used} has no effect without {option_name(setting.needs)}: give both or none.")
+            raise InputError(
+                f"{used} has no effect without {option_name(setting.needs)}: give both options, or neither."
+            )
     network = {name: value for name, value in given.items() if name in NETWORK_HELP}
     training = {name: value for name, value in given.items() if name not in NETWORK_HELP}
     try:

@@ -98,7 +98,7 @@ def measure_set(data: str, pairs: Sequence[Pair], method: Method) -> Row:
 
     Args:
         data: Name of the set.
-        pairs: At least one, all of one scale, each large enough for SSIM (see ``read_pair``).
+        pairs: At least one pair; all have the same scale, and each is large enough for SSIM (see ``read_pair``).
         method: The method.
 
     Raises:
@@ -118,7 +118,7 @@ def measure_folder(
 ) -> list[ImageRow]:
     """Measure each method on the images of ``folder``.
 
-    Each method first enlarges one image untimed, because the first call for a new image size is slower. An image
+    Each method first enlarges one image without timing, because the first call for a new image size is slower. An image
     without a usable finished result gets no row for that method.
 
     Args:

@@ -1,4 +1,4 @@
-"""Run a method on a pair, score the result, and draw maps of its error; used by every place that compares."""
+"""Run a method on a pair, score the result, and draw maps of its error. All comparisons use this module."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Score:
     """Similarity of an image to its original.
 
     Attributes:
-        psnr: In dB; None if no pixel is left to measure.
-        ssim: At most 1; None if the area is smaller than the window of SSIM.
+        psnr: In dB; None if the measured area is empty.
+        ssim: At most 1; None if the measured area is smaller than the window of SSIM.
     """
 
     psnr: float | None
@@ -109,7 +109,7 @@ def score(pair: Pair, sr: Array, hr_rect: Rect, luma: Luma = "rounded") -> Score
 
 
 def error_map(pair: Pair, sr: Array) -> Array:
-    """Draw the absolute error of luma (BT.601) in inferno colours.
+    """Draw the absolute error of the Y channel with the colour map "inferno".
 
     Returns:
         uint8, (H, W, 3). The colour scale ends at ``ERROR_RANGE`` levels.
@@ -120,31 +120,31 @@ def error_map(pair: Pair, sr: Array) -> Array:
 
 
 def added_map(base: Array, sr: Array) -> Array:
-    """Draw the detail that ``sr`` has and ``base`` lacks: their difference of luma (BT.601), times ``ADDED_GAIN``.
+    """Draw the detail that ``sr`` has and ``base`` lacks: the difference of their Y channels, times ``ADDED_GAIN``.
 
     Returns:
-        uint8, (H, W, 3), mid-grey where both agree.
+        uint8, (H, W, 3), mid-grey where both images are equal.
     """
     added = 128 + ADDED_GAIN * (rgb_to_y(sr) - rgb_to_y(base))
     return np.repeat(np.clip(added, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def best(values: Mapping[str, float | None]) -> set[str]:
-    """Return the keys of the highest value.
+    """Return the keys that have the highest value.
 
-    There may be several. The set is empty if fewer than two values are known.
+    Several keys may have it. The set is empty if fewer than two values are known.
     """
     known = {key: value for key, value in values.items() if value is not None}
     return {key for key, value in known.items() if value == max(known.values())} if len(known) > 1 else set()
 
 
 def format_psnr(score: Score) -> str:
-    """Return the PSNR as text for people, such as ``31.42 dB``."""
+    """Return the PSNR as text to display, such as ``31.42 dB``."""
     if score.psnr is None:
         return "–"
     return "∞ dB" if math.isinf(score.psnr) else f"{score.psnr:.2f} dB"
 
 
 def format_ssim(score: Score) -> str:
-    """Return the SSIM as text for people, such as ``0.8921``."""
+    """Return the SSIM as text to display, such as ``0.8921``."""
     return "–" if score.ssim is None else f"{score.ssim:.4f}"

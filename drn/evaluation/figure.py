@@ -22,10 +22,10 @@ PANEL = 240
 """Approximate length of the longer side of a panel, in pixels of the figure."""
 
 MAX_SIDE = 2000
-"""Largest length of that side. Larger regions are reduced to it."""
+"""Largest length of the longer side of a panel, in pixels of the figure. Larger regions are reduced."""
 
 GAP, LABEL, FONT = 16, 46, 17
-"""Space between the parts, height of the text below a panel, and size of the font, in pixels."""
+"""Space between panels, height of the text below a panel, and size of the font, in pixels."""
 
 FRAME = 3
 """Width of the frames that tell several regions apart, in pixels."""

@@ -31,9 +31,9 @@ class Enlarge(Protocol):
         """Enlarge ``pair.lr`` by ``pair.scale``.
 
         Args:
-            pair: The LR image. A method that only looks up a finished result may use the size of ``pair.hr``.
-            on_tile: Called after each tile, as by ``Upscaler.upscale``; a method without tiles does not call it.
-            cancelled: Asked before each tile; True stops the work.
+            pair: Contains the LR image. A method that only looks up a finished result may use the size of ``pair.hr``.
+            on_tile: Called after each tile, as in ``Upscaler.upscale``; a method without tiles does not call it.
+            cancelled: Called before each tile; if it returns True, the work stops.
 
         Returns:
             uint8, (H*scale, W*scale, 3), the size of ``pair.hr``.
@@ -50,7 +50,7 @@ class Method:
     """A way to enlarge an image.
 
     Attributes:
-        name: Label in tables, figures and on the page; methods that are compared differ in it.
+        name: Label in tables, in figures and on the page; it is unique among the methods that are compared.
         description: A few words that explain the name.
         enlarge: The function; see ``Enlarge``.
         scale: The only scale of pairs that the method can enlarge; None if it can enlarge any.
@@ -76,7 +76,7 @@ def bicubic() -> Method:
 
 
 def drn(upscaler: Upscaler, self_ensemble: bool = False) -> Method:
-    """Return DRN, or with ``self_ensemble`` DRN+, run by ``upscaler``; pairs must have its scale."""
+    """Return DRN, or DRN+ with ``self_ensemble``, run by ``upscaler``; pairs must have the scale of ``upscaler``."""
 
     def enlarge(pair: Pair, on_tile: OnTile | None = None, cancelled: Callable[[], bool] | None = None) -> Array:
         return upscaler.upscale(pair.lr, self_ensemble=self_ensemble, on_tile=on_tile, cancelled=cancelled)

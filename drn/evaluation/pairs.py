@@ -1,4 +1,4 @@
-"""Pairs of an original (HR) and the LR image made from it by the published protocol, and rectangles on them."""
+"""Pairs of an original (HR) and the LR image made from it by the published protocol, and rectangles in pairs."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def make_pair(picture: Picture, scale: int, name: str = "") -> Pair:
 
 
 def notes_on(picture: Picture) -> list[str]:
-    """Return one sentence for each change that reading made to an original, for the person who gave the file."""
+    """Return one sentence for each change made while reading an original, to be shown to the user."""
     hidden = [] if picture.alpha is None else ["Its transparency is left out: all of its pixels are compared."]
     return [*picture.notes, *hidden]
 
 
 def read_pair(path: Path, scale: int) -> Pair:
-    """Read an original whose PSNR and SSIM can both be measured, and shrink it.
+    """Read an original, check that it is large enough for PSNR and SSIM, and shrink it.
 
     Raises:
         InputError: If it cannot be read, or if the SSIM window does not fit inside the border of ``scale`` pixels.
@@ -74,7 +74,7 @@ def read_pairs(folder: Path, scale: int) -> list[Pair]:
     """Read every image of ``folder``, at any depth, with ``read_pair``.
 
     Raises:
-        InputError: If the folder is missing or holds no images, or if ``read_pair`` refuses one.
+        InputError: If the folder is missing or holds no images, or if ``read_pair`` refuses an image.
     """
     return [read_pair(path, scale) for path in find_images(folder)]
 
@@ -85,7 +85,7 @@ def whole_rect(pair: Pair) -> Rect:
 
 
 def clip_rect(hr_rect: Rect, pair: Pair) -> Rect:
-    """Return the part of ``hr_rect`` inside the image, at least one pixel."""
+    """Return the part of ``hr_rect`` that lies inside the image; it has at least one pixel."""
     height, width = pair.hr.shape[:2]
     left, top = min(max(hr_rect.x, 0), width - 1), min(max(hr_rect.y, 0), height - 1)
     right, bottom = min(hr_rect.x + hr_rect.width, width), min(hr_rect.y + hr_rect.height, height)
@@ -96,7 +96,7 @@ def parse_rect(text: str, pair: Pair) -> Rect:
     """Read a rectangle in HR pixels, written ``X,Y,W,H``.
 
     Raises:
-        InputError: If the text has another form, or the rectangle is empty or not inside the image.
+        InputError: If the text does not have this form, or the rectangle is empty or not inside the image.
     """
     try:
         x, y, width, height = map(int, text.split(","))
@@ -104,5 +104,7 @@ def parse_rect(text: str, pair: Pair) -> Rect:
         raise InputError(f"The crop {text[:40]!r} is not X,Y,W,H: give four whole numbers.") from error
     whole = whole_rect(pair)
     if not (0 <= x < x + width <= whole.width and 0 <= y < y + height <= whole.height):
-        raise InputError(f"The crop {text[:40]} does not lie inside the {whole.width}x{whole.height} image.")
+        raise InputError(
+            f"The crop {text[:40]} does not lie inside the {whole.width}x{whole.height} image: give a smaller one."
+        )
     return Rect(x, y, width, height)

@@ -1,8 +1,7 @@
 """Measure the speed and memory of the engine, compared with the plain network and with exported runtimes.
 
-The engine is the network as ``Upscaler`` runs it.
-
-All candidates are run in turn, so that other load on the machine slows all of them, and their medians are compared.
+The engine is ``Upscaler`` with the network rearranged for inference. All candidates run in turn, so that other load on
+the machine slows each of them equally, and their medians are compared.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class Line:
         name: Name of the candidate.
         seconds: Median time.
         cpu_seconds: Median CPU time, summed over all threads.
-        psnr: PSNR in dB of its output against that of the plain network in float32.
+        psnr: PSNR in dB of its output against the output of the plain network in float32.
     """
 
     name: str
@@ -61,7 +60,7 @@ def race(runs: dict[str, Run], rounds: int) -> dict[str, tuple[float, float]]:
 
     Args:
         runs: Name -> function to time.
-        rounds: Number of measured calls of each, after one call that is not measured.
+        rounds: Number of measured calls of each function, after one call that is not measured.
 
     Returns:
         Name -> median of the elapsed seconds and of the CPU seconds.
@@ -145,7 +144,7 @@ def compare_engines(model: DRN, upscaler: Upscaler, size: int, rounds: int) -> l
         model: The plain network.
         upscaler: The engine.
         size: Side of the square LR image.
-        rounds: Number of measured runs of each.
+        rounds: Number of measured runs of each candidate.
 
     Returns:
         In this order: the plain network, the engine, the installed runtimes, the convolutions alone.
@@ -242,7 +241,7 @@ def sizes_report(arguments: list[str], megapixels: tuple[float, ...] = MEGAPIXEL
         megapixels: Sizes of the outputs.
 
     Raises:
-        InputError: If one of the processes fails. It has then printed the reason.
+        InputError: If one of the processes fails. That process has printed the reason.
     """
     text = [f"{'output MP':>9}{'tile':>6}{'s':>8}{'us/pixel':>10}{'CPU us/pixel':>14}{'peak MB':>9}"]
     for size in megapixels:

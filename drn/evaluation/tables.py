@@ -62,7 +62,7 @@ def report(
             }
             for part in used
         },
-        # JSON has no infinity, the PSNR of equal images.
+        # Equal images have an infinite PSNR, which JSON cannot represent.
         "rows": [asdict(row) | ({} if math.isfinite(row.psnr) else {"psnr": None}) for row in rows],
     }
 
@@ -75,7 +75,7 @@ def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]
     """Arrange the rows of ``report`` as a table with a column for each method.
 
     Returns:
-        The names of the methods, and one row for each test set and scale: its name, then "PSNR / SSIM" of each method.
+        The names of the methods, and one row for each test set and scale: a label, then "PSNR / SSIM" of each method.
     """
     methods = list(dict.fromkeys(row["method"] for row in rows))
     cells: dict[str, dict[str, str]] = {}

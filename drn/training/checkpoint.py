@@ -1,7 +1,8 @@
-"""Training checkpoints: all that is needed to resume a run exactly, in one safetensors file (no pickle).
+"""Training checkpoints: everything needed to resume a run exactly, in one safetensors file (no pickle).
 
 The file holds the tensors of the network, of its moving average and of the optimizers. Its metadata field ``progress``
-is JSON with the settings of the network (``model``), those of the run (``train``), and its state (``progress``).
+is JSON with the settings of the network (``model``), the settings of the run (``train``), and the run state
+(``progress``).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ CHECKPOINT = "checkpoint.safetensors"
 
 @dataclass
 class RunState:
-    """How far a training run has come.
+    """The progress of a training run.
 
     Attributes:
         iteration: Number of finished iterations.
@@ -45,7 +46,7 @@ class RunState:
 
 
 def save_checkpoint(model: DRN, ema: DRN, optimizers: Optimizers, config: TrainConfig, state: RunState) -> None:
-    """Write the checkpoint of a run into its folder, whole or not at all.
+    """Write the checkpoint of a run into its folder, atomically.
 
     Raises:
         OSError: If the disk is full.
@@ -89,7 +90,7 @@ def restore_checkpoint(run: Path, model: DRN, ema: DRN, optimizers: Optimizers) 
 
 
 def read_state(run: Path) -> RunState:
-    """Return how far the run in the folder ``run`` has come.
+    """Return the progress of the run in the folder ``run``.
 
     Raises:
         InputError: If there is no usable checkpoint.
@@ -132,7 +133,7 @@ def _read_metadata(run: Path) -> dict[str, Any]:
             metadata: dict[str, Any] = json.loads((file.metadata() or {})["progress"])
             return metadata
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is not a complete checkpoint of a DRN training.") from error
+        raise InputError(f"{path} is not a complete checkpoint of a DRN training: choose another run.") from error
 
 
 def _other_version(run: Path) -> InputError:

@@ -13,12 +13,12 @@ from drn.training.optim import MUON_LAYERS
 DEGRADATIONS = ("none", "photo")
 
 RENAMED = {"muon_drives": "muon_layers"}
-"""Names of settings in the checkpoints of earlier versions, and their present names."""
+"""Name of a setting in the checkpoints of earlier versions -> its present name."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The meaning and the limits of a field of ``TrainConfig``. The command line makes an option from it.
+    """The meaning and the limits of a field of ``TrainConfig``. Each field becomes an option of the command line.
 
     Attributes:
         help: One sentence for the command line's help.
@@ -27,8 +27,8 @@ class Setting:
         below: Number that the value must stay below.
         at_most: Highest number allowed.
         choices: The texts allowed; empty if the setting has no such list.
-        needs: Another setting without which this one has no effect.
-        on_resume: Whether a resumed run may change it.
+        needs: Name of another setting; without it, this setting has no effect.
+        on_resume: Whether the setting may be changed when a run is resumed.
     """
 
     help: str
@@ -49,7 +49,7 @@ class Setting:
         return " and ".join(f"{word} {number:,}" for word, number in limits.items() if number is not None)
 
     def allows(self, value: Any) -> bool:
-        """Tell whether ``value``, or each element of a tuple, is within the limits."""
+        """Return whether ``value``, or each element of a tuple, is within the limits."""
         if isinstance(value, tuple):
             return all(self.allows(element) for element in value)
         if self.choices:
@@ -70,7 +70,8 @@ class TrainConfig:
     """The settings of a training run, except for the shape of the network.
 
     Raises:
-        InputError: If a setting is outside its limits, there is no budget, or two validation folders share a name.
+        InputError: If a setting is outside its limits, there is no budget, or two validation folders have the same
+            name.
     """
 
     out: Annotated[Path, Setting("Folder of the run: checkpoint, best weights, curve.csv, TensorBoard files.")]
@@ -80,10 +81,10 @@ class TrainConfig:
         Setting("Folders of HR images for validation. The best weights have the highest mean of the folders' PSNR."),
     ]
     iterations: Annotated[
-        int, Setting("Length of the schedule in iterations; 0 for no such limit.", at_least=0, on_resume=True)
+        int, Setting("Length of the schedule in iterations; 0 for no limit.", at_least=0, on_resume=True)
     ] = 0
     max_hours: Annotated[
-        float, Setting("Length of the schedule in hours of training; 0 for no such limit.", at_least=0, on_resume=True)
+        float, Setting("Length of the schedule in hours of training; 0 for no limit.", at_least=0, on_resume=True)
     ] = 0.0
     degrade: Annotated[
         str, Setting("Degradation of the LR images; photo is for photographs stored as JPEG.", choices=DEGRADATIONS)
@@ -110,16 +111,18 @@ class TrainConfig:
     muon_layers: Annotated[
         str,
         Setting(
-            "Convolutions that Muon optimizes; body is all between the first and the last. Adam optimizes the rest.",
+            "Convolutions that Muon optimizes; body means all between the first and the last. Adam optimizes the rest.",
             choices=MUON_LAYERS,
         ),
     ] = "body"
     warmup: Annotated[int, Setting("Iterations over which the learning rates rise from 0.", at_least=0)] = 100
     hold: Annotated[
         float,
-        Setting("Share of the budget before the learning rates begin to fall.", at_least=0, below=1),
+        Setting("Share of the budget after which the learning rates begin to fall.", at_least=0, below=1),
     ] = 0.0
-    max_norm: Annotated[float, Setting("Norm to which larger gradients are scaled down.", above=0)] = 1.0
+    max_norm: Annotated[
+        float, Setting("Largest norm of the gradient; larger gradients are scaled down to it.", above=0)
+    ] = 1.0
     ema_decay: Annotated[
         float,
         Setting("Decay of the moving average of the weights, which is validated and exported.", at_least=0, below=1),
@@ -143,13 +146,13 @@ class TrainConfig:
         names = [folder.resolve().name for folder in self.valid]
         if len(set(names)) < len(names):
             raise InputError(
-                "Two validation folders have the same name, by which the curve tells them apart: rename one."
+                "Two validation folders have the same name, so the curve could not distinguish them: rename one."
             )
         if not self.iterations and not self.max_hours:
-            raise InputError("Give the training an end: --iterations, --max-hours, or both.")
+            raise InputError("The training has no end: give --iterations, --max-hours, or both.")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON values. Paths are absolute, as a run may be resumed from another folder."""
+        """Return the settings as JSON values, with absolute paths, because a run may be resumed from another folder."""
 
         def plain(value: Any) -> Any:
             if isinstance(value, tuple):
@@ -165,7 +168,7 @@ class TrainConfig:
         Raises:
             InputError: If a setting is outside its limits.
             KeyError: If ``data`` or ``valid`` is missing.
-            TypeError: If a setting is unknown or another required one is missing.
+            TypeError: If a setting is unknown, or another required setting is missing.
         """
         valid = values["valid"]  # a single path in the checkpoints of earlier versions
         optional = {name: Path(values[name]) for name in ("init", "teacher") if values.get(name)}
@@ -196,7 +199,8 @@ def learning_rate_factor(config: TrainConfig, iteration: int, seconds: float) ->
     Args:
         config: The settings of the run.
         iteration: Number of finished iterations.
-        seconds: Training time so far, in seconds. With both budgets, the one of which more is used up counts.
+        seconds: Training time so far, in seconds. If both budgets are given, the schedule follows the budget of which
+            the larger share is used up.
 
     Returns:
         A factor from 0 to 1.

@@ -17,7 +17,7 @@ COLUMNS = ("iteration", "hours", "learning_rate", "loss", "valid_psnr")
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:
-    """Return the rows of a curve, each with its values by column; no rows if the file does not exist."""
+    """Return the rows of a curve, each as a dict from column to value; no rows if the file does not exist."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -25,11 +25,12 @@ def read_curve(path: Path) -> list[dict[str, float]]:
 
 
 def write_curve(path: Path, rows: list[dict[str, float]]) -> None:
-    """Replace the curve at ``path`` by ``rows``, whole or not at all.
+    """Replace the curve at ``path`` by ``rows``, atomically.
 
     Args:
         path: The CSV file.
-        rows: Values by column. Columns that ``COLUMNS`` lacks follow it, in the order in which they first occur.
+        rows: For each row, a dict from column to value. The file has the columns of ``COLUMNS`` first, then any other
+            columns in the order of their first occurrence.
 
     Raises:
         OSError: If the file cannot be written.

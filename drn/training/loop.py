@@ -22,10 +22,10 @@ def train(model_config: DRNConfig, config: TrainConfig, resume: bool = False) ->
     Args:
         model_config: Shape of the network.
         config: Settings of the run.
-        resume: Whether to go on, exactly, from the checkpoint in ``config.out``.
+        resume: Whether to continue exactly from the checkpoint in ``config.out``.
 
     Returns:
-        How far the run has come.
+        The state of the run at its end.
 
     Raises:
         InputError: If the images, the ``init`` weights or the teacher cannot be used; if the network is too large to be
@@ -57,7 +57,7 @@ def progress_bar(run: Run) -> tqdm[None]:
 
 @contextmanager
 def call_on_signal(stop: Callable[[], object]) -> Iterator[None]:
-    """Call ``stop`` on SIGTERM and SIGINT, instead of what these signals do otherwise."""
+    """Call ``stop`` on SIGTERM and SIGINT instead of their usual handlers."""
     signals = (signal.SIGTERM, signal.SIGINT)
     previous = {signum: signal.signal(signum, lambda *_: stop()) for signum in signals}
     try:

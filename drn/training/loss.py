@@ -10,10 +10,13 @@ from torch import Tensor
 from drn.metrics import LUMA
 
 FLOOR = 1e-4
-"""Added to the mean squared error of a patch. It halves the weight of a patch at 41 dB PSNR; lower ones keep theirs."""
+"""Constant added to the mean squared error of a patch.
+
+It halves the weight of a patch with a PSNR of 41 dB. Patches with a much lower PSNR keep nearly their full weight.
+"""
 
 PSNR_SHARE, RGB_SHARE = 0.02, 0.1
-"""Weights of the two terms. For patches of 20 to 45 dB, the gradient of the first is 0.4 to 2 times that of L1."""
+"""Weights of the two terms. For patches of 20 to 45 dB, the first gradient is 0.4 to 2 times the second."""
 
 
 def psnr_loss(sr: Tensor, hr: Tensor) -> Tensor:
@@ -21,8 +24,8 @@ def psnr_loss(sr: Tensor, hr: Tensor) -> Tensor:
 
     The first term is the negative PSNR of the luma Y, averaged over the patches and scaled: PSNR is -10 log10(MSE) for
     values in [0, 1]. The logarithm gives every patch the same weight, whereas a plain squared error is dominated by
-    the patches with most texture. The second term is the mean absolute error of RGB. It keeps the colours right, on
-    which the first term has little effect.
+    the patches with most texture. The second term is the mean absolute error of RGB. It keeps the colours right,
+    because the first term depends on Y alone.
 
     Args:
         sr: float, (B, 3, H, W), RGB in [0, 1].
@@ -38,5 +41,5 @@ def psnr_loss(sr: Tensor, hr: Tensor) -> Tensor:
 
 @functools.cache
 def _luma(device: torch.device) -> Tensor:
-    """Return the weights of R, G and B in Y, (3, 1, 1). Cached, since a copy to a GPU makes the CPU wait."""
+    """Return the weights of R, G and B in Y, (3, 1, 1); cached, because the CPU waits for each copy to a GPU."""
     return torch.tensor(LUMA, device=device).view(3, 1, 1) / sum(LUMA)

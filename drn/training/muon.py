@@ -1,7 +1,7 @@
 """The Muon optimizer (Keller Jordan, 2024): momentum whose matrices are orthogonalised before each step.
 
-``torch.optim.Muon`` (torch 2.9 and later) makes the same updates, one matrix at a time. This one handles all matrices
-of a shape as one batch, which is faster where there are many small ones.
+``torch.optim.Muon`` (torch 2.9 and later) makes the same updates, one matrix at a time. This implementation updates all
+matrices of the same shape as one batch, which is faster for many small matrices.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def orthogonalise(batch: Tensor) -> Tensor:
     """Bring the singular values of each matrix close to 1 by Newton-Schulz iterations in bfloat16.
 
     The iteration is ``X <- a X + b (X X^T) X + c (X X^T)^2 X`` (Keller Jordan, "Muon", 2024). Singular values above
-    1/500 of the matrix's Frobenius norm end between 0.6 and 1.3; smaller ones stay smaller.
+    1/500 of the matrix's Frobenius norm end between 0.6 and 1.3; smaller singular values stay below 0.6.
 
     Args:
         batch: float, (N, rows, columns).

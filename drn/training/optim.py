@@ -1,7 +1,7 @@
 """The optimizers of a network: Muon for the convolutions of the body, Adam for the remaining parameters.
 
-Muon takes matrices. The weight of a convolution becomes one by flattening it to (out, height * width * in). For a
-channels_last weight this matrix shares the weight's memory, so that a step of the matrix changes the weight.
+Muon updates matrices. The weight of a convolution is flattened to a matrix, (out, height * width * in). If the weight
+is in channels_last, the matrix shares its memory, so that an update of the matrix changes the weight.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from drn.model import DRN
 from drn.training.muon import Muon
 
 MUON_LAYERS = ("body", "all", "none")
-"""Choices of the convolutions that Muon optimizes. ``body`` is all of them between the first and the last."""
+"""Choices of the convolutions that Muon optimizes. ``body`` means all between the first and the last."""
 
 
 class ConvMatrix:
@@ -23,7 +23,7 @@ class ConvMatrix:
         weight: Weight of a convolution, in channels_last.
 
     Attributes:
-        weight: The same.
+        weight: The weight of the convolution.
         matrix: The matrix parameter.
 
     Raises:
@@ -43,7 +43,9 @@ class ConvMatrix:
     def take_gradient(self) -> None:
         """Set the gradient of the matrix to the gradient of the weight."""
         assert self.weight.grad is not None
-        assert self.matrix.data_ptr() == self.weight.data_ptr(), "the weight was moved: a step would not reach it"
+        assert self.matrix.data_ptr() == self.weight.data_ptr(), (
+            "the weight has other memory than its matrix, so a step would not change it"
+        )
         self.matrix.grad = self._flatten(self.weight.grad)
 
 
@@ -54,15 +56,15 @@ class Optimizers:
         model: The network, in channels_last, on its final device.
         learning_rate: Peak learning rate of Muon. Its updates have the size of Adam's at the same learning rate.
         adam_learning_rate: Peak learning rate of Adam, for all parameters that Muon does not optimize.
-        weight_decay: Decoupled weight decay of Muon's matrices. Muon's updates have the same size however small the
-            gradient is, so that without decay the weights grow until training diverges.
+        weight_decay: Decoupled weight decay of Muon's matrices. The size of Muon's updates does not depend on the size
+            of the gradient. Without decay, the weights therefore grow until training diverges.
         muon_layers: The convolutions that Muon optimizes, one of ``MUON_LAYERS``.
 
     Attributes:
-        named: ``adam`` and, unless ``muon_layers`` is ``none``, ``muon``.
+        named: The optimizers by name: ``adam`` and, unless ``muon_layers`` is ``none``, ``muon``.
 
     Raises:
-        ValueError: If ``muon_layers`` is something else.
+        ValueError: If ``muon_layers`` is not in ``MUON_LAYERS``.
     """
 
     def __init__(

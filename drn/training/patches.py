@@ -1,4 +1,4 @@
-"""Training data: random LR and HR patches of folders of HR images, which are held in memory."""
+"""Training data: random LR and HR patches from folders of HR images. The images are held in memory."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from drn.resize import REACH, resample
 
 
 class PatchSampler:
-    """Draws random patches of a set of images, reproducibly from (seed, iteration) alone.
+    """Draws random patches of a set of images. The patches depend on (seed, iteration) alone.
 
-    A patch may begin at any HR pixel. Its LR version is made from there, so that an image yields scale² different
-    grids of LR pixels.
+    A patch may begin at any HR pixel, and the grid of its LR pixels begins there too. An image therefore yields scale²
+    different grids of LR pixels.
 
     Args:
         folders: Folders of HR images, searched to any depth.
         scale: Downscaling factor of the LR patches.
         seed: First part of the random seed. Each process needs its own.
-        shrink: Additional sizes of each image, relative to its own and below 1. All sizes that hold a patch are drawn
-            equally often. A smaller image is sharper and has weaker JPEG artefacts.
+        shrink: Additional sizes of each image, as factors below 1. All sizes that are at least as large as a patch are
+            drawn equally often. A shrunk image is sharper and has weaker JPEG artefacts.
         device: Device that holds all images at all sizes, and on which the patches are made.
         progress: Whether to show a progress bar while reading.
 
@@ -67,7 +67,7 @@ class PatchSampler:
         Args:
             iteration: Number of the iteration. The same number gives the same patches.
             batch_size: Number of patches B.
-            patch_size: Side P of a patch in LR pixels. Smaller images are not used.
+            patch_size: Side P of a patch in LR pixels. Images that are smaller than a patch are not used.
 
         Returns:
             lr (B, 3, P, P) and hr (B, 3, P*scale, P*scale), float32 in [0, 1], channels_last, on the device.
@@ -92,7 +92,9 @@ class PatchSampler:
         row, column = np.where(transposed, column, row), np.where(transposed, row, column)
         device = self.pixels.device
         steps = torch.from_numpy(np.stack([corner, row, column]))[..., None, None]
-        steps = steps.to(device, non_blocking=device.type == "cuda")  # safe: pageable memory is copied at once
+        steps = steps.to(
+            device, non_blocking=device.type == "cuda"
+        )  # safe without waiting: pageable memory is copied before the call returns
         line = torch.arange(side, device=device)
         indices = steps[0] + line[:, None] * steps[1] + line * steps[2]
         padded_hr = self.pixels.index_select(0, indices.flatten()).view(*indices.shape, 3).permute(0, 3, 1, 2).float()

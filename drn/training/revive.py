@@ -1,8 +1,8 @@
 """Detection and reinitialization of silent hidden units, the problem known as dying ReLU.
 
-A ReLU whose input is negative at every pixel outputs 0 everywhere and gets no gradient, so that further training does
-not change it. We saw this at high learning rates: the updates of Muon and Adam do not become smaller with the gradient,
-so that units that hardly matter receive updates as large as the others.
+A ReLU whose input is negative at every pixel outputs 0 everywhere and gets no gradient, so further training does not
+change it. We saw this at high learning rates: the size of the updates of Muon and Adam does not depend on the size of
+the gradient, so units with a small effect receive updates as large as all others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from drn.model import DRN, RDB, ResidualBlock
 
 SILENT_SHARE = 1e-4
-"""A unit is silent if its output is above 0 at a smaller share of the pixels."""
+"""A unit is silent if the share of pixels at which its output is above 0 is smaller than this."""
 
 FIRING_SHARE = 0.4
 """Share of the pixels at which the output of a reinitialized unit is above 0 at first."""
@@ -48,7 +48,7 @@ def hidden_units(model: DRN, lr: Tensor) -> list[HiddenUnits]:
         lr: (B, 3, H, W), RGB in [0, 1].
 
     Returns:
-        One entry for each block, first to last; no entries if the activation is not ReLU, as the units of other
+        One entry for each block, first to last; no entries if the activation is not ReLU, because the units of other
         activations always have a gradient.
     """
     observed: list[HiddenUnits] = []
@@ -73,11 +73,11 @@ def hidden_units(model: DRN, lr: Tensor) -> list[HiddenUnits]:
 
 @torch.no_grad()
 def revive(model: DRN, lr: Tensor) -> int:
-    """Reinitialize the silent units: random input weights, a bias that lets them fire, and output weights of 0.
+    """Reinitialize the silent units: random input weights, a bias with which they fire, and output weights of 0.
 
-    The network's output stays the same, apart from what these units contributed at less than ``SILENT_SHARE`` of the
-    pixels. Their output weights have a gradient again. Once the output weights differ from 0, the input weights have
-    one too.
+    The network's output changes only at the pixels where these units fired, which are fewer than ``SILENT_SHARE`` of
+    all pixels. Afterwards the output weights of the units have a gradient again. When the output weights differ from 0,
+    the input weights have a gradient too.
 
     Args:
         model: The network, changed in place.

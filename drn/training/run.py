@@ -1,7 +1,7 @@
 """A training run: its preparation, its iterations, and its checkpoints.
 
 The random patches, degradations and orientations depend on (seed, iteration) alone, and nothing else in an iteration is
-random. The number of the iteration is therefore the whole random state of a run.
+random. A checkpoint therefore needs no state of a random generator other than the number of the iteration.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from drn.training.teacher import TEACHER, Teacher
 from drn.training.validation import Validator
 
 SAVE_SECONDS = 180
-"""A checkpoint is written at least this often, in seconds."""
+"""Longest time between two checkpoints, in seconds."""
 
 PROBE_PATCHES, PROBE_SIZE = 32, 48
-"""Number and largest side, in LR pixels, of the patches on which silent hidden units are counted."""
+"""Number of the patches on which silent hidden units are counted, and their largest side in LR pixels."""
 
 
 @dataclass
@@ -53,11 +53,11 @@ class Run:
         sampler: Source of the training patches.
         teacher: Source of a part of the target, or None.
         model: The network in training.
-        forward: Calls ``model``, which may be compiled and connected to other processes.
+        forward: ``model`` as it is called in training: it may be compiled and connected to other processes.
         ema: The network with the moving average of the weights.
         optimizers: The optimizers of ``model``.
         validator: Validates and records; None outside the main process.
-        state: How far the run has come.
+        state: The progress of the run.
     """
 
     config: TrainConfig
@@ -122,7 +122,7 @@ class Run:
         update_ema(self.ema, self.model, min(config.ema_decay, state.iteration / (state.iteration + 10)))
 
     def observe(self) -> None:
-        """Wait for the device, read the loss, the clock and the stop request, and validate or save if it is time.
+        """Wait for the device, read the loss, the clock and the stop request, and validate or save if it is due.
 
         Raises:
             InputError: If the training diverged.
@@ -147,7 +147,7 @@ class Run:
             self.save()
 
     def request_stop(self) -> None:
-        """Make the next observation, in all processes, end the run."""
+        """End the run, in all processes, at the next call of ``observe``."""
         self.accelerator.set_trigger()
 
     def save(self) -> None:
@@ -163,20 +163,20 @@ class Run:
 
 
 def prepare(model_config: DRNConfig, config: TrainConfig, resume: bool = False) -> Run:
-    """Build the networks, read the images, and load what the run starts from.
+    """Build the networks, read the images, and load the initial weights or the checkpoint.
 
     Args:
         model_config: Shape of the network.
         config: Settings of the run.
-        resume: Whether to go on from the checkpoint in ``config.out``.
+        resume: Whether to continue from the checkpoint in ``config.out``.
 
     Raises:
         InputError: See ``drn.training.loop.train``.
     """
     if not resume:
         _refuse_used_folder(config.out)
-    # A mixed precision given to ``accelerate launch`` would be added to ours. Processes on CPUs are only connected
-    # if ``cpu`` is set.
+    # Mixed precision is off, whatever the options of ``accelerate launch``, because the dtype is chosen below.
+    # Processes on CPUs are connected only if ``cpu`` is set.
     accelerator = Accelerator(mixed_precision="no", cpu=choose_device("auto").type == "cpu")
     device, is_main = accelerator.device, accelerator.is_main_process
     dtype = choose_dtype(config.dtype, device)
@@ -215,7 +215,7 @@ def prepare(model_config: DRNConfig, config: TrainConfig, resume: bool = False) 
 
 
 def init_from(model: DRN, path: Path) -> int:
-    """Copy the weights in a file into ``model``, whose scale may be another.
+    """Copy the weights in a file into ``model``, which may have another scale.
 
     Returns:
         The number of tensors copied. With another scale the last convolution keeps its random weights.
@@ -225,7 +225,7 @@ def init_from(model: DRN, path: Path) -> int:
     """
     source = weights.load(path).model
     if replace(source.config, scale=model.config.scale) != model.config:
-        raise InputError(f"{path.name} holds a network of other width or depth: give the same network options.")
+        raise InputError(f"{path.name} holds a network of another width or depth: give the same network options.")
     own = model.state_dict()
     copied = {name: tensor for name, tensor in source.state_dict().items() if own[name].shape == tensor.shape}
     model.load_state_dict(own | copied, strict=True)
@@ -256,14 +256,14 @@ def _read_images(config: TrainConfig, scale: int, seed: int, device: torch.devic
     except (MemoryError, RuntimeError) as error:
         if lacks_memory(error):
             raise InputError(
-                f"The training images do not fit in the memory of {device}: give fewer, or leave out --shrink."
+                f"The training images do not fit in the memory of {device}: give fewer images, or leave out --shrink."
             ) from error
         raise
 
 
 def _compiled(network: nn.Module, teacher: Teacher | None, accelerator: Accelerator) -> Callable[[Tensor], Tensor]:
     """Return the compiled network, and compile the teacher's network in place."""
-    # CUDA graphs ("reduce-overhead") spare a GPU the wait for Python, which launches many small kernels otherwise.
+    # With CUDA graphs ("reduce-overhead") a GPU does not wait for Python to launch each of many small kernels.
     graphs = accelerator.device.type == "cuda" and accelerator.num_processes == 1
     mode = "reduce-overhead" if graphs else "default"
     if teacher is not None:

@@ -1,9 +1,9 @@
 """Distillation: the target of the loss contains the output of given weights, the teacher.
 
 Most of the error of a good network is detail that cannot be known from the LR image. In the gradient this detail acts
-as noise. The teacher's output is free of that noise, although it has errors of its own. The teacher gets each batch in
-one of the 8 orientations at random, so that on average its output is that of its self-ensemble (DRN+). Weights that are
-their own teacher thus learn from their own DRN+.
+as noise. The teacher's output does not contain this noise, although it has errors of its own. Each batch is given to
+the teacher in a random one of the 8 orientations, so the mean of its output is its self-ensemble (DRN+). Weights that
+are their own teacher therefore learn from their own DRN+.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ TEACHER = "teacher.safetensors"
 """Name of the copy of the teacher's weights in the folder of a run."""
 
 ORIENTATION_STREAM = 1
-"""Last part of the random seed of an orientation, which keeps it apart from the seed of the patches."""
+"""Last part of the random seed of an orientation. It makes the random numbers differ from those of the patches."""
 
 
 class Teacher:
     """A network whose output is part of the target.
 
     Args:
-        path: Weights file, or a folder that holds one for each scale.
+        path: Weights file, or a folder with one file for each scale.
         scale: Upscaling factor of the network in training.
         share: Share of the teacher's output in the target, above 0, at most 1.
         seed: First part of the random seed of the orientations. Each process needs its own.

@@ -31,10 +31,10 @@ class ValidationSets:
     """The HR images on which the best weights are chosen.
 
     Args:
-        folders: Folders of HR images, each with a name of its own.
+        folders: Folders of HR images with different names.
         scale: Upscaling factor.
         degrade: Degradation of the LR images, one of ``drn.training.config.DEGRADATIONS``. With ``photo`` the images of
-            a folder get the degradations of ``drn.degrade.VALIDATION`` in turn.
+            a folder get the degradations of ``drn.degrade.VALIDATION`` in this order, repeated.
 
     Raises:
         InputError: If a folder is missing or empty, or an image is damaged or too small.
@@ -64,8 +64,8 @@ class Validator:
         scale: Upscaling factor.
         dtype: Dtype in which the network runs.
         probe: LR patches on which silent hidden units are counted: (B, 3, P, P).
-        iteration: Number of finished iterations. Later rows of an existing curve are dropped, as they are measured
-            again.
+        iteration: Number of finished iterations. Later rows of an existing curve are dropped, because they will be
+            measured again.
 
     Raises:
         InputError: If the validation images cannot be used.

@@ -112,7 +112,7 @@ def header_of(width: int, height: int) -> bytes:
         ("/compare", "2", (2001, 2000), "2001x2000: the limit here is 4.00 megapixels"),
         ("/upscale", "4", (1001, 1000), "1001x1000: the limit here is 1.00 megapixels"),
         ("/upscale", "2", (2001, 2000), "2001x2000: the limit here is 4.00 megapixels"),
-        ("/upscale", "2", (60_000, 60_000), "claims too many pixels: the limit here is 4.00 megapixels"),
+        ("/upscale", "2", (60_000, 60_000), "has too many pixels: the limit here is 4.00 megapixels"),
     ],
 )
 def test_the_number_of_pixels_is_checked_before_decoding(

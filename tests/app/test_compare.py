@@ -166,7 +166,7 @@ def test_numbers_mark_the_best(photo: Array, upscaler: Upscaler) -> None:
             "psnr": {"text": f"{value.psnr:.2f} dB", "best": value.psnr == max(psnrs)},
             "ssim": {"text": f"{value.ssim:.4f}", "best": value.ssim == max(ssims)},
         }
-    # A result that is not shown gets no mark.
+    # A result that is not shown is not marked as the best.
     known = replace(session, results=session.results | {(3, "DRN+"): session.results[3, "DRN"]})
     assert "drn+" not in numbers_of(known, region)["scores"]
     assert "drn+" in numbers_of(replace(known, self_ensemble=True), region)["scores"]

@@ -38,7 +38,7 @@ def in_jsdoc(hint: Any) -> str:
 
 
 def python_types() -> dict[str, dict[str, str] | list[str]]:
-    """The contract in Python: fields and their JSDoc types by the type's name, or the values of a literal."""
+    """Return the contract in Python: type name -> its fields with their JSDoc types, or the values of a literal."""
     found: dict[str, dict[str, str] | list[str]] = {}
     for name, value in vars(contract).items():
         if is_typeddict(value):
@@ -52,7 +52,7 @@ def python_types() -> dict[str, dict[str, str] | list[str]]:
 
 
 def javascript_types() -> dict[str, dict[str, str] | list[str]]:
-    """The contract in JSDoc, in the form of ``python_types``."""
+    """Return the contract in JSDoc, in the form of ``python_types``."""
     found: dict[str, dict[str, str] | list[str]] = {
         name: re.findall(r'"(\w+)"', values) for values, name in re.findall(r"@typedef \{(\".*?)\} (\w+)", MIRROR)
     }

@@ -1,4 +1,4 @@
-"""The weights that the page serves: the bundled ones at once, the Hub's when they arrive, replaced as a whole."""
+"""The weights that the page serves: first the bundled weights, then those of the Hub, replaced as a whole."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from drn.weights import Weights
 from tests.helpers.hub_server import wait_until
 from tests.helpers.late_hub import late_hub, other_weights
 from tests.helpers.models import small_model
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -112,7 +114,7 @@ def test_one_comparison_uses_one_set_of_weights(
 
 def test_without_a_repo_the_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DRN_HUB_REPO", raising=False)
-    monkeypatch.setattr("drn.hub.fetch", lambda *_: pytest.fail("the Hub was asked"))
+    monkeypatch.setattr("drn.hub.fetch", lambda *_: pytest.fail("a request was sent to the Hub"))
     assert 'data-testid="hub"' not in ServedWeights().header
 
 

@@ -39,6 +39,8 @@ from tests.helpers.browsing import work_until_cancelled
 from tests.helpers.jobs import result_of
 from tools.load import served
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -92,7 +94,7 @@ def test_work_stops_when_the_visitor_disconnects_and_the_queue_continues(
         with web.stream("GET", "/gradio_api/queue/data", params={"session_hash": "goes"}) as answer:
             assert started.wait(10)
             next(answer.iter_lines())
-        assert stopped.wait(10), "the work went on without its visitor"
+        assert stopped.wait(10), "the work continued without its visitor"
     assert np.array_equal(upscale(client, small), expected(small))
 
 
@@ -129,7 +131,7 @@ def test_files_of_visitors_are_deleted_within_an_hour(
     write_png(small, Picture(photo[::-1]))
     assert cache.MAX_AGE + cache.EVERY <= 3600
     monkeypatch.setattr(cache, "MAX_AGE", 12.0)
-    monkeypatch.setattr(cache, "EVERY", 4.0)  # the server has to be up by then
+    monkeypatch.setattr(cache, "EVERY", 4.0)  # the server must accept requests by then
     page = build()
     try:
         with httpx.Client(base_url=launch(page, block=False), timeout=20) as web:
@@ -173,10 +175,10 @@ def test_older_files_are_removed_to_make_room_for_newer_ones(
                 time.sleep(0.05)
             assert [path.exists() for path in stored] == [False, True, True]
             store_result("result.png", lambda path: path.write_bytes(b"x"))
-            assert not any(path.exists() for path in stored), "a result needs room too"
+            assert not any(path.exists() for path in stored), "a result needs space too"
             (again,) = web.post("/gradio_api/upload", files={"files": ("again.png", bytes(100_000))}).json()
             scene_value(scene_of(open_example(small, 2)))
-            assert not Path(again).exists(), "so do the viewer's pictures"
+            assert not Path(again).exists(), "the viewer's images need space too"
             assert {web.get(path).status_code for path in own} == {200}, "the page's own pictures have gone"
     finally:
         page.close()
@@ -204,7 +206,7 @@ def test_making_room_continues_when_folders_are_removed_meanwhile(
     stat_now = Path.stat
 
     def stat_and_lose(path: Path, **options: Any) -> os.stat_result:
-        shutil.rmtree(tmp_path / "c", ignore_errors=True)  # as a sweep or another request would
+        shutil.rmtree(tmp_path / "c", ignore_errors=True)  # a sweep or another request can do this too
         return stat_now(path, **options)
 
     monkeypatch.setattr(Path, "stat", stat_and_lose)
@@ -225,7 +227,7 @@ def test_a_full_disk_is_reported_in_one_sentence(photo: Array, tmp_path: Path) -
 
     with served(GRADIO_TEMP_DIR=str(tmp_path / "cache")) as (server, url):
         client = Client(url, verbose=False, analytics_enabled=False)
-        # The system lets the server write no file as large as this result.
+        # The operating system limits the size of files, so the server cannot write this result.
         resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (40_000, 40_000))
         with pytest.raises(AppError, match=r"^The server cannot store files just now: try again later\.$"):
             client.predict(handle_file(str(tmp_path / "noise.png")), "4", api_name="/upscale")
@@ -242,7 +244,7 @@ def test_weights_may_be_overwritten_while_they_are_in_use(photo: Array, tmp_path
         upscaler = Upscaler(loaded.model, "cpu", dtype)
         before = upscaler.upscale(photo)
         kept = path.read_bytes()
-        path.write_bytes(b"garbage")  # in place: the same file, shorter
+        path.write_bytes(b"garbage")  # overwrite the same file with shorter content
         assert np.array_equal(upscaler.upscale(photo), before)
         assert torch.isfinite(torch.cat([p.flatten() for p in loaded.model.parameters()])).all()
         path.write_bytes(kept)
@@ -286,7 +288,7 @@ def test_folders_of_killed_servers_are_removed_and_folders_of_running_ones_are_k
     servers[0].kill()
     servers[0].wait()
     assert folders[0].is_dir()
-    # Deleted and made again while its server runs, as gradio does when it stores the next file.
+    # Delete the folder and make it again while its server runs, like gradio when it stores the next file.
     shutil.rmtree(folders[1])
     folders[1].mkdir()
     (folders[1] / "picture.png").write_bytes(b"x")
@@ -308,7 +310,8 @@ def test_a_temporary_folder_that_cannot_be_made_is_reported_in_one_sentence(tmp_
     env = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path / "file")}
     done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == f"error: No folder can be made in {tmp_path / 'file'} (File exists): set GRADIO_TEMP_DIR.\n"
+    reason = f"No folder can be made in {tmp_path / 'file'} (File exists)"
+    assert done.stderr == f"error: {reason}: set GRADIO_TEMP_DIR to a folder that is writable.\n"
 
 
 def test_a_full_queue_is_reported(client: Client, url: str, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,8 @@ from drn.image import Array, Picture, write_png
 from tests.helpers.jobs import result_of
 from tools.fuzz import watching
 
+pytestmark = pytest.mark.slow
+
 META = {"_type": "gradio.FileData"}
 WRONG_METAS: list[Any] = [
     *(None, "", "gradio.FileData", 1, [], {}, ["_type"], {"_type": None}, {"_type": 1}, {"_type": "FileData"}),
@@ -95,7 +97,7 @@ def test_every_function_refuses_files_that_are_not_uploads_with_one_sentence(web
     assert len({body.get("fn_index") for _, body, _ in called}) > 20
     with watching() as watch:
         for index, (path, body, count) in enumerate(called):
-            # Every file for the routes that take one, and a third of them for each of the others.
+            # Routes that accept a file get every path. Each other route gets a third of the paths.
             for file in files if path.startswith("/gradio_api/call") or index < 3 else files[index % 3 :: 3]:
                 answer = web.post(path, json={**body, "data": [file, *[None] * (count - 1)]})
                 answers.add((answer.status_code, answer.text))

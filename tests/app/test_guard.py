@@ -108,7 +108,7 @@ def test_requests_are_bounded(web: httpx.Client) -> None:
     answer = web.post("/gradio_api/queue/join", content=iter([b"{}"]))
     assert (answer.status_code, answer.json()["detail"]) == (
         411,
-        "The request does not say how long it is: send a Content-Length.",
+        "The request does not state its length: send a Content-Length header.",
     )
 
 
@@ -141,6 +141,9 @@ def test_a_failure_of_the_guard_is_reported_in_one_sentence(
 
     monkeypatch.setattr("app.serving.guard.checked_event", fail)
     answer = web.post("/gradio_api/queue/join", json={"data": []})
-    assert (answer.status_code, answer.json()) == (500, {"detail": "The server could not make sense of this request."})
+    assert (answer.status_code, answer.json()) == (
+        500,
+        {"detail": "The server does not understand this request: reload the page and try again."},
+    )
     assert "form-action" in answer.headers["content-security-policy"]
     assert "SECRET" not in "".join(capfd.readouterr())

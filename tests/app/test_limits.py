@@ -34,6 +34,8 @@ from drn.upscaler import Upscaler
 from tests.helpers.hub_server import wait_until
 from tools.load import ROOT
 
+pytestmark = pytest.mark.slow
+
 META = {"_type": "gradio.FileData"}
 
 
@@ -68,7 +70,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 @pytest.fixture
 def stored(web: httpx.Client, photo: Array, tmp_path: Path) -> dict[str, Any]:
-    """An upload in the form in which events name it."""
+    """An upload in the form that events use."""
     write_png(tmp_path / "small.png", Picture(photo))
     with (tmp_path / "small.png").open("rb") as file:
         (path,) = web.post("/gradio_api/upload", files={"files": file}).json()
@@ -195,7 +197,7 @@ def test_jobs_without_a_listener_are_stopped(
 
     listener = threading.Thread(target=listen)
     listener.start()
-    # It starts although the two jobs before it never end by themselves, and continues as it has a listener.
+    # The job starts, although the two earlier jobs never end by themselves. It continues, because it has a listener.
     assert slow_seen.wait(15)
     time.sleep(2.5)
     assert len(page._queue.event_ids_to_events) == 1
@@ -347,7 +349,7 @@ def test_only_allowed_host_names_are_answered(web: httpx.Client, name: str, host
     assert answer.status_code == (200 if allowed else 421)
     assert "evil.example" not in answer.text
     if not allowed:
-        assert answer.json()["detail"].startswith("This server does not answer to this host name")
+        assert answer.json()["detail"].startswith("This server does not accept this host name")
 
 
 def test_no_other_header_becomes_an_address(web: httpx.Client) -> None:

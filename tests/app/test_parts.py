@@ -65,7 +65,9 @@ def test_labels_of_close_points_do_not_cover_each_other() -> None:
 def test_a_label_covers_no_point_of_another_series() -> None:
     points: dict[str, Points] = {"left": [(1.0, 30.0)], "right": [(1.5, 30.1)], "far": [(9, 40.0)]}
     svg = chart("t", "x", "y", points, lines=False)
-    label = float(re.findall(r'class="name" x="[\d.]+" y="([\d.]+)"', svg)[0]) - 4  # its middle is above its baseline
+    label = (
+        float(re.findall(r'class="name" x="[\d.]+" y="([\d.]+)"', svg)[0]) - 4
+    )  # the middle of the text is above its baseline
     dot = float(re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', svg)[1])
     assert abs(label - dot) >= 10  # half the height of the letters and a dot's radius
 

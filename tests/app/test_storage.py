@@ -30,6 +30,8 @@ from drn.evaluation.pairs import make_pair
 from drn.image import Array, Picture, write_png
 from tools.load import ROOT
 
+pytestmark = pytest.mark.slow
+
 FULL = "The server cannot store files just now: try again later."
 
 
@@ -45,7 +47,7 @@ def photograph(photo: Array, tmp_path: Path) -> Path:
 
 
 class Visitor:
-    """Sends events as a page in a browser does."""
+    """Sends events like a page in a browser."""
 
     def __init__(self, url: str) -> None:
         self.web = httpx.Client(base_url=url, timeout=60)
@@ -171,8 +173,8 @@ def test_a_full_disk_is_reported_in_one_sentence_by_every_event(
         ended = visitor.send(event, data, query=query)
     assert not ended["success"]
     assert ended["output"]["error"] == FULL
-    assert sorted(files() ^ before) == [], "something of a file was left"
-    assert visitor.send(event, data, query=query)["success"], "it does not work when there is room again"
+    assert sorted(files() ^ before) == [], "a part of a file was left"
+    assert visitor.send(event, data, query=query)["success"], "the request fails although there is space again"
 
 
 def test_a_result_that_fails_leaves_no_folder(url: str) -> None:
@@ -209,7 +211,7 @@ def paths(value: SceneValue) -> set[str]:
 
 
 def test_visitors_with_the_same_photograph_share_no_file(photo: Array) -> None:
-    """With shared files, the time of an answer would tell a visitor whether the images were stored before."""
+    """With shared files, the response time would reveal to a visitor whether the images were already stored."""
     picture = Picture(photo)
     one, other = (Session(picture, token, (make_pair(picture, 2),)) for token in ("one", "other"))
     mine = paths(scene_value(scene_of(one)))
@@ -217,11 +219,11 @@ def test_visitors_with_the_same_photograph_share_no_file(photo: Array) -> None:
     assert not mine & paths(scene_value(scene_of(other)))
     example = examples()[0]
     first, second = (paths(scene_value(scene_of(open_example(example, 2)))) for _ in range(2))
-    assert first == second, "the examples are no secret, and are stored once"
+    assert first == second, "the examples are public, so they are stored only once"
 
 
 def test_uploads_of_the_same_file_share_no_folder(visitor: Visitor, photograph: Path) -> None:
-    """The path of an upload must not tell the path of another visitor's upload of the same file."""
+    """The path of an upload must not reveal the path of another visitor's upload of the same file."""
     one, other = (Path(visitor.upload(photograph)["path"]) for _ in range(2))
     assert one.parent != other.parent
     assert visitor.web.get(f"/gradio_api/file={one.with_name('holiday.png')}").status_code in (403, 404)

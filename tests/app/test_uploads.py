@@ -25,6 +25,8 @@ from drn.image import Array, Picture, write_png
 from tests.helpers.hub_server import wait_until
 from tools.load import served
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def web(url: str) -> Iterator[httpx.Client]:
@@ -51,7 +53,7 @@ def test_an_upload_is_stored_unchanged_at_a_path_that_cannot_be_guessed(web: htt
         for _ in range(2)
     ]
     assert {path.read_bytes() for path in paths} == {b"\0\r\n--b--\xff" * 9000}
-    assert paths[0].parent != paths[1].parent, "the same file would be found by asking for it"
+    assert paths[0].parent != paths[1].parent, "the path of the same file could be guessed"
     assert {len(path.parent.name) for path in paths} == {32}
 
 
@@ -134,7 +136,7 @@ def test_a_full_disk_leaves_no_part_of_an_upload(tmp_path: Path, photo: Array) -
     write_png(tmp_path / "small.png", Picture(photo[:20, :20]))
     with served(GRADIO_TEMP_DIR=str(tmp_path / "cache")) as (server, url), httpx.Client(base_url=url) as web:
         before = set((tmp_path / "cache").rglob("*"))
-        # The system lets the server write no larger file.
+        # The operating system limits the server to files of this size.
         resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (40_000, 40_000))
         for size in (50_000, 400_000, 10_000_000):
             answer = web.post("/gradio_api/upload", files={"files": ("large.png", bytes(size))}, timeout=20)
@@ -173,7 +175,7 @@ def test_the_number_of_uploads_at_the_same_time_is_limited_in_all_and_for_each_a
         wait_until(lambda: uploads._under_way.total() == 2)
         refused = web.post("/gradio_api/upload", files=file, headers=one)
         assert refused.status_code == 503
-        assert refused.json()["detail"].startswith("The server is receiving as many files as it can")
+        assert refused.json()["detail"].startswith("The server already receives as many files as it can")
         assert web.post("/gradio_api/upload", files=file, headers=other).status_code == 200
         for _ in range(3):
             opened.enter_context(begin(web))

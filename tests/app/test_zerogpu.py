@@ -14,6 +14,8 @@ import spaces
 from app.zerogpu import IS_ZERO_GPU, gpu_seconds
 from drn.geometry import Rect
 
+pytestmark = pytest.mark.slow
+
 ON_ZERO_GPU = """
 import os, sys, types
 stub = types.ModuleType("spaces.zero.torch")

@@ -1,4 +1,4 @@
-"""Several choices one after another: the last one is shown, and the work for the others ends."""
+"""Several choices one after another: the page shows the last choice, and the work for the others ends."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_last_of_several_quick_choices_is_shown(page: Page, monkeypatch: pyt
     expected = psnr(upscale(downscale(hr, 4), 4), hr, 4)
     shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
     expect(shown).to_have_text(f"{expected:.2f} dB", timeout=30_000)
-    page.locator("#scale").get_by_label("x3").check()  # of the photograph that is shown now
+    page.locator("#scale").get_by_label("x3").check()  # a result of the photograph that is shown now
     expect(shown).not_to_have_text(f"{expected:.2f} dB")
     hr = mod_crop(chosen, 3)
     expect(shown).to_have_text(f"{psnr(upscale(downscale(hr, 3), 3), hr, 3):.2f} dB")
@@ -66,10 +66,10 @@ def test_a_newer_choice_stops_the_work_for_older_ones(
         work_until_cancelled(cancelled, started, stopped)
 
     def assert_stopped() -> None:
-        assert stopped.wait(10), "the older work went on"
+        assert stopped.wait(10), "the older work continued"
         assert numbers(page, "drn+", "whole") == numbers(
             page, "drn", "whole"
-        )  # the stand-in runs one pass instead of eight
+        )  # the replacement for DRN+ runs one pass instead of eight
         started.clear()
         stopped.clear()
 
@@ -304,7 +304,7 @@ def test_leaving_the_scales_tab_stops_its_work_and_returning_continues_it(
         with page.expect_response("**/gradio_api/reset") as reset:
             page.get_by_role("tab", name="Benchmarks").click()
         assert reset.value.ok
-        assert stopped.wait(10), "the work went on with nobody looking"
+        assert stopped.wait(10), "the work continued without a visitor"
         assert sorted(done) == [2, 3, 4]
     done.clear()
 

@@ -1,4 +1,4 @@
-"""The choice of layout and images, over scenes whose images come and go."""
+"""The choice of layout and images, when the images of the scene change."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scripts(browser: Browser) -> Iterator[Page]:
 
 
 def run(page: Page, script: str, **choices: Any) -> Any:
-    """Run JavaScript with a new choice that has opened a scene with these choices of a link."""
+    """Run JavaScript with a new ``ImageChoice`` that has opened a scene with the given choices of a link."""
     return page.evaluate(f"(choices) => {{ restart(choices); {script} }}", choices)
 
 

@@ -1,4 +1,4 @@
-"""The viewer's questions for numbers: when they are sent, and which answer is shown."""
+"""The viewer's requests for numbers: when they are sent, and which answer is shown."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CLOCK = """() => {
         feed.receive({ region: region(x), token, scores: { drn: { seconds: x } } });
     window.shown = (token = "a") => feed.scoresOf(token)?.drn?.seconds ?? null;
 }"""
-"""A clock that stands still until ``wait``. Regions differ in ``x``, and answers carry it as their seconds."""
+"""A clock that changes only in ``wait``. Regions differ in ``x``, and answers contain ``x`` as their seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def scripts(browser: Browser) -> Iterator[Page]:
 
 
 def run(page: Page, script: str) -> Any:
-    """Run JavaScript with a new feed; ``sent`` lists [ms, token, x] of each question."""
+    """Run JavaScript with a new feed; ``sent`` lists [ms, token, x] of each request."""
     return page.evaluate(f"() => {{ restart(); {script} }}")
 
 
@@ -123,7 +123,7 @@ def test_a_late_answer_does_not_replace_the_numbers_of_the_region_in_view(script
 
 
 def test_an_answer_that_came_early_is_used_when_its_region_is_asked_for(scripts: Page) -> None:
-    """Gradio does not report an answer that equals the one before, so nobody would send it again."""
+    """Gradio does not report an answer that equals the previous answer, so it would never arrive."""
     sent, fresh, shown = run(
         scripts,
         """ask(1); wait(30); answer(1); ask(2); wait(200); ask(1); answer(2); wait(200);

@@ -1,4 +1,4 @@
-"""The published Space, run alone: with its own files, its own requirements and the weights of the Hub."""
+"""The published Space, run with only its own files, its own requirements and the weights of the Hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arithmetic of the viewport, compared with values that Python computes in another way."""
+"""The arithmetic of the viewport, compared with independent calculations in Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RATIOS = (1, 1.25, 1.5, 2, 3)
 ZOOMS = (1, 2, 3, 4, 6, 8, 12, 16)
 
 IMAGE, PANE = (511, 341), (303, 227)
-"""Size of the image in HR pixels and of a panel in device pixels: odd, so that nothing is even by chance."""
+"""Size of the image in HR pixels and of a panel in device pixels; odd, so that halves are not whole numbers."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def rounded(value: Fraction) -> int:
 
 
 def visible(size: int, pane: int, centre: Fraction, magnification: int) -> tuple[int, int]:
-    """Find the pixels of one axis that appear on the canvas, by trying all: the first one and their number."""
+    """Return the first visible pixel of one axis and the number of visible pixels, by testing every pixel."""
     start = rounded(Fraction(pane, 2) - centre * magnification)
     seen = [
         index
@@ -94,7 +94,7 @@ def test_the_region_is_made_of_the_pixels_on_the_canvas(scripts: Page) -> None:
         image = tuple(int(size) for size in rng.integers(150, 700, 2) * 2 + 1)
         ratio, zoom = float(rng.choice(RATIOS)), int(rng.choice(ZOOMS[1:]))
         dots = rounded(Fraction(zoom) * Fraction(ratio))
-        # Far enough from the borders to leave the centre where it is; thirds are never at a half.
+        # The centres are far enough from the borders to stay unchanged. Thirds are never halfway between pixels.
         centre = [Fraction(size, 2) + Fraction(int(rng.integers(-60, 60)), 3) for size in image]
         found = run(
             scripts,
@@ -191,7 +191,7 @@ def test_zooming_keeps_the_point_under_the_pointer(scripts: Page, ratio: float) 
 
 
 def test_the_lowest_level_is_the_fitted_image_at_any_size(scripts: Page) -> None:
-    """Whoever zooms out to it keeps the whole image in view when the panel changes its size."""
+    """After zooming out to the fitted zoom, the whole image stays in view when the panel changes its size."""
     fit, region = run(
         scripts,
         """view.zoomTo(8);

@@ -23,7 +23,7 @@ COMMANDS = ("upscale", "compare", "evaluate", "train", "bench", "publish", "info
 
 
 def drn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line in this process, which saves the seconds that a new one needs to import torch."""
+    """Run the command line in this process, because a new process would take seconds to import torch."""
     output, errors = io.StringIO(), io.StringIO()
     words = list(map(str, arguments))
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
@@ -134,7 +134,7 @@ def test_info_names_the_weights_and_the_device(small_weights: Path) -> None:
         ),
         (["bench", "--sizes", "--weights", "nowhere"], 1, "An output of 1 megapixels could not be measured."),
         (["bench", "--size", "2"], 2, "--size"),
-        (["evaluate", "--data", "a/valid", "b/valid"], 1, "Two of the test sets have the same name"),
+        (["evaluate", "--data", "a/valid", "b/valid"], 1, "Two test sets have the same name"),
         (["evaluate", "--data", "TINYDIR", "--scale", "2"], 1, "too small to measure at x2: it needs 16 pixels a side"),
         (["enlarge"], 2, "No such command"),
     ],

@@ -1,4 +1,4 @@
-"""What the documentation refers to exists: links, anchors, commands with their options, files and make targets."""
+"""References in the documentation: links, anchors, commands with their options, files and make targets must exist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 HISTORY = ("CHANGELOG.md", "docs/research-log.md")
-"""Pages that may name files of the past."""
+"""Pages that may name files which no longer exist."""
 
 MAX_README_LINES = 120
 
@@ -105,7 +105,7 @@ def module_options(module: str) -> frozenset[str]:
 
 
 def check_drn(arguments: list[str], whole: bool) -> None:
-    """Check the words after ``drn``: all of them if ``whole``, else that the command and its options exist."""
+    """Check the words after ``drn``. Unless ``whole`` is set, only the command and its options must exist."""
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
     if not arguments or arguments[0].startswith("-"):

@@ -58,7 +58,7 @@ def test_texts_below_narrow_regions_do_not_overlap_and_the_best_scores_are_bold(
     rng = np.random.default_rng(0)
     hr = np.clip(128 + 6 * rng.standard_normal((400, 40, 3)).cumsum(0), 30, 220).astype(np.uint8)
     pair = make_pair(Picture(hr), 2)
-    brighter = hr + np.uint8(30)  # the structure is right, but the level is wrong
+    brighter = hr + np.uint8(30)  # this result has the right structure and a wrong level
     noisy = np.clip(hr + rng.normal(0, 10, hr.shape), 0, 255).astype(np.uint8)
     unknown = Result(hr, Score(None, None), 0.1)
     drawn: list[tuple[float, float, float, str, bool]] = []

@@ -23,7 +23,7 @@ NETWORKS: list[dict[str, bool | int | str]] = [
 @torch.no_grad()
 def test_same_function_as_the_network(scale: int, changes: dict[str, bool | int | str]) -> None:
     model = small_model(scale, **changes)
-    for parameter in model.parameters():  # biases start at 0: make every term count
+    for parameter in model.parameters():  # biases start at 0; random values test every term
         parameter.add_(0.05 * torch.randn_like(parameter))
     lr = torch.rand(2, 3, 17, 23)
     expected = model(lr)

@@ -33,10 +33,10 @@ SENTENCES = {
     "Wrong architecture": r"drn/other@main: .* tensors that do not fit its config",
     "Wrong scale": r"drn/x3@main: .* is for x3, not for x2",
     "Too many parameters": r"drn/large@main: .* more than 50,000,000 parameters",
-    "A pickle": r"has pytorch_model\.bin but no drn_x2\.safetensors: pickles can run code",
-    "A pickle under our file's name": r"is a pickle, which can run code, so it is not loaded",
-    "Hub answers 500": r"The Hub has a fault \(it answered 500\)",
-    "Hub answers 429": r"The Hub refuses requests for now \(429",
+    "A pickle": r"has pytorch_model\.bin but no drn_x2\.safetensors\. Pickles can run code",
+    "A pickle under our file's name": r"is a pickle\. Pickles can run code and are not loaded",
+    "Hub answers 500": r"The Hub has a fault \(HTTP status 500\)",
+    "Hub answers 429": r"The Hub refuses requests at present \(HTTP status 429",
     "Not a repo's name": r"is not a Hub repo: write owner/name",
     "Hub slow to answer": r"drn/slow@main did not arrive from the Hub in 8 s",
     "Hub stalls in a download": r"drn/hangs@main did not arrive from the Hub in 8 s",
@@ -111,7 +111,7 @@ def test_a_branch_follows_the_hub_and_a_commit_needs_no_request(hub: Hub, drn: R
     assert f"hub drn/model@{second[:7]}" in shown.stdout
     assert shown.stderr == ""
 
-    # The same holds after the download of a newer commit was interrupted, also later and offline.
+    # The cached commit is also used after an interrupted download of a newer commit, and later offline.
     repo.commit(files(tmp_path, seed=2))
     for fault, offline in (("truncated", "0"), ("500", "0"), ("", "1")):
         repo.fault = fault

@@ -206,7 +206,7 @@ def test_signed_numbers_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_pages_of_a_file_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counting the pages takes Pillow a time quadratic in their number: hours for a file within the limits."""
+    """Pillow's time for counting pages grows with the square of their number: hours for a file within the limits."""
     counted = property(lambda _: pytest.fail("the pages were counted"))
     monkeypatch.setattr("PIL.TiffImagePlugin.TiffImageFile.n_frames", counted)
     (tmp_path / "a.tif").write_bytes(tiff([(2, 1, bytes([7, 9]))] * 50, 8))
@@ -240,7 +240,7 @@ def test_thin_images(tmp_path: Path, size: tuple[int, int]) -> None:
         ("cut.gif", "gif", "damaged or incomplete"),
         ("cut.webp", "webp", "damaged or incomplete"),
         ("cut.tiff", "tiff", "damaged or incomplete"),
-        ("bomb.png", png_file(60_000, 60_000, 8, 2, b""), "claims too many pixels"),
+        ("bomb.png", png_file(60_000, 60_000, 8, 2, b""), "has too many pixels"),
         ("text.png", png_file(4, 4, 8, 2, png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**8)))), "damaged"),
     ],
 )
@@ -335,7 +335,9 @@ def test_transparency_is_shown_on_checkers() -> None:
     assert seen[0, 0, 0] == seen[1, 1, 0] == 255
     assert seen[0, 1, 0] == seen[1, 0, 0] == 230
     assert on_checkers(Picture(rgb), 1) is rgb
-    half = on_checkers(Picture(rgb[:3, :3], np.full((3, 3), 102, np.uint8)), 2)  # 0.4 of 100 and 0.6 of 255 or 230
+    half = on_checkers(
+        Picture(rgb[:3, :3], np.full((3, 3), 102, np.uint8)), 2
+    )  # 0.4 x colour 100 + 0.6 x checkerboard 255 or 230
     assert half[..., 2].tolist() == [[193, 193, 178], [193, 193, 178], [178, 178, 193]]
 
 

@@ -1,4 +1,4 @@
-"""The training loss, against values computed by hand and against the PSNR metric."""
+"""The training loss, compared with values computed by hand and with the PSNR metric."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_an_error_in_green_counts_by_its_weight_in_luma() -> None:
 
 
 def test_an_error_of_colour_alone_counts() -> None:
-    """An error that does not change the luma has a loss too, without which the colours would drift."""
+    """An error that does not change the luma has a loss too. Otherwise the colours would change during training."""
     hr = torch.full((1, 3, 4, 4), 0.5)
     sr = hr.clone()
     sr[:, 0] += 0.1

@@ -25,7 +25,8 @@ def test_muon_updates_the_convolutions_of_the_body() -> None:
             assert not moved.any(), name
         else:
             # All singular values of Muon's update of a (rows, columns) matrix are near
-            # learning_rate * 0.2 sqrt(max(rows, columns)): the Newton-Schulz iterations leave them at 0.5 to 1.3 of it.
+            # learning_rate * 0.2 sqrt(max(rows, columns)). After the Newton-Schulz iterations they are 0.5 to 1.3 times
+            # this value.
             matrix = moved.permute(0, 2, 3, 1).reshape(moved.shape[0], -1)
             values = torch.linalg.svdvals(matrix) / (0.1 * 0.5 * 0.2 * max(matrix.shape) ** 0.5)
             assert 0.3 < float(values.median()) < 1.4, name

@@ -92,9 +92,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the programs of a fresh environment with the wheel.
+    """Make a new environment with the wheel, and return its folder of programs.
 
-    The environment shares the other packages of this one.
+    The environment also contains the other packages of the present environment.
     """
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False, symlinks=True)
@@ -108,7 +108,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def offline(*command: str | Path, cwd: Path) -> str:
-    """Run a command without a Hub, away from the checkout, and return its output."""
+    """Run a command outside the checkout and without a Hub, and return its output."""
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DRN_HUB_REPO")}
     environment |= {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run(

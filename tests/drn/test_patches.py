@@ -72,7 +72,7 @@ def test_an_image_is_drawn_equally_often_at_each_size(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1)).save(tmp_path / "tiny.png")
     sampler = PatchSampler([tmp_path], 2, seed=0, shrink=(0.5, 0.4))
     drawn: Counter[tuple[int, int]] = Counter()
-    # Each size of each image gets its own level. A patch has 5 LR pixels a side, which the images at 0.5 just hold.
+    # Each size of each image has its own level. A patch has sides of 5 LR pixels; the images at 0.5 have the same size.
     sides = sampler.sizes.min(1).tolist()
     for number, start in enumerate(sampler.starts):
         sampler.pixels[start:] = number

@@ -127,7 +127,7 @@ def test_after_a_failed_upload_the_previous_content_is_in_use(
     assert result.returncode == 1
     assert result.stderr == (
         "error: drn/demo was not published, and its previous content is still in use: "
-        "The Hub has a fault (it answered 500): try again later.\n"
+        "The Hub has a fault (HTTP status 500): try again later.\n"
     )
     # The model repo is uploaded first and is complete. The Space still uses its previous commit.
     assert model.files == wanted
@@ -139,7 +139,7 @@ def test_after_a_failed_upload_the_previous_content_is_in_use(
     assert space.head != head  # the Space was published, as the message says
     assert result.stderr == (
         "error: drn/demo was published, but its variable DRN_HUB_REPO was not set, so publish again: "
-        "The Hub has a fault (it answered 500): try again later.\n"
+        "The Hub has a fault (HTTP status 500): try again later.\n"
     )
     space.fails_variable = False
     assert run("publish", "--model", MODEL, "--space", SPACE).returncode == 0
@@ -152,7 +152,7 @@ def test_private_repos_are_made_private_and_a_wrong_token_is_refused(hub: Hub, r
     assert hub.repos["models", "drn/secret"].private
     result = run("publish", "--model", "drn/x", HF_TOKEN="hf_wrong")
     assert result.returncode == 1
-    assert "The Hub refused drn/x (it answered 401): check the name and HF_TOKEN." in result.stderr
+    assert "The Hub refused drn/x (HTTP status 401): check the name and HF_TOKEN." in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

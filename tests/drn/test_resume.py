@@ -29,6 +29,8 @@ from drn.weights import save_tensors
 from tests.helpers.models import SMALL, small_model
 from tests.helpers.training import rows, taught_by
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("interval", "noticed"), [(1, 3), (5, 5)])
 def test_resume_is_exact(
@@ -67,7 +69,7 @@ def test_resume_is_exact(
 
 
 def test_a_checkpoint_of_an_earlier_version_is_resumed(config: TrainConfig) -> None:
-    """Settings that it lacks get their defaults, and those with an earlier name or form are understood."""
+    """Settings that the checkpoint lacks get their defaults; settings with an earlier name or form are accepted."""
     config = replace(config, iterations=2, muon_layers="none")
     train(SMALL, config)
     checkpoint = config.out / CHECKPOINT
@@ -104,7 +106,7 @@ def test_rows_after_the_checkpoint_are_measured_again(config: TrainConfig) -> No
 
 def test_a_resumed_run_keeps_its_tensorboard_curves(config: TrainConfig) -> None:
     train(SMALL, replace(config, iterations=4, valid_every=2))
-    time.sleep(1.1)  # TensorBoard orders its files by name, and the name holds the time in whole seconds
+    time.sleep(1.1)  # TensorBoard sorts its files by name, and the name contains the time in whole seconds
     train(*resume_configs(config.out, iterations=6), resume=True)
     events = EventAccumulator(str(config.out / "tensorboard")).Reload()
     assert [event.step for event in events.Scalars("valid_psnr")] == [2, 4, 6]

@@ -22,6 +22,8 @@ from drn.training.loop import train
 from drn.training.revive import FIRING_SHARE, count_silent, hidden_units, revive
 from tests.helpers.models import SMALL, small_model
 
+pytestmark = pytest.mark.slow
+
 SILENCED = [[0, 3], [], list(range(16)), [7]]
 """Indices of the silent units in each of the four blocks, which have 16 units."""
 

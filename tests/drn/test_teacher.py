@@ -21,6 +21,8 @@ from drn.upscaler import Upscaler
 from tests.helpers.models import SMALL, small_model
 from tests.helpers.training import taught_by
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 
@@ -95,5 +97,5 @@ def test_a_teacher_of_another_scale_is_refused(config: TrainConfig) -> None:
     weights.save(path, small_model(3), {})
     with pytest.raises(InputError, match="is for x3, not for x2"):
         train(SMALL, replace(config, teacher=path))
-    with pytest.raises(InputError, match=r"no weights for x2 in .* \(there: x3\)"):
+    with pytest.raises(InputError, match=r"no weights for x2 in .* \(available: x3\)"):
         train(SMALL, replace(config, teacher=path.parent))

@@ -31,6 +31,8 @@ from drn.training.validation import ValidationSets
 from tests.helpers.models import SMALL, small_model
 from tests.helpers.training import rows, taught_by
 
+pytestmark = pytest.mark.slow
+
 
 def test_training_reduces_the_loss_and_exports_the_best_weights(config: TrainConfig) -> None:
     state = train(SMALL, replace(config, iterations=60, valid_every=20, ema_decay=0.9))
@@ -126,7 +128,7 @@ def test_two_processes_train_one_network(config: TrainConfig) -> None:
     assert result.stdout.count("best validation PSNR") == 1
     assert [int(row["iteration"]) for row in rows(config.out)] == [1]
 
-    # The same step in one process, on the patches of both.
+    # Make the same step in one process, on the patches of both processes.
     shape = replace(drn(2).config, n_feats=8, n_groups=1, n_blocks=1)
     torch.manual_seed(0)
     model = DRN(shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -148,7 +150,7 @@ def test_init_from_another_scale_copies_all_but_the_last_convolution(tmp_path: P
     assert copied == len(source.state_dict()) - 2
     assert torch.equal(target.head.weight, source.head.weight)
     other = DRN(replace(SMALL, n_feats=8))
-    with pytest.raises(InputError, match="other width or depth"):
+    with pytest.raises(InputError, match="another width or depth"):
         init_from(other, tmp_path / "a.safetensors")
 
 
@@ -288,7 +290,7 @@ def test_a_network_that_cannot_be_compiled_gets_one_sentence(
 
 
 def test_a_missing_budget_or_an_unusable_folder_gets_one_sentence(config: TrainConfig) -> None:
-    with pytest.raises(InputError, match="Give the training an end"):
+    with pytest.raises(InputError, match="The training has no end"):
         replace(config, iterations=0)
     with pytest.raises(InputError, match="no checkpoint"):
         resume_configs(config.out)

@@ -97,7 +97,7 @@ def test_a_resumed_run_takes_a_new_budget_and_compile(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--teacher-share", "0.5"], "--teacher-share has no effect without --teacher: give both or none"),
+        (["--teacher-share", "0.5"], "--teacher-share has no effect without --teacher: give both options, or neither"),
         (["--revive"], "--revive has no effect without --init"),
         (["--no-revive"], "--revive has no effect without --init"),
         (["--batch-size", "0"], "--batch-size must be at least 1, not 0"),
@@ -123,5 +123,5 @@ def test_a_resumed_run_refuses_other_settings(tmp_path: Path, words: list[str]) 
 def test_training_without_images_is_refused(config: TrainConfig) -> None:
     with pytest.raises(InputError, match="Training needs --data and --valid: folders of HR images"):
         command_line("--out", config.out, "--iterations", "2", "--data", config.data[0])
-    with pytest.raises(InputError, match="Give the training an end"):
+    with pytest.raises(InputError, match="The training has no end"):
         command_line("--out", config.out, "--data", config.data[0], "--valid", config.valid[0])

@@ -28,7 +28,7 @@ def test_tiled_equals_untiled(photo: Array, scale: int, tile: int) -> None:
         whole = model(to_tensor(lr))
     upscaler = Upscaler(model, "cpu", "fp32", tile=tile)
     expected = whole[0].clamp(0, 1).mul(255).permute(1, 2, 0).numpy()
-    # Half a level for rounding to 8 bits, and 1e-4 of the range for the order of sums.
+    # The tolerance is half a level for rounding to 8 bits, and 1e-4 of the range for another order of sums.
     assert np.abs(upscaler.upscale(lr) - expected).max() <= 0.5 + 255e-4
 
 
@@ -246,6 +246,7 @@ def test_values_that_are_not_finite_are_refused(photo: Array) -> None:
         Upscaler(model, "cpu", "fp32").upscale(photo)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "scale"), [("Set5", 2), ("Set14", 4)])
 def test_bf16_is_as_good_as_fp32(name: str, scale: int) -> None:
     paths = find_images(benchmark_folder(name))

@@ -34,7 +34,7 @@ def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
         panel: The image's key.
         which: "region" for the region in view, "whole" for the whole image.
     """
-    # In one evaluation, because a result that arrives in between replaces the captions.
+    # Read both values in one evaluation, because a new result replaces the captions.
     settled = page.wait_for_function(
         r"""([panel, which]) => {
             const rows = document.querySelectorAll(`[data-of="${panel}"] [data-testid="${which}"]`);
@@ -50,12 +50,12 @@ def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
 
 
 def after_a_frame(page: Page) -> None:
-    """Wait until the viewer has drawn its present state, which it does in the next animation frame."""
+    """Wait until the viewer has drawn its present state, in the next animation frame."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def thumbnails(page: Page) -> Locator:
-    """Find the example photographs. They are not the gallery's only buttons: gradio sometimes adds a hidden one."""
+    """Find the example photographs. The gallery may have other buttons, because gradio sometimes adds a hidden one."""
     return page.locator("#examples .thumbnail-item")
 
 
@@ -84,7 +84,7 @@ def drawn(page: Page, key: str) -> Array:
 def assert_shows(canvas: Array, image: Array, region: Rect, zoom: int, left: Array | None = None, cut: int = 0) -> None:
     """Check that a canvas shows every pixel of a region as a block of zoom x zoom equal pixels.
 
-    The canvas' edge may cut blocks.
+    The edge of the canvas may cut blocks.
 
     Args:
         canvas: uint8 (h, w, 4).
@@ -102,7 +102,7 @@ def assert_shows(canvas: Array, image: Array, region: Rect, zoom: int, left: Arr
 
     shown = blocks(image)
     hidden = shown if left is None else blocks(left)
-    # It is not known how much of the first block is cut, so try every offset: one must fit everywhere.
+    # The visible part of the first block is unknown. Try every offset; one of them must match everywhere.
     for dy in range(zoom):
         for dx in range(zoom):
             expected = shown[dy : dy + height, dx : dx + width].copy()
@@ -126,7 +126,7 @@ def drag(page: Page, key: str, dx: int, dy: int) -> None:
 
 
 def work_until_cancelled(cancelled: Callable[[], bool], started: threading.Event, stopped: threading.Event) -> NoReturn:
-    """Run until cancelled, in place of a network."""
+    """Replace a network by a function that runs until it is cancelled."""
     started.set()
     while not cancelled():
         time.sleep(0.02)
@@ -139,7 +139,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 @contextmanager
 def chromium(kind: BrowserType, **options: Any) -> Iterator[Browser]:
-    """Start a headless Chromium with the given launch options: the machine's own, else playwright's."""
+    """Start a headless Chromium with the given launch options: an installed one, otherwise that of playwright."""
     arguments = ["--disable-gpu", "--disable-background-networking"]
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")  # Chromium's sandbox does not start for root

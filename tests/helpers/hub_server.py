@@ -108,7 +108,7 @@ def running() -> Iterator[Hub]:
 
 
 class _Answered(Exception):
-    """The request was answered, so its handler can stop."""
+    """Raised after a request was answered, to end its handler."""
 
 
 def _is_lfs(path: str) -> bool:
@@ -180,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Return the requested repo, or answer with an error if it is missing, not accessible or faulty."""
         repo = self.hub.repos.get((kind or "models", name))
         if repo is None or (repo.private and not self._has_token):
-            # Without a token, the Hub does not tell whether a private repo exists.
+            # Without a token, the Hub does not reveal whether a private repo exists.
             self._refuse(404 if self._has_token else 401, "RepoNotFound")
         assert repo is not None
         if repo.gated:
@@ -301,5 +301,5 @@ def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
     """
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
+        assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A way to run a job of the page without the page."""
+"""A function that runs a job of the page without the page."""
 
 from __future__ import annotations
 

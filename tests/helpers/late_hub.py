@@ -1,4 +1,4 @@
-"""A stand-in for the Hub that delivers other weights than the bundled ones when a test tells it to."""
+"""A replacement for the Hub that delivers other weights than the bundled ones at a chosen time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def other_weights(folder: Path) -> list[Weights]:
 
 @contextmanager
 def late_hub(monkeypatch: pytest.MonkeyPatch, arriving: list[Weights]) -> Iterator[threading.Event]:
-    """Let the Hub deliver ``arriving`` when the event is set, which the end of the block does too."""
+    """Replace the Hub by one that delivers ``arriving`` when the event is set, at the latest after the block."""
     release = threading.Event()
 
     def load_hub(repo: HubRepo, scales: Sequence[int]) -> list[Weights]:

@@ -1,6 +1,6 @@
 // Which images of a scene are shown, and how they are arranged. This file uses neither the page nor the server.
 
-/** The choice of layout and images. Choices outlive a scene: an image that comes back is shown again. */
+/** The choice of layout and images. It is kept between scenes: an image that returns is shown again. */
 class ImageChoice {
   /** @type {ImageValue[]} */
   #images = [];
@@ -9,11 +9,11 @@ class ImageChoice {
   /** @type {Set<string>} */
   #shown = new Set();  // keys of the images side by side
   /** @type {Set<string>} */
-  #known = new Set();  // keys of all images so far: a hidden one stays hidden in the next scene
+  #known = new Set();  // keys of all images of earlier scenes: a hidden image stays hidden in the next scene
   #front = "";
   #left = "";
   #previous = "";      // the image that was in front before
-  #wished = { front: "", left: "" };  // what the visitor or a link chose, whether the scene has it or not
+  #wished = { front: "", left: "" };  // keys that the visitor or a link chose, even if the scene lacks these images
 
   /**
    * Take the images of a new scene.
@@ -39,7 +39,7 @@ class ImageChoice {
   }
 
   /**
-   * Choose the images in front and on the left: the wished ones, else the first two methods, else any.
+   * Choose the images in front and on the left: the chosen keys, otherwise the first two methods, otherwise any images.
    * @param {string[]} keys
    */
   #fillPlaces(keys) {
@@ -70,14 +70,14 @@ class ImageChoice {
     return this.#find(this.#left);
   }
 
-  /** The panels side by side: the chosen images, or the scene's first ones if it has none of those. */
+  /** The panels side by side: the chosen images, or the first images of the scene if it has no chosen image. */
   get panels() {
     const chosen = this.#images.filter((image) => this.#shown.has(image.key));
     return chosen.length ? chosen : this.#images.filter((image) => image.shown);
   }
 
   /**
-   * Whether an image is among those on display.
+   * Whether an image is displayed.
    * @param {string} key
    */
   isOn(key) {
@@ -85,7 +85,7 @@ class ImageChoice {
   }
 
   /**
-   * Whether an image may be needed at once. Others can be loaded later.
+   * Whether an image may be needed at once. Other images can be loaded later.
    * @param {ImageValue} image
    */
   needs({ key, shown }) {
@@ -106,7 +106,7 @@ class ImageChoice {
   }
 
   /**
-   * Show or hide an image side by side, or bring it to the front in the other layouts. One image always stays.
+   * Show or hide an image side by side, or bring it to the front in the other layouts. The last visible image is never hidden.
    * @param {string} key
    */
   choose(key) {
@@ -120,7 +120,7 @@ class ImageChoice {
   }
 
   /**
-   * Bring an image to the front; images side by side give way to it.
+   * Bring an image to the front; the layout "side" changes to "single".
    * @param {string} key
    */
   showInFront(key) {
@@ -128,14 +128,14 @@ class ImageChoice {
     this.#bringToFront(key);
   }
 
-  /** Go from side by side to one image, or back to the image that was in front before. */
+  /** Change from side by side to one image; otherwise bring the previous front image to the front again. */
   flip() {
     if (this.#layout === "side") this.#layout = "single";
     else this.#bringToFront(this.#previous);
   }
 
   /**
-   * Put an image left of the divider; if it was in front, the two change places.
+   * Put an image left of the divider; if it was in front, exchange both images.
    * @param {string} key
    */
   putLeft(key) {

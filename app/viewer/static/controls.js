@@ -3,13 +3,13 @@
 /** Number keys choose one of the first images. */
 const NUMBER_KEYS = 6;
 
-/** Share of a panel's width that an arrow key moves the view by. */
+/** Distance by which an arrow key moves the view, as a share of the panel's width. */
 const KEY_PAN = 1 / 8;
 
-/** Time for which a button says what it did, in ms. */
+/** Time for which a button shows its result, in ms. */
 const SAID_FOR = 2500;
 
-/** Operates the viewport, the choice and the stage, and shows their state. */
+/** Controls for the viewport, the choice and the stage. They also show the present state. */
 class Controls {
   /** @type {HTMLElement} */
   #root;
@@ -29,7 +29,7 @@ class Controls {
    * @param {Viewport} viewport
    * @param {ImageChoice} choice
    * @param {Stage} stage
-   * @param {() => void} rebuild Builds the panels of a changed choice.
+   * @param {() => void} rebuild Builds the panels after a change of the choice.
    */
   constructor(root, viewport, choice, stage, rebuild) {
     this.#root = root;
@@ -56,7 +56,7 @@ class Controls {
   }
 
   /**
-   * Take a scene; `build` shows what it brings.
+   * Set the scene; call `build` to show it.
    * @param {SceneValue} scene
    */
   setScene(scene) {
@@ -96,7 +96,7 @@ class Controls {
   }
 
   /**
-   * Keep the keyboard's focus after the focused element was replaced.
+   * Restore the keyboard's focus after the focused element was replaced.
    * @param {HTMLElement} lost
    */
   restoreFocus(lost) {
@@ -108,7 +108,7 @@ class Controls {
   }
 
   /**
-   * Say something to screen readers.
+   * Announce a text to screen readers.
    * @param {string} text
    */
   say(text) {
@@ -146,7 +146,7 @@ class Controls {
   #press(event) {
     const target = /** @type {Element} */ (event.target);
     if (!this.#scene || target.closest("select, input") || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === " " && target.closest("button")) return;  // presses the button
+    if (event.key === " " && target.closest("button")) return;  // the space key presses the focused button
     const image = /^[1-9]$/.test(event.key) && Number(event.key) <= NUMBER_KEYS && this.#scene.images[Number(event.key) - 1];
     const action = image ? () => this.#showInFront(image) : this.#keys[event.key];
     if (!action) return;
@@ -155,7 +155,7 @@ class Controls {
   }
 
   /**
-   * Actions by key.
+   * The action of each key.
    * @type {Record<string, () => void>}
    */
   #keys = {
@@ -224,7 +224,7 @@ class Controls {
   }
 
   /**
-   * The address that opens these images at this place again.
+   * The address that opens these images at the present place.
    * @param {SceneValue} scene
    */
   #link(scene) {
@@ -235,7 +235,7 @@ class Controls {
   }
 
   /**
-   * Copy the link, or put it into the address bar where the browser does not allow that.
+   * Copy the link, or put it into the address bar if the browser does not allow copying.
    * @param {HTMLElement} button
    * @param {SceneValue} scene
    */

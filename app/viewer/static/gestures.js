@@ -1,6 +1,6 @@
 // Mouse, touch and wheel on the panels and on the overview.
 
-/** Distance that the wheel turns for one step of the zoom, in the browser's units. */
+/** Distance of the wheel for one step of the zoom, in the browser's units. */
 const WHEEL_STEP = 40;
 
 /** Turns gestures into moves of the viewport and of the divider. */
@@ -18,9 +18,9 @@ class Gestures {
   /** @type {() => Viewpoint} */
   #start;
   /** @type {Map<number, { x: number, y: number }>} */
-  #pointers = new Map();   // those that hold a panel, by their id, with their position in the window
+  #pointers = new Map();   // id -> position in the window, of the pointers that hold a panel
   /** @type {Element | null} */
-  #grabbed = null;         // the canvas under the first of them
+  #grabbed = null;         // the canvas under the first pointer
   /** @type {{ distance: number, zoom: number } | null} */
   #pinch = null;           // distance of two fingers and zoom when the second one touched
   /** @type {number | null} */
@@ -31,7 +31,7 @@ class Gestures {
    * @param {HTMLElement} root
    * @param {Viewport} viewport
    * @param {Stage} stage
-   * @param {() => Viewpoint} start Gives the first viewpoint of the present scene.
+   * @param {() => Viewpoint} start Returns the first viewpoint of the present scene.
    */
   constructor(root, viewport, stage, start) {
     this.#root = root;
@@ -117,7 +117,7 @@ class Gestures {
 
   /** @param {number} clientX */
   #moveDivider(clientX) {
-    if (!this.#grid.querySelector(".handle")) return;  // another layout was chosen meanwhile
+    if (!this.#grid.querySelector(".handle")) return;  // another layout was chosen in the meantime
     const { left, width } = this.#stage.box;
     this.#stage.divide((clientX - left) / width);
   }

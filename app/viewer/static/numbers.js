@@ -1,16 +1,16 @@
-// The scores of the region in view: when to ask the server for them, and which answer is the latest.
+// The scores of the region in view: when to request them from the server, and which answer is the latest.
 
-/** Least time between two questions, in ms. */
+/** Least time between two requests, in ms. */
 const ASK_EVERY = 120;
 
-/** Time after the first move before the first question, in ms. */
+/** Time from the first move to the first request, in ms. */
 const ASK_AFTER = 30;
 
-/** Time after which a question without an answer is asked again, in ms. */
+/** Time after which a request without an answer is sent again, in ms. */
 const ASK_AGAIN = 5000;
 
 /**
- * The clock and the timers of the page; tests give their own.
+ * The clock and the timers of the page; tests replace them.
  * @typedef {Object} Clock
  * @property {() => number} now Milliseconds.
  * @property {(action: () => void, delay: number) => number} start
@@ -25,16 +25,16 @@ const PAGE_CLOCK = {
 };
 
 /**
- * Asks for numbers while the view moves. Only one question of a scene is open at a time, and the next one is about the
- * newest region, so that a slow server gets no queue of outdated questions.
+ * Requests numbers while the view moves. Only one request of a scene is open at a time, and the next request is for the
+ * newest region, so that a slow server gets no queue of outdated requests.
  */
 class NumbersFeed {
   /** @type {(event: ViewportEvent) => void} */
   #send;
   /** @type {Clock} */
   #clock;
-  #wanted = "";  // the newest question, as JSON
-  #open = "";    // the question that waits for its answer, as JSON
+  #wanted = "";  // the newest request, as JSON
+  #open = "";    // the request that waits for its answer, as JSON
   #sentAt = -Infinity;
   #nextTimer = 0;
   #againTimer = 0;
@@ -44,7 +44,7 @@ class NumbersFeed {
   #current = null;   // the answer to display
 
   /**
-   * @param {(event: ViewportEvent) => void} send Sends a question to the server.
+   * @param {(event: ViewportEvent) => void} send Sends a request to the server.
    * @param {Clock} clock
    */
   constructor(send, clock = PAGE_CLOCK) {
@@ -52,12 +52,12 @@ class NumbersFeed {
     this.#clock = clock;
   }
 
-  /** The newest question, as the JSON of a `ViewportEvent`; empty before the first. */
+  /** The newest request, as the JSON of a `ViewportEvent`; empty before the first one. */
   get wanted() {
     return this.#wanted;
   }
 
-  /** Whether the numbers to display are those of the newest question. */
+  /** Whether the displayed numbers are the answer to the newest request. */
   get isFresh() {
     return this.#wanted !== "" && NumbersFeed.#question(this.#current) === this.#wanted;
   }
@@ -71,20 +71,20 @@ class NumbersFeed {
   }
 
   /**
-   * Ask for the numbers of a region, soon.
+   * Request the numbers of a region; the request is sent after a short delay.
    * @param {ViewportEvent} event
    */
   ask({ token, region }) {
     const wanted = NumbersFeed.#question({ token, region });
     if (wanted === this.#wanted) return;
     this.#wanted = wanted;
-    // gradio does not report an answer that equals the last one.
+    // gradio does not report an answer that equals the previous answer.
     if (NumbersFeed.#question(this.#received) === wanted) this.#current = this.#received;
     this.#askIn(Math.max(ASK_AFTER, this.#sentAt + ASK_EVERY - this.#clock.now()));
   }
 
   /**
-   * Take an answer. One that comes late does not replace the numbers of the newest question.
+   * Receive an answer. A late answer does not replace the numbers of the newest request.
    * @param {Numbers | null} numbers
    */
   receive(numbers) {
@@ -121,7 +121,7 @@ class NumbersFeed {
   }
 
   /**
-   * The question that numbers answer, as JSON with a fixed order of fields; empty for null.
+   * The request to which `numbers` are the answer, as JSON with a fixed order of fields; empty for null.
    * @param {ViewportEvent | Numbers | null} numbers
    */
   static #question(numbers) {

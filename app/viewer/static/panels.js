@@ -14,9 +14,10 @@ function make(tag, attributes = {}, ...children) {
 }
 
 /**
- * Name the images that have no file, and say whether they are still being computed; empty if all have one.
+ * Return a text that names the images without a file and says whether they are still being computed; empty if all
+ * images have a file.
  * @param {ImageValue[]} images
- * @param {boolean} failed Whether they will not be computed any more.
+ * @param {boolean} failed Whether their computation has failed or was stopped.
  */
 function describeMissing(images, failed) {
   const names = images.filter((image) => !image.file).map((image) => image.name).join(" and ");
@@ -64,7 +65,7 @@ function writeNumbers(caption, numbers) {
 
 /**
  * Create a panel.
- * @param {ImageValue[]} images The images on its canvas, from left to right. The last one gives the panel its key.
+ * @param {ImageValue[]} images The images on its canvas, from left to right. The key of the last image is the key of the panel.
  * @param {string} waiting Message over the canvas; empty for none.
  */
 function makePanel(images, waiting) {

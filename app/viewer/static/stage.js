@@ -1,12 +1,12 @@
 // The panels with their canvases, and the overview: building, arranging and drawing them.
 
-/** Least width of a panel, and the width of the stage below which the narrow one counts; in CSS pixels. */
+/** Least width of a panel, least width in a narrow stage, and the width below which a stage is narrow; in CSS pixels. */
 const MIN_PANEL = 220, MIN_PANEL_NARROW = 130, NARROW_STAGE = 600;
 
-/** Space between two panels, as in the style sheet; least height of a panel; longer side of the overview. */
+/** In CSS pixels: space between two panels (as in the style sheet), least height of a panel, side of the overview. */
 const GAP = 8, MIN_HEIGHT = 150, OVERVIEW_SIDE = 220;
 
-/** Height of the viewer around its stage when it fills the screen, in CSS pixels. */
+/** Height of the viewer's parts other than the stage in fullscreen, in CSS pixels. */
 const FULLSCREEN_REST = 360;
 
 /** Share of the window's height that panels may fill. */
@@ -33,7 +33,7 @@ class Stage {
   #scene = null;
   /** @type {Map<string, HTMLImageElement>} */
   #bitmaps = new Map();
-  #divider = 0.5;  // share of a panel's width that is left of the divider
+  #divider = 0.5;  // share of a panel's width to the left of the divider
   #frame = 0;
 
   /**
@@ -54,7 +54,7 @@ class Stage {
   }
 
   /**
-   * Take the images of a scene; `build` shows them.
+   * Set the images of a scene; call `build` to show them.
    * @param {SceneValue} scene
    * @param {Map<string, HTMLImageElement>} bitmaps Decoded images by key; more may be added later.
    */
@@ -68,7 +68,7 @@ class Stage {
     return /** @type {HTMLElement} */ (this.#grid.querySelector("canvas")).getBoundingClientRect();
   }
 
-  /** Whether the viewer is visible: it is not on a hidden tab. */
+  /** Whether the viewer is visible. On a hidden tab it is not. */
   get isVisible() {
     return this.#grid.clientWidth > 0;
   }
@@ -102,7 +102,7 @@ class Stage {
 
   /**
    * Move the divider.
-   * @param {number} share Share of the panel's width that is left of it; limited to 0 to 1.
+   * @param {number} share Share of the panel's width to the left of the divider; clamped to the range 0 to 1.
    */
   divide(share) {
     this.#divider = Math.min(1, Math.max(0, share));
@@ -121,7 +121,7 @@ class Stage {
     const across = Math.max(0, ...cells.map(({ column }) => column)) + 1;
     const lines = Math.ceil(across / most), columns = Math.ceil(across / lines);  // of one row of the scene
     const rows = (Math.max(0, ...cells.map(({ row }) => row)) + 1) * lines;
-    // A size in whole device pixels, because the browser would resample the canvases otherwise.
+    // The size is a whole number of device pixels. Otherwise the browser would resample the canvases.
     const whole = (/** @type {number} */ size) => Math.floor(size * ratio) / ratio;
     const panelWidth = whole((width - GAP * (columns - 1)) / columns);
     const isFull = document.fullscreenElement === this.#root;
@@ -144,8 +144,8 @@ class Stage {
   }
 
   /**
-   * The column and the row of each panel. In a scene with rows an image keeps its row and column when others are
-   * hidden, unless a whole row or column is hidden.
+   * The column and the row of each panel. In a scene with rows, an image keeps its row and column when other images
+   * are hidden. Rows and columns without a visible image are removed.
    */
   #cells() {
     const columns = this.#scene?.columns;
@@ -159,7 +159,7 @@ class Stage {
     return places.map(({ column, row }) => ({ column: usedColumns.indexOf(column), row: usedRows.indexOf(row) }));
   }
 
-  /** Tell the viewport how large the panels are. */
+  /** Pass the size of the panels to the viewport. */
   #measure() {
     if (!this.#grid.children.length) return;
     const { width, height } = this.box;
@@ -240,7 +240,7 @@ class Stage {
     }
   }
 
-  /** Arrange the panels anew when the window moves to a screen with other pixels, or the page is zoomed. */
+  /** Arrange the panels again if the window moves to a screen with another pixel ratio, or the page is zoomed. */
   #watchRatio() {
     matchMedia(`(resolution: ${pixelRatio()}dppx)`).addEventListener("change", () => {
       this.arrange();

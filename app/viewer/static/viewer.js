@@ -17,7 +17,7 @@ class Viewer {
   #scene = null;
   /** @type {Record<string, Place>} */
   #places;             // the last place of each photograph, which all viewers of the page share
-  #turn = 0;           // counts the values of the server, so that an older one cannot replace a newer one
+  #turn = 0;           // counts the values from the server, so that an older value cannot replace a newer one
   #wasVisible = false;
 
   /**
@@ -36,7 +36,7 @@ class Viewer {
   }
 
   /**
-   * Show a scene, as soon as the images that are needed at once are decoded. Null hides the viewer.
+   * Show a scene as soon as the images that are needed first are decoded. Null hides the viewer.
    * @param {SceneValue | null} scene
    */
   async show(scene) {
@@ -49,15 +49,15 @@ class Viewer {
     const bitmaps = new Map();
     const [soon, later] = [true, false].map((needed) => scene.images.filter((image) => this.#choice.needs(image) === needed));
     await Promise.all(soon.map((image) => this.#decode(image, bitmaps)));
-    if (turn !== this.#turn) return;  // a newer scene was decoded sooner
+    if (turn !== this.#turn) return;  // a newer scene has arrived
     for (const image of later) void this.#decode(image, bitmaps).then(() => this.#stage.redraw());
-    // A visitor who opens a link waits for its scene, not for the one that comes with the page.
+    // A visitor who opens a link waits for the scene of the link, and not for the scene built into the page.
     if (turn > 1) this.#root.ariaBusy = "false";
     this.#open(scene, bitmaps);
   }
 
   /**
-   * Take numbers from the server.
+   * Receive numbers from the server.
    * @param {Numbers | null} numbers
    */
   receive(numbers) {
@@ -66,7 +66,7 @@ class Viewer {
   }
 
   /**
-   * Load and decode an image. One that cannot be loaded leaves its panel empty.
+   * Load and decode an image. If it cannot be loaded, its panel stays empty.
    * @param {ImageValue} image
    * @param {Map<string, HTMLImageElement>} bitmaps
    */
@@ -78,7 +78,7 @@ class Viewer {
       await bitmap.decode();
       bitmaps.set(image.key, bitmap);
     } catch {
-      // The file may be gone by now.
+      // The server may have deleted the file.
     }
   }
 
@@ -95,7 +95,7 @@ class Viewer {
     this.#stage.setScene(scene, bitmaps);
     this.#controls.setScene(scene);
     this.#build();
-    this.#controls.say(describeMissing(scene.images, scene.failed) || "all images are there");
+    this.#controls.say(describeMissing(scene.images, scene.failed) || "all images are shown");
     if (!isNew) return;
     const place = this.#places[scene.picture];
     if (place) this.#viewport.moveTo(place);
@@ -120,7 +120,7 @@ class Viewer {
     if (scores) this.#stage.writeScores(scores);
   }
 
-  /** Note what was drawn: for the controls, for other viewers of the photograph, and for the numbers. */
+  /** Pass the drawn state to the controls, to other viewers of the photograph, and to the numbers. */
   #noteView() {
     const { picture, token } = /** @type {SceneValue} */ (this.#scene);
     this.#controls.update();
@@ -131,7 +131,7 @@ class Viewer {
     this.#showNumbers();
   }
 
-  /** Arrange the panels anew; another tab may have moved the view of the photograph meanwhile. */
+  /** Arrange the panels again, because another tab may have moved the view of the photograph. */
   #noteSize() {
     const { isVisible } = this.#stage;
     const place = this.#scene && this.#places[this.#scene.picture];

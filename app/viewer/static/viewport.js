@@ -1,13 +1,13 @@
-// Which part of an image a panel shows. Arithmetic only: this file uses neither the page nor the server.
+// The part of an image that a panel shows. This file contains only arithmetic; it uses neither page nor server.
 //
-// Three kinds of pixels occur. HR pixels are those of the original image, CSS pixels those of the page, and device
-// pixels those of the screen. From 1 up, the number of device pixels for one HR pixel is whole, so that every HR pixel
-// is drawn as a sharp square.
+// There are three kinds of pixels: HR pixels of the original image, CSS pixels of the page, and device pixels of the
+// screen. The magnification is the number of device pixels for one HR pixel. If it is at least 1 it is a whole number,
+// so that every HR pixel is drawn as a sharp square.
 
 /** Zooms above the fitted one, in CSS pixels for one HR pixel. */
 const ZOOMS = [1, 2, 3, 4, 6, 8, 12, 16];
 
-/** Tolerance for comparing magnifications that are not whole. */
+/** Tolerance for comparing magnifications that are not whole numbers. */
 const TOLERANCE = 1e-6;
 
 /**
@@ -24,7 +24,7 @@ class Viewport {
   #ratio = 1;       // device pixels for one CSS pixel
   #x = 0;           // the centre, in HR pixels
   #y = 0;
-  #zoom = 1;        // as asked for; `magnification` has it in whole device pixels
+  #zoom = 1;        // the chosen zoom; `magnification` is this zoom in whole device pixels
   #fit = true;
 
   /**
@@ -51,7 +51,7 @@ class Viewport {
     this.#clamp();
   }
 
-  /** Whether both sizes are known. They are not while the viewer is on a hidden tab. */
+  /** Whether both sizes are known. They are unknown while the viewer is on a hidden tab. */
   get isReady() {
     return Math.min(this.#imageWidth, this.#imageHeight, this.#paneWidth, this.#paneHeight) > 0;
   }
@@ -67,7 +67,7 @@ class Viewport {
   }
 
   /**
-   * The present place; give it to `moveTo` to come back.
+   * The present place; `moveTo` with this place restores the view.
    * @returns {Place}
    */
   get place() {
@@ -87,7 +87,7 @@ class Viewport {
   }
 
   /**
-   * Move to a viewpoint that the server names.
+   * Move to a viewpoint from the server.
    * @param {Viewpoint} viewpoint
    */
   moveToViewpoint(viewpoint) {
@@ -97,8 +97,8 @@ class Viewport {
 
   /**
    * Move the centre to a point of the image. A fitted image gets the zoom of `viewpoint` first.
-   * @param {number} across Share of the image's width that is left of the point.
-   * @param {number} down Share of the image's height that is above the point.
+   * @param {number} across Share of the image's width to the left of the point.
+   * @param {number} down Share of the image's height above the point.
    * @param {Viewpoint} viewpoint
    */
   centreOn(across, down, viewpoint) {
@@ -117,7 +117,7 @@ class Viewport {
     this.#clamp();
   }
 
-  /** Device pixels for one HR pixel: a whole number from 1 up. */
+  /** Device pixels for one HR pixel: a whole number if it is at least 1. */
   get magnification() {
     return this.#fit ? this.#fitted() : this.#magnify(this.#zoom);
   }
@@ -128,7 +128,7 @@ class Viewport {
   }
 
   /**
-   * The zooms that wheel, keys, pinch and slider stop at: the fitted one, then the larger ones of `ZOOMS`.
+   * The zooms for wheel, keys, pinch and slider: the fitted zoom, then the larger values of `ZOOMS`.
    * @returns {number[]}
    */
   get levels() {
@@ -136,7 +136,7 @@ class Viewport {
     return [fitted / this.#ratio, ...ZOOMS.filter((zoom) => this.#magnify(zoom) > fitted)];
   }
 
-  /** The index of the largest of the `levels` that is not above the present zoom. */
+  /** The index of the largest value of `levels` that is not above the present zoom. */
   get level() {
     const now = this.magnification + TOLERANCE;
     return this.levels.findLastIndex((zoom) => this.#magnify(zoom) <= now);
@@ -159,7 +159,7 @@ class Viewport {
   }
 
   /**
-   * Change the zoom and keep the point of the image that is at a position in the panel, by default its middle.
+   * Change the zoom around a position in the panel, by default its middle. The point of the image there stays in place.
    * @param {number} zoom CSS pixels for one HR pixel.
    * @param {number} left CSS pixels from the panel's left edge.
    * @param {number} top CSS pixels from the panel's upper edge.
@@ -175,7 +175,7 @@ class Viewport {
   }
 
   /**
-   * Go to the next of the `levels`, up (1) or down (-1), and keep a point as `zoomTo` does.
+   * Change to the next higher (1) or lower (-1) value of `levels`, and keep a point as in `zoomTo`.
    * @param {number} direction
    * @param {number} [left]
    * @param {number} [top]
@@ -189,7 +189,7 @@ class Viewport {
   }
 
   /**
-   * Go to the one of the `levels` that is nearest to a zoom by ratio, and keep a point as `zoomTo` does.
+   * Change to the value of `levels` whose ratio to a zoom is closest to 1, and keep a point as in `zoomTo`.
    * @param {number} wanted CSS pixels for one HR pixel.
    * @param {number} left
    * @param {number} top
@@ -201,7 +201,7 @@ class Viewport {
   }
 
   /**
-   * The part of the image that is visible, in HR pixels. Pixels that are cut by the panel's edge count.
+   * The visible part of the image, in HR pixels. It includes pixels that are cut by the panel's edge.
    * @returns {Region}
    */
   get region() {
@@ -214,9 +214,9 @@ class Viewport {
   }
 
   /**
-   * Find what has to be drawn of an image between two columns of the canvas.
-   * @param {{ width: number, height: number }} bitmap The image's size in pixels of its own.
-   * @param {number} pixelSize HR pixels that one of its pixels covers on each axis.
+   * Find the part of an image to draw between two columns of the canvas.
+   * @param {{ width: number, height: number }} bitmap The image's size in its own pixels.
+   * @param {number} pixelSize HR pixels that one pixel of the image covers on each axis.
    * @param {number} from First canvas column.
    * @param {number} to Canvas column after the last.
    * @returns {{ source: Region, target: Region } | null} The part of the image in its own pixels, and its place in
@@ -262,7 +262,7 @@ class Viewport {
   }
 
   /**
-   * The zoom of a viewpoint, lowered where the panel would show less than `min_width` HR pixels.
+   * The zoom of a viewpoint, lowered if the panel would show less than `min_width` HR pixels.
    * @param {Viewpoint} viewpoint
    */
   #zoomOf({ zoom, min_width }) {
@@ -271,7 +271,7 @@ class Viewport {
     return ZOOMS.findLast((step) => step <= zoom && width / step >= min_width) ?? 1;
   }
 
-  /** Keep the panel filled where the image is large enough, and the image in the middle where it is not. */
+  /** Limit the centre, so that a large image fills the panel and a small image is in the middle. */
   #clamp() {
     if (!this.isReady) return;
     const magnification = this.magnification;

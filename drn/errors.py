@@ -9,13 +9,14 @@ class InputError(ValueError):
     """
 
 
-def not_installed(what: str, error: ModuleNotFoundError) -> InputError:
+def not_installed(what: str, error: ModuleNotFoundError, extra: str = "train") -> InputError:
     """Return the error for a feature whose package is missing.
 
     Args:
         what: The feature, as the start of a sentence.
         error: Raised by the import of the missing package.
+        extra: The extra of this project that installs the package.
     """
     return InputError(
-        f"{what} needs {error.name}: in a checkout, pip install '.[train]' or make .venv/dev installs it."
+        f"{what} needs {error.name}: in a checkout, pip install '.[{extra}]' or make .venv/dev installs it."
     )

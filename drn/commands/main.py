@@ -152,7 +152,7 @@ def compare(
     picture = read_image(image)
     for note in notes_on(picture):
         typer.echo(f"note: {note}", err=True)
-    pair = make_pair(picture, scale)
+    pair = make_pair(picture, scale, image.stem)
     hr_rect = parse_rect(crop, pair)
     results = {method.name: measure(pair, method) for method in builtin_methods(upscaler, self_ensemble)}
     drawn = figure(pair, results, hr_rect)

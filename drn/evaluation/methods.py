@@ -1,7 +1,8 @@
 """The methods that can be compared: each has a name, a description, and a function that enlarges an LR image.
 
-This is the only module that knows the methods' names. Training, the benchmark, the figure and the page take a
-``Method`` and treat all alike.
+This is the only module that knows the names of the built-in methods. Training, the benchmark, the figure and the page
+take a ``Method`` and treat all alike. ``drn.evaluation.results_folder`` and ``drn.evaluation.networks`` make further
+methods from files.
 """
 
 from __future__ import annotations
@@ -52,11 +53,15 @@ class Method:
         name: Label in tables, figures and on the page; methods that are compared differ in it.
         description: A few words that explain the name.
         enlarge: The function; see ``Enlarge``.
+        scale: The only scale of pairs that the method can enlarge; None if it can enlarge any.
+        notes: One sentence for each fact that a reader of the results should know.
     """
 
     name: str
     description: str
     enlarge: Enlarge
+    scale: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def bicubic() -> Method:
@@ -75,7 +80,7 @@ def drn(upscaler: Upscaler, self_ensemble: bool = False) -> Method:
         return upscaler.upscale(pair.lr, self_ensemble=self_ensemble, on_tile=on_tile, cancelled=cancelled)
 
     name = DRN_PLUS if self_ensemble else DRN
-    return Method(name, DESCRIPTIONS[name], enlarge)
+    return Method(name, DESCRIPTIONS[name], enlarge, upscaler.scale)
 
 
 def builtin_names(self_ensemble: bool) -> list[str]:

@@ -22,18 +22,25 @@ class Pair:
         lr: uint8, (H/scale, W/scale, 3).
         scale: Upscaling factor.
         is_grey: Whether the file was greyscale. The metrics then compare grey planes.
+        name: Name of the original's file without its suffix, by which finished results are found; "" if unknown.
     """
 
     hr: Array
     lr: Array
     scale: int
     is_grey: bool
+    name: str = ""
 
 
-def make_pair(picture: Picture, scale: int) -> Pair:
+def make_pair(picture: Picture, scale: int, name: str = "") -> Pair:
     """Crop an original to a multiple of ``scale`` and shrink it.
 
     Nothing else in the project makes the LR image of an evaluation.
+
+    Args:
+        picture: The original.
+        scale: Upscaling factor.
+        name: See ``Pair``.
 
     Raises:
         InputError: If the picture is smaller than ``scale`` on a side.
@@ -41,7 +48,7 @@ def make_pair(picture: Picture, scale: int) -> Pair:
     hr = mod_crop(picture.rgb, scale)
     if 0 in hr.shape:
         raise InputError(f"The image is too small for x{scale}: give one of at least {scale} pixels a side.")
-    return Pair(hr, downscale(hr, scale), scale, picture.is_grey)
+    return Pair(hr, downscale(hr, scale), scale, picture.is_grey, name)
 
 
 def notes_on(picture: Picture) -> list[str]:
@@ -60,7 +67,7 @@ def read_pair(path: Path, scale: int) -> Pair:
     least = scale * math.ceil((2 * scale + SSIM_WINDOW) / scale)
     if min(picture.rgb.shape[:2]) < least:
         raise InputError(f"{path} is too small to measure at x{scale}: it needs {least} pixels a side.")
-    return make_pair(picture, scale)
+    return make_pair(picture, scale, path.stem)
 
 
 def read_pairs(folder: Path, scale: int) -> list[Pair]:

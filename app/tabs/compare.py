@@ -13,6 +13,7 @@ from app.measurements import PROTOCOL
 from app.photographs import examples, thumbnail
 from app.scene import scene_of
 from app.serving.gradio_patches import take_path
+from app.serving.limits import MAX_OWN, MAX_OWN_NAME
 from app.session import Session, compute, open_example
 from app.shelf import Shelf
 from app.tabs.compare_events import CompareLayout, connect
@@ -68,11 +69,21 @@ def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> Comp
         scale = gr.Radio(choices, value=str(max(scales)), label="Scale", elem_id="scale", min_width=200)
         self_ensemble = gr.Checkbox(label="DRN+ too: 8 passes, averaged", elem_id="plus", min_width=200)
         upload = gr.UploadButton("Upload or paste", file_types=["image"], size="sm", elem_id="upload", min_width=200)
+        own = gr.UploadButton("+ your result", file_types=["image"], size="sm", elem_id="own", min_width=160)
     take_path(upload)
+    take_path(own)
     panels = viewer(scene_of(first), "viewer")
     with gr.Row():
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
         figure = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
+    own_names = gr.Textbox(
+        visible=False,
+        label="Names of your results",
+        info="One in each line. Clear the text to remove your results.",
+        elem_id="own-names",
+        max_length=MAX_OWN * (MAX_OWN_NAME + 1),
+        interactive=True,
+    )
     restore = gr.Button(visible="hidden", elem_id="restore")
     gr.Markdown(PROTOCOL, elem_classes="note")
-    return CompareLayout(gallery, scale, self_ensemble, upload, panels, draw, figure, restore)
+    return CompareLayout(gallery, scale, self_ensemble, upload, panels, draw, figure, restore, own, own_names)

@@ -1,4 +1,4 @@
-"""The command line: ``drn upscale | compare | evaluate | train | bench | publish | info``.
+"""The command line: ``drn upscale | compare | evaluate | app | train | bench | publish | info``.
 
 Exit codes: 0 success, 1 bad input (one sentence on stderr), 2 wrong usage, 130 interrupted.
 """
@@ -19,6 +19,7 @@ from typer.core import TyperCommand
 
 from drn import __version__, weights
 from drn.commands import batch
+from drn.commands.page import app_command
 from drn.commands.train import train_command
 from drn.device import choose_device, choose_dtype
 from drn.errors import InputError
@@ -204,6 +205,7 @@ def evaluate_command(
 
 
 app.command("train", cls=ListOptions)(train_command)
+app.command("app", cls=ListOptions)(app_command)
 
 
 @app.command()

@@ -47,7 +47,7 @@ def test_the_base_requirements_do_not_include_gradio(project: dict[str, Any]) ->
 
 
 def test_every_folder_with_code_is_packaged(project: dict[str, Any]) -> None:
-    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "drn").rglob("*.py")}
+    folders = {path.parent.relative_to(ROOT) for name in ("drn", "app") for path in (ROOT / name).rglob("*.py")}
     packages = {".".join(folder.parts) for folder in folders}
     assert set(project["tool"]["setuptools"]["packages"]) == packages | {"drn._weights"}
 
@@ -82,7 +82,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in ("drn", "weights"):
+    for name in ("app", "drn", "weights"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     command = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", "dist", "."]
     subprocess.run([sys.executable, "-m", "pip", *command], cwd=source, check=True, timeout=120)

@@ -96,7 +96,7 @@ def rename_own(session: Session, names: Sequence[str]) -> Session:
         raise InputError(
             f"There are {len(session.own)} results of yours: write one name for each, each in its own line."
         )
-    taken = {name.lower() for name in session.methods}
+    taken = _taken(session)
     for name in cleaned:
         if not 0 < len(name) <= MAX_OWN_NAME:
             raise InputError(f"A name of a result has 1 to {MAX_OWN_NAME} characters: write such a name.")
@@ -117,9 +117,14 @@ def _clean(name: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
 
 
+def _taken(session: Session) -> set[str]:
+    """Return the names, in lower case, that the other images of a figure have."""
+    return {name.lower() for name in (*session.methods, "LR", "ground truth")}
+
+
 def _free_name(session: Session, wished: str) -> str:
     """Return a name that no method of the session has, made from the name of a file."""
-    taken = {name.lower() for name in (*session.methods, *session.own.values())}
+    taken = _taken(session) | {name.lower() for name in session.own.values()}
     name = _clean(wished)[: MAX_OWN_NAME - 4].strip() or "result"
     candidates = [name, *(f"{name} ({number})" for number in range(2, MAX_OWN + 2))]
     return next(candidate for candidate in candidates if candidate.lower() not in taken)

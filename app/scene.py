@@ -110,13 +110,14 @@ def _maps(session: Session) -> Iterator[Layer]:
 
 def numbers_of(session: Session, hr_rect: Rect) -> Numbers:
     """Measure a region of every result that is shown; the best scores of each scale are marked."""
+    finished = {*session.own, *(method.name for method in session.further if method.is_finished)}
     groups = []
     for pair in session.pairs:
         known = {method: session.results.get((pair.scale, method)) for method in session.shown}
         groups.append(
             {
                 _key(session, pair, method): Measured(
-                    score(pair, result.sr, hr_rect), result.whole, None if method in session.own else result.seconds
+                    score(pair, result.sr, hr_rect), result.whole, None if method in finished else result.seconds
                 )
                 for method, result in known.items()
                 if result is not None

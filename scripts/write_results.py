@@ -1,7 +1,7 @@
 """Write the measured results into README.md and into the model card weights/README.md.
 
-The results are those of weights/results.json. The card also gets its front matter, the results that other networks
-published (app/published.json), and the training hours of weights/curve_x*.csv.
+The results are those of weights/results.json. The card also gets its front matter, the results of other networks
+(app/peers.json), and the training hours of weights/curve_x*.csv.
 
 python -m scripts.export_run runs/x2
 python -m drn evaluate --data .../Set5 .../Set14 --json > results.json && mv results.json weights/
@@ -16,13 +16,13 @@ from typing import Any
 import typer
 
 from drn.card import complete_card, read_rows
-from drn.evaluation.tables import beside_published, pivot
+from drn.evaluation.tables import beside_peers, peer_sources, pivot, published_peers, standing
 from drn.training.curve import read_curve
 from drn.weights import BUNDLED
 from scripts._markdown import ROOT, fill, store, table
 
-PUBLISHED = ROOT / "app" / "published.json"
-"""Results that other networks published."""
+PEERS = ROOT / "app" / "peers.json"
+"""Results of other networks."""
 
 
 def measured(results: dict[str, Any]) -> str:
@@ -41,9 +41,18 @@ def measured(results: dict[str, Any]) -> str:
 
 
 def peers(results: dict[str, Any]) -> str:
-    """Return the published results of other networks beside ours, as Markdown."""
-    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
-    return f"{table(*beside_published(published, results))}\n\n{published['note']}"
+    """Return the results of other networks beside ours, with their origin, as Markdown."""
+    found = json.loads(PEERS.read_text(encoding="utf-8"))
+    sentences = "\n".join(f"- {sentence}" for sentence in standing(found, results))
+    parts = [
+        table(*beside_peers(found, results)),
+        sentences,
+        found["what"],
+        table(*peer_sources(found)),
+        found["published"]["what"],
+        table(*published_peers(found)),
+    ]
+    return "\n\n".join(parts)
 
 
 def hours() -> str:

@@ -1,4 +1,4 @@
-"""The Benchmarks tab: measured results, the published results of other networks, and the training curves."""
+"""The Benchmarks tab: measured results, the results of other networks, and the training curves."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import gradio as gr
 
 from app.charts import Points, chart
 from drn.evaluation.methods import BICUBIC
-from drn.evaluation.tables import beside_published, pivot
+from drn.evaluation.tables import beside_peers, peer_sources, pivot, published_peers, standing
 from drn.training.curve import read_curve
 from drn.weights import BUNDLED
 
-PUBLISHED = Path(__file__).parent.parent / "published.json"
+PEERS = Path(__file__).parent.parent / "peers.json"
 
 
 def results_tab() -> gr.Tab:
-    """Add the tab, made from ``weights/results.json``, the training curves beside it and the published results."""
-    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    """Add the tab: results of ``weights/results.json``, other networks, and the training curves beside that file."""
+    peers = json.loads(PEERS.read_text(encoding="utf-8"))
     results = read_results(BUNDLED / "results.json")
     tab: gr.Tab
     with gr.Tab("Benchmarks", id="benchmarks", elem_id="benchmarks-tab") as tab:
@@ -30,7 +30,7 @@ def results_tab() -> gr.Tab:
             gr.Markdown("There is no `weights/results.json` yet: `python -m drn evaluate --json` prints one.")
         else:
             gr.HTML(results_html(results), apply_default_css=False, elem_id="results")
-        gr.HTML(peers_html(published, results), apply_default_css=False, elem_id="peers")
+        gr.HTML(peers_html(peers, results), apply_default_css=False, elem_id="peers")
         if results is not None:
             gr.HTML(times_html(results), apply_default_css=False, elem_id="times")
         gr.HTML(curves_html(BUNDLED), apply_default_css=False, elem_id="curves")
@@ -62,23 +62,27 @@ def results_html(results: dict[str, Any]) -> str:
     )
 
 
-def peers_html(published: dict[str, Any], results: dict[str, Any] | None) -> str:
-    """Make a chart of PSNR on Set5 against parameters for each scale, and the table of all networks with sources."""
+def peers_html(peers: dict[str, Any], results: dict[str, Any] | None) -> str:
+    """Make a chart of PSNR on Set5 against parameters for each scale, and the tables of other networks."""
     charts = []
-    for scale in ("2", "3", "4"):
+    for scale in ("x2", "x3", "x4"):
+        measured = {entry["name"]: entry[scale] for entry in peers["networks"] if scale in entry}
         series: dict[str, Points] = {
-            entry["name"]: [(entry["parameters"] / 1e6, entry["psnr"][scale])] for entry in published["networks"]
+            name: [(entry["parameters"] / 1e6, entry["Set5"]["rounded"][0])] for name, entry in measured.items()
         }
-        if results is not None and f"x{scale}" in results["weights"]:
-            size = results["weights"][f"x{scale}"]["parameters"] / 1e6
+        if results is not None and scale in results["weights"]:
+            size = results["weights"][scale]["parameters"] / 1e6
             for row in results["rows"]:
-                if (row["data"], str(row["scale"])) == ("Set5", scale) and row["method"] != BICUBIC:
+                if (row["data"], f"x{row['scale']}") == ("Set5", scale) and row["method"] != BICUBIC:
                     series[row["method"]] = [(size, row["psnr"])]
-        charts.append(chart(f"Set5 x{scale}", "million parameters", "PSNR (dB)", series, lines=False))
+        charts.append(chart(f"Set5 {scale}", "million parameters", "PSNR (dB)", series, lines=False))
+    ours = results or {"weights": {}, "rows": []}
+    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in standing(peers, ours))
     return (
-        f'<h3>Against published networks</h3><div class="charts">{"".join(charts)}</div>'
-        f"{table(*beside_published(published, results or {'weights': {}, 'rows': []}))}"
-        f'<p class="note">{escape(published["note"])}</p>'
+        f'<h3>Against other networks: PSNR in dB</h3><div class="charts">{"".join(charts)}</div>'
+        f'{table(*beside_peers(peers, ours))}<ul class="note">{sentences}</ul>'
+        f'<p class="note">{escape(peers["what"])}</p>{table(*peer_sources(peers))}'
+        f'<p class="note">{escape(peers["published"]["what"])}</p>{table(*published_peers(peers))}'
     )
 
 

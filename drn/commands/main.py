@@ -10,30 +10,30 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from huggingface_hub.utils.tqdm import disable_progress_bars
-from tqdm import tqdm
-from typer.core import TyperCommand
 
-from drn import __version__, weights
+from drn import __version__
 from drn.commands import batch
+from drn.commands.compare import compare_command
+from drn.commands.evaluate import evaluate_command
+from drn.commands.options import (
+    DeviceOption,
+    DtypeOption,
+    EnsembleOption,
+    ListOptions,
+    TileOption,
+    WeightsOption,
+    load_scales,
+)
 from drn.commands.page import app_command
 from drn.commands.train import train_command
 from drn.device import choose_device, choose_dtype
 from drn.errors import InputError
-from drn.evaluation.benchmark import Row, measure_folder
-from drn.evaluation.comparison import format_psnr, format_ssim, measure, score
-from drn.evaluation.figure import figure
-from drn.evaluation.methods import builtin_methods, builtin_names
-from drn.evaluation.pairs import make_pair, notes_on, parse_rect
-from drn.evaluation.tables import format_table, report
-from drn.files import replace_file
-from drn.image import read_image
-from drn.model import SCALES, count_parameters
+from drn.model import count_parameters
 from drn.upscaler import Upscaler
-from drn.weights import Weights
 
 app = typer.Typer(
     name="drn",
@@ -42,46 +42,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-WeightsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--weights",
-        metavar="PLACE",
-        help="A weights file, a folder with one for each scale, or a Hub repo: owner/name[@revision]. "
-        "[default: the repo in DRN_HUB_REPO, or else the bundled weights]",
-    ),
-]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-DtypeOption = Annotated[
-    str, typer.Option(help="auto, fp32, bf16 or fp16. auto takes half precision where it is faster.")
-]
-TileOption = Annotated[int, typer.Option(min=0, help="Largest tile side in LR pixels; 0 chooses by memory.")]
-EnsembleOption = Annotated[
-    bool, typer.Option("--self-ensemble", help="DRN+: average over the 8 flips and rotations; takes 8 times as long.")
-]
-
-
-class ListOptions(TyperCommand):
-    """A command whose repeatable options take several values.
-
-    ``--scale 2 3 4`` has the meaning of ``--scale 2 --scale 3 --scale 4``.
-    """
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the option's name before each of its values, then parse as usual."""
-        repeatable = {name for param in self.params if getattr(param, "multiple", False) for name in param.opts}
-        expanded: list[str] = []
-        option = ""
-        for arg in args:
-            if arg.startswith("-"):
-                option = arg if arg in repeatable else ""
-                expanded.append(arg)
-            elif option and expanded[-1] != option:
-                expanded += [option, arg]
-            else:
-                expanded.append(arg)
-        return super().parse_args(ctx, expanded)
 
 
 def _print_version(asked: bool) -> None:
@@ -119,7 +79,7 @@ def upscale(
     Under ``accelerate launch`` the processes divide the files among them, one device for each.
     """
     targets = batch.plan(images, output, scale)
-    model = _load(weights_at, [scale])[0].model
+    model = load_scales(weights_at, [scale])[0].model
     with batch.terminated_like_interrupted(), batch.shared_work(targets, device) as (share, own_device):
         upscaler = Upscaler(model, own_device, dtype, tile, compiled)
         done = batch.upscale_files(share, upscaler, self_ensemble=self_ensemble, overwrite=overwrite, say=typer.echo)
@@ -134,76 +94,8 @@ def upscale(
         raise InputError(f"{len(done.failures)} of {len(targets)} images could not be upscaled.")
 
 
-@app.command()
-def compare(
-    image: Annotated[Path, typer.Argument(help="The original image (ground truth).")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.")],
-    crop: Annotated[str, typer.Option(metavar="X,Y,W,H", help="The part to show, in pixels of the original.")],
-    scale: Annotated[int, typer.Option(help="Upscaling factor: 2, 3 or 4.")] = 4,
-    self_ensemble: EnsembleOption = False,
-    weights_at: WeightsOption = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    tile: TileOption = 0,
-) -> None:
-    """Shrink an image, enlarge it again by each method, and draw one region of each as in a paper."""
-    if output.is_dir() or not output.parent.is_dir():
-        raise InputError(f"{output} cannot be written: give the name of a PNG file in an existing folder.")
-    upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
-    picture = read_image(image)
-    for note in notes_on(picture):
-        typer.echo(f"note: {note}", err=True)
-    pair = make_pair(picture, scale, image.stem)
-    hr_rect = parse_rect(crop, pair)
-    results = {method.name: measure(pair, method) for method in builtin_methods(upscaler, self_ensemble)}
-    drawn = figure(pair, results, hr_rect)
-    replace_file(output, lambda temporary: drawn.save(temporary, format="PNG"))
-    for method, result in results.items():
-        inside = score(pair, result.sr, hr_rect)
-        typer.echo(
-            f"{method:<8} region {format_psnr(inside)} / {format_ssim(inside)}, "
-            f"image {format_psnr(result.whole)} / {format_ssim(result.whole)}"
-        )
-
-
-@app.command("evaluate", cls=ListOptions)
-def evaluate_command(
-    data: Annotated[list[Path], typer.Option(help="Folders of HR images; each is a test set.")],
-    scale: Annotated[list[int] | None, typer.Option(help="Upscaling factors. [default: 2 3 4]")] = None,
-    self_ensemble: Annotated[bool, typer.Option(help="Also measure DRN+.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, including the sha256 of the weights.")] = False,
-    weights_at: WeightsOption = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    tile: TileOption = 0,
-) -> None:
-    """Measure PSNR, SSIM (Y channel, crop_border = scale) and seconds per image of bicubic, DRN and DRN+."""
-    rows: list[Row] = []
-    used = []
-    scales = list(dict.fromkeys(scale or SCALES))
-    names = [folder.resolve().name for folder in data]
-    if len(set(names)) < len(names):
-        raise InputError(
-            "Two of the test sets have the same name, so their rows could not be told apart: rename one of the folders."
-        )
-    with tqdm(
-        total=len(scales) * len(data) * len(builtin_names(self_ensemble)), unit="row", leave=False, disable=None
-    ) as bar:
-        for loaded in _load(weights_at, scales):
-            used.append(loaded)
-            upscaler = Upscaler(loaded.model, device, dtype, tile)
-            methods = builtin_methods(upscaler, self_ensemble)
-            for folder in data:
-                rows += measure_folder(folder, upscaler.scale, methods, lambda row: bar.update())
-    if as_json:
-        chosen = {"--weights": weights_at, "--device": device, "--dtype": dtype, "--tile": str(tile)}
-        options = [word for name, value in chosen.items() if value not in (None, "auto", "0") for word in (name, value)]
-        options += [] if self_ensemble else ["--no-self-ensemble"]
-        typer.echo(json.dumps(report(rows, used, upscaler, options), indent=2, allow_nan=False))
-    else:
-        typer.echo(format_table(rows))
-
-
+app.command("compare", cls=ListOptions)(compare_command)
+app.command("evaluate", cls=ListOptions)(evaluate_command)
 app.command("train", cls=ListOptions)(train_command)
 app.command("app", cls=ListOptions)(app_command)
 
@@ -228,7 +120,7 @@ def bench(
         options = ["--scale", str(scale), "--dtype", dtype, "--tile", str(tile)]
         typer.echo(sizes_report([*options, "--weights", str(weights_at)] if weights_at else options))
         return
-    model = _load(weights_at, [scale])[0].model
+    model = load_scales(weights_at, [scale])[0].model
     upscaler = Upscaler(model, "cpu", dtype, tile)
     if size_of is None:
         typer.echo(engine_report(model, upscaler, size, rounds))
@@ -241,7 +133,7 @@ def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype:
     """Show the weights in use, the size of the network, and the chosen device and dtype."""
     chosen = choose_device(device)
     typer.echo(f"device {chosen}, {str(choose_dtype(dtype, chosen)).removeprefix('torch.')}")
-    for loaded in _load(weights_at):
+    for loaded in load_scales(weights_at):
         config = loaded.model.config
         notes = ", ".join(f"{key} {value}" for key, value in loaded.notes.items())
         typer.echo(
@@ -267,10 +159,6 @@ def publish_command(
         typer.echo("\n".join(listing(model, space)))
     else:
         publish(model, space, private, typer.echo)
-
-
-def _load(weights_at: str | None, scales: list[int] | None = None) -> list[Weights]:
-    return weights.load_scales(weights_at, scales, lambda sentence: typer.echo(f"note: {sentence}", err=True))
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from drn.commands.methods import given_methods
+from drn.commands.options import NetworkOption, ResultsOption, WeightsOption, given_methods
 from drn.errors import InputError, not_installed
 
 
@@ -16,22 +16,13 @@ def app_command(
     data: Annotated[
         list[Path] | None, typer.Option(help="Folders of HR images to show instead of the bundled photographs.")
     ] = None,
-    results: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=DIR", help="Finished SR images of another method, in a folder.")
-    ] = None,
-    network: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FILE", help="Another network, as an ONNX file.")
-    ] = None,
+    results: ResultsOption = None,
+    network: NetworkOption = None,
     scale: Annotated[
         int, typer.Option(help="Scale that the page opens with; the results and networks are for this one.")
     ] = 4,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the server. [default: 7860]")] = None,
-    weights_at: Annotated[
-        str | None,
-        typer.Option(
-            "--weights", metavar="PLACE", help="A weights file, a folder, or a Hub repo. [default: as for upscale]"
-        ),
-    ] = None,
+    weights_at: WeightsOption = None,
 ) -> None:
     """Serve the page: every method beside the original, with its numbers. Needs the extra ``app``."""
     # The library must not import the page, so this command alone loads it, by name.

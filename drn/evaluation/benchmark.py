@@ -1,15 +1,41 @@
-"""Measure methods on test sets: mean PSNR, SSIM and time over a folder of HR images, by the published protocol."""
+"""Measure methods on test sets: PSNR, SSIM and time for each HR image of a folder, and their means."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from drn.errors import InputError
 from drn.evaluation.comparison import measure
 from drn.evaluation.methods import Method
 from drn.evaluation.pairs import Pair, read_pairs
+from drn.metrics import Luma
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """The measurement of one method on one image.
+
+    Attributes:
+        data: Name of the test set.
+        image: Name of the image.
+        scale: Upscaling factor.
+        method: Name of the method.
+        psnr: PSNR in dB (Y channel, crop_border = scale).
+        ssim: SSIM.
+        seconds: Time for the enlargement; None for a method that looks up finished results.
+    """
+
+    data: str
+    image: str
+    scale: int
+    method: str
+    psnr: float
+    ssim: float
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -23,7 +49,7 @@ class Row:
         images: Number of images averaged.
         psnr: Mean PSNR in dB (Y channel, crop_border = scale).
         ssim: Mean SSIM.
-        seconds: Mean time for one image.
+        seconds: Mean time for one image; None for a method that looks up finished results.
     """
 
     data: str
@@ -32,7 +58,40 @@ class Row:
     images: int
     psnr: float
     ssim: float
-    seconds: float
+    seconds: float | None
+
+
+def measure_image(data: str, pair: Pair, method: Method, luma: Luma = "rounded") -> ImageRow:
+    """Measure a method on one image of a test set.
+
+    Args:
+        data: Name of the set.
+        pair: Large enough for SSIM (see ``read_pair``).
+        method: The method.
+        luma: See ``drn.evaluation.comparison.score``.
+
+    Raises:
+        InputError: If the method fails on the image.
+        ValueError: If the pair is too small to measure.
+    """
+    result = measure(pair, method, luma=luma)
+    if result.whole.psnr is None or result.whole.ssim is None:
+        raise ValueError(f"An LR image of {pair.lr.shape[1]}x{pair.lr.shape[0]} is too small to measure.")
+    seconds = None if method.is_finished else result.seconds
+    return ImageRow(data, pair.name, pair.scale, method.name, result.whole.psnr, result.whole.ssim, seconds)
+
+
+def means(images: Iterable[ImageRow]) -> list[Row]:
+    """Average the rows of each test set, scale and method; the order is that of their first rows."""
+    groups: dict[tuple[str, int, str], list[ImageRow]] = {}
+    for image in images:
+        groups.setdefault((image.data, image.scale, image.method), []).append(image)
+    rows = []
+    for (data, scale, method), group in groups.items():
+        psnr, ssim = mean(image.psnr for image in group), mean(image.ssim for image in group)
+        seconds = [image.seconds for image in group if image.seconds is not None]
+        rows.append(Row(data, scale, method, len(group), psnr, ssim, mean(seconds) if seconds else None))
+    return rows
 
 
 def measure_set(data: str, pairs: Sequence[Pair], method: Method) -> Row:
@@ -44,39 +103,46 @@ def measure_set(data: str, pairs: Sequence[Pair], method: Method) -> Row:
         method: The method.
 
     Raises:
+        InputError: If the method fails on an image.
         ValueError: If a pair is too small to measure.
     """
-    psnrs, ssims, times = [], [], []
-    for pair in pairs:
-        result = measure(pair, method)
-        if result.whole.psnr is None or result.whole.ssim is None:
-            raise ValueError(f"An LR image of {pair.lr.shape[1]}x{pair.lr.shape[0]} is too small to measure.")
-        psnrs.append(result.whole.psnr)
-        ssims.append(result.whole.ssim)
-        times.append(result.seconds)
-    return Row(data, pairs[0].scale, method.name, len(pairs), mean(psnrs), mean(ssims), mean(times))
+    return means([measure_image(data, pair, method) for pair in pairs])[0]
 
 
 def measure_folder(
-    folder: Path, scale: int, methods: Iterable[Method], on_row: Callable[[Row], object] = lambda row: None
-) -> list[Row]:
-    """Measure each method on the images of ``folder``, one row for each method.
+    folder: Path,
+    scale: int,
+    methods: Iterable[Method],
+    luma: Luma = "rounded",
+    on_method: Callable[[], object] = lambda: None,
+    on_failure: Callable[[str], object] = lambda sentence: None,
+) -> list[ImageRow]:
+    """Measure each method on the images of ``folder``.
 
-    Each method first enlarges one image untimed, because the first call for a new image size is slower.
+    Each method first enlarges one image untimed, because the first call for a new image size is slower. An image on
+    which a method fails gets no row for this method.
 
     Args:
         folder: Folder of originals; its name is the name of the set.
         scale: Upscaling factor.
         methods: The methods.
-        on_row: Called with each row as soon as it is measured.
+        luma: See ``drn.evaluation.comparison.score``.
+        on_method: Called after each method.
+        on_failure: Called with a sentence for each image on which a method fails.
 
     Raises:
         InputError: If the folder is missing or holds no images, or if an image is damaged or too small.
     """
-    pairs = read_pairs(folder, scale)
-    rows = []
+    pairs, data = read_pairs(folder, scale), folder.resolve().name
+    images = []
     for method in methods:
-        method.enlarge(pairs[0])
-        rows.append(measure_set(folder.resolve().name, pairs, method))
-        on_row(rows[-1])
-    return rows
+        if not method.is_finished:
+            with suppress(InputError):  # the same failure is reported below
+                method.enlarge(pairs[0])
+        for pair in pairs:
+            try:
+                images.append(measure_image(data, pair, method, luma))
+            except InputError as error:
+                on_failure(f"{method.name} has no score for {pair.name} of {data}: {error}")
+        on_method()
+    return images

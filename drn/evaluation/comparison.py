@@ -14,7 +14,7 @@ from drn.evaluation.methods import Method
 from drn.evaluation.pairs import Pair, whole_rect
 from drn.geometry import Rect
 from drn.image import Array, to_grey
-from drn.metrics import SSIM_WINDOW, psnr, rgb_to_y, ssim
+from drn.metrics import SSIM_WINDOW, Luma, psnr, rgb_to_y, ssim
 from drn.upscaler import OnTile
 
 ERROR_RANGE = 32
@@ -53,7 +53,11 @@ class Result:
 
 
 def measure(
-    pair: Pair, method: Method, on_tile: OnTile | None = None, cancelled: Callable[[], bool] | None = None
+    pair: Pair,
+    method: Method,
+    on_tile: OnTile | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    luma: Luma = "rounded",
 ) -> Result:
     """Enlarge the LR image by ``method``, time it, and score the result.
 
@@ -64,6 +68,7 @@ def measure(
         method: The method.
         on_tile: See ``Enlarge``.
         cancelled: See ``Enlarge``.
+        luma: See ``score``.
 
     Raises:
         InputError: If the method fails on this image.
@@ -72,13 +77,21 @@ def measure(
     start = time.perf_counter()
     sr = method.enlarge(pair, on_tile, cancelled)
     seconds = time.perf_counter() - start
-    return Result(sr, score(pair, sr, whole_rect(pair)), seconds)
+    return Result(sr, score(pair, sr, whole_rect(pair), luma), seconds)
 
 
-def score(pair: Pair, sr: Array, hr_rect: Rect) -> Score:
+def score(pair: Pair, sr: Array, hr_rect: Rect, luma: Luma = "rounded") -> Score:
     """Return PSNR and SSIM inside ``hr_rect``, without the image's own border of ``scale`` pixels (``crop_border``).
 
-    The rectangle may reach beyond the image. A score is None where too few pixels remain to measure it.
+    Args:
+        pair: The original.
+        sr: uint8, (H, W, 3), a result for it.
+        hr_rect: The region. It may reach beyond the image.
+        luma: ``rounded`` rounds Y, and a greyscale file is its own Y; ``float`` does not round, and takes a greyscale
+            file as RGB.
+
+    Returns:
+        The scores. A score is None where too few pixels remain to measure it.
     """
     height, width = pair.hr.shape[:2]
     border = pair.scale
@@ -87,11 +100,12 @@ def score(pair: Pair, sr: Array, hr_rect: Rect) -> Score:
         max(hr_rect.x, border) : max(0, min(hr_rect.x + hr_rect.width, width - border)),
     ]
     a, b = sr[counted], pair.hr[counted]
-    if pair.is_grey:
+    if pair.is_grey and luma == "rounded":
         a, b = to_grey(a), to_grey(b)
     if 0 in a.shape:
         return Score(None, None)
-    return Score(psnr(a, b, 0), ssim(a, b, 0) if min(a.shape[:2]) >= SSIM_WINDOW else None)
+    similarity = ssim(a, b, 0, luma=luma) if min(a.shape[:2]) >= SSIM_WINDOW else None
+    return Score(psnr(a, b, 0, luma=luma), similarity)
 
 
 def error_map(pair: Pair, sr: Array) -> Array:

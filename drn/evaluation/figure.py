@@ -1,9 +1,13 @@
-"""Draw the usual figure of super-resolution papers: the whole image, and one region of it by each method."""
+"""Draw the usual figure of super-resolution papers: the whole image, and regions of it by each method.
+
+``lay_out`` decides what lies where, and ``draw`` makes an image of it. ``drn.evaluation.figure_files`` writes files.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -12,6 +16,7 @@ from drn.evaluation.comparison import Result, best, format_psnr, format_ssim, sc
 from drn.evaluation.pairs import Pair
 from drn.geometry import Rect
 from drn.image import Array
+from drn.metrics import Luma
 
 PANEL = 240
 """Approximate length of the longer side of a panel, in pixels of the figure."""
@@ -22,60 +27,174 @@ MAX_SIDE = 2000
 GAP, LABEL, FONT = 16, 46, 17
 """Space between the parts, height of the text below a panel, and size of the font, in pixels."""
 
+FRAME = 3
+"""Width of the frames that tell several regions apart, in pixels."""
+
 WIDEST = "00.00 dB / 0.0000 "
 """The longest text of scores below a panel."""
 
+Colour = tuple[int, int, int]
+
 INK, PAPER, FAINT = (24, 28, 36), (255, 255, 255), (96, 104, 120)
 
-Text = list[tuple[str, bool]]
+FRAMES: Sequence[Colour] = (
+    (255, 220, 40),
+    (230, 60, 60),
+    (60, 130, 240),
+    (50, 180, 90),
+    (200, 90, 220),
+    (240, 140, 30),
+)
+"""Colours of the boxes around the regions, in turn."""
+
+Text = Sequence[tuple[str, bool]]
 """Parts of a line of text, each with whether it is drawn in bold."""
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line of text in a figure.
+
+    Attributes:
+        left: Left end, in pixels of the figure.
+        top: Upper end of the line; the text is ``FONT`` pixels high.
+        text: The text.
+        ink: Colour of the parts that are not bold; bold ones have ``INK``.
+    """
+
+    left: int
+    top: int
+    text: Text
+    ink: Colour = INK
+
+
+@dataclass
+class Figure:
+    """A figure as parts with their places, in pixels.
+
+    Attributes:
+        width: Width of the figure.
+        height: Height of the figure.
+        images: Left, top, and the pixels: uint8, (H, W, 3).
+        lines: Lines of text.
+        frames: Frames around images of one region: the rectangle inside, and the colour.
+    """
+
+    width: int = 0
+    height: int = 0
+    images: list[tuple[int, int, Array]] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    frames: list[tuple[Rect, Colour]] = field(default_factory=list)
+
+
+def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the font of the figure, by which its texts are measured."""
+    return ImageFont.load_default(FONT)
+
+
 def figure(pair: Pair, results: Mapping[str, Result], hr_rect: Rect) -> Image.Image:
-    """Draw the figure.
+    """Draw the figure of one region (see ``lay_out``): RGB."""
+    return draw(lay_out(pair, results, [hr_rect]))
+
+
+def lay_out(
+    pair: Pair,
+    results: Mapping[str, Result],
+    hr_rects: Sequence[Rect],
+    columns: int = 0,
+    panel: int = PANEL,
+    luma: Luma = "rounded",
+) -> Figure:
+    """Arrange the whole image, and each region by each method.
+
+    A region is enlarged by a whole factor, pixel by pixel, or reduced if a side is longer than ``MAX_SIDE``. The best
+    PSNR and the best SSIM of a region are bold.
 
     Args:
         pair: The original and its LR image.
         results: Method name -> result, in the order of the panels between LR and the ground truth.
-        hr_rect: The region to show, inside the image.
-
-    Returns:
-        RGB. The region is enlarged by a whole factor, pixel by pixel, or reduced if a side is longer than
-        ``MAX_SIDE``. The best PSNR and the best SSIM of the region are bold.
+        hr_rects: The regions to show, at least one, inside the image.
+        columns: Panels in a row; 0 makes two rows of one region, and one row each of several.
+        panel: Approximate length of the longer side of a panel, in pixels of the figure.
+        luma: See ``drn.evaluation.comparison.score``.
     """
-    longest = max(hr_rect.width, hr_rect.height)
-    zoom = MAX_SIDE / longest if longest > MAX_SIDE else max(1, PANEL // longest)
-    width, height = max(1, round(hr_rect.width * zoom)), max(1, round(hr_rect.height * zoom))
-    resampling = Image.Resampling.LANCZOS if longest > MAX_SIDE else Image.Resampling.NEAREST
-    texts = _score_texts(pair, results, hr_rect)
     nearest = pair.lr.repeat(pair.scale, 0).repeat(pair.scale, 1)
     panels = {"LR": nearest, **{name: result.sr for name, result in results.items()}, "ground truth": pair.hr}
-
-    columns = -(-len(panels) // 2)
+    columns = columns or (len(panels) if len(hr_rects) > 1 else -(-len(panels) // 2))
+    columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    right_height = rows * (height + LABEL) + (rows - 1) * GAP
-    whole = _overview(pair.hr, hr_rect, 3 * right_height, right_height - LABEL)
-    font, caption = ImageFont.load_default(FONT), f"x{pair.scale}, region {hr_rect.width}x{hr_rect.height}"
-    whole_width = max(whole.width, math.ceil(font.getlength(caption)))
-    column = max(width, *(math.ceil(font.getlength(label)) for label in (*panels, WIDEST)))
-    size = (GAP * 2 + whole_width + columns * (column + GAP), right_height + 2 * GAP)
-    canvas = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(canvas)
-    canvas.paste(whole, (GAP, GAP))
-    draw.text((GAP, GAP + right_height - LABEL + 4), caption, INK, font)
-    for index, (name, image) in enumerate(panels.items()):
-        left = 2 * GAP + whole_width + (index % columns) * (column + GAP)
-        top = GAP + (index // columns) * (height + LABEL + GAP)
-        part = image[hr_rect.y : hr_rect.y + hr_rect.height, hr_rect.x : hr_rect.x + hr_rect.width]
-        canvas.paste(Image.fromarray(np.ascontiguousarray(part)).resize((width, height), resampling), (left, top))
-        draw.text((left, top + height + 3), name, INK, font)
-        _draw_text(draw, left, top + height + 23, texts.get(name, []), font)
+    sizes = [_panel_size(hr_rect, panel) for hr_rect in hr_rects]
+    heights = [rows * (height + LABEL) + (rows - 1) * GAP for _, height in sizes]
+    total = sum(heights) + (len(heights) - 1) * GAP
+    overview_height = min(total, 2 * max(heights)) - LABEL
+    whole = _overview(pair.hr, hr_rects, 3 * (overview_height + LABEL), overview_height)
+    captions = [f"x{pair.scale}, region {hr_rect.width}x{hr_rect.height}" for hr_rect in hr_rects[:1]]
+    if len(hr_rects) > 1:
+        captions = [f"x{pair.scale}, {len(hr_rects)} regions"]
+    width_of = font().getlength
+    whole_width = max(whole.shape[1], math.ceil(width_of(captions[0])))
+    column = max(*(width for width, _ in sizes), *(math.ceil(width_of(label)) for label in (*panels, WIDEST)))
+    made = Figure(GAP * 2 + whole_width + columns * (column + GAP), total + 2 * GAP)
+    made.images.append((GAP, GAP, whole))
+    caption_top = GAP + (total - LABEL if len(hr_rects) == 1 else whole.shape[0]) + 4
+    made.lines.append(Line(GAP, caption_top, [(captions[0], False)]))
+    top = GAP
+    for index, (hr_rect, size, block) in enumerate(zip(hr_rects, sizes, heights, strict=True)):
+        texts = _score_texts(pair, results, hr_rect, luma)
+        for place, (name, image) in enumerate(panels.items()):
+            left = 2 * GAP + whole_width + (place % columns) * (column + GAP)
+            upper = top + (place // columns) * (size[1] + LABEL + GAP)
+            made.images.append((left, upper, _region(image, hr_rect, size)))
+            made.lines.append(Line(left, upper + size[1] + 3, [(name, False)]))
+            if name in texts:
+                made.lines.append(Line(left, upper + size[1] + 23, texts[name], FAINT))
+            if len(hr_rects) > 1:
+                made.frames.append((Rect(left, upper, *size), FRAMES[index % len(FRAMES)]))
+        top += block + GAP
+    return made
+
+
+def draw(made: Figure) -> Image.Image:
+    """Draw a figure: RGB."""
+    canvas = Image.new("RGB", (made.width, made.height), PAPER)
+    pen, face = ImageDraw.Draw(canvas), font()
+    for left, top, pixels in made.images:
+        canvas.paste(Image.fromarray(pixels), (left, top))
+    for inner, colour in made.frames:
+        outer = (
+            inner.x - FRAME,
+            inner.y - FRAME,
+            inner.x + inner.width + FRAME - 1,
+            inner.y + inner.height + FRAME - 1,
+        )
+        pen.rectangle(outer, outline=colour, width=FRAME)
+    for line in made.lines:
+        along = float(line.left)
+        for part, is_bold in line.text:
+            ink, stroke = (INK, 0.4) if is_bold else (line.ink, 0)
+            pen.text((along, line.top), part, ink, face, stroke_width=stroke)
+            along += face.getlength(part)
     return canvas
 
 
-def _score_texts(pair: Pair, results: Mapping[str, Result], hr_rect: Rect) -> dict[str, Text]:
+def _panel_size(hr_rect: Rect, panel: int) -> tuple[int, int]:
+    """Return the width and height of a region in the figure."""
+    longest = max(hr_rect.width, hr_rect.height)
+    zoom = MAX_SIDE / longest if longest > MAX_SIDE else max(1, panel // longest)
+    return max(1, round(hr_rect.width * zoom)), max(1, round(hr_rect.height * zoom))
+
+
+def _region(image: Array, hr_rect: Rect, size: tuple[int, int]) -> Array:
+    """Cut a region out of an image and resize it to a width and height."""
+    part = image[hr_rect.y : hr_rect.y + hr_rect.height, hr_rect.x : hr_rect.x + hr_rect.width]
+    resampling = Image.Resampling.LANCZOS if size[0] < hr_rect.width else Image.Resampling.NEAREST
+    resampling = Image.Resampling.LANCZOS if size[1] < hr_rect.height else resampling
+    return np.asarray(Image.fromarray(np.ascontiguousarray(part)).resize(size, resampling), np.uint8)
+
+
+def _score_texts(pair: Pair, results: Mapping[str, Result], hr_rect: Rect, luma: Luma) -> dict[str, Text]:
     """Return the text of each method's scores in the region; the best of each score is bold."""
-    scores = {name: score(pair, result.sr, hr_rect) for name, result in results.items()}
+    scores = {name: score(pair, result.sr, hr_rect, luma) for name, result in results.items()}
     psnr = best({name: value.psnr for name, value in scores.items()})
     ssim = best({name: value.ssim for name, value in scores.items()})
     return {
@@ -84,24 +203,15 @@ def _score_texts(pair: Pair, results: Mapping[str, Result], hr_rect: Rect) -> di
     }
 
 
-def _draw_text(
-    draw: ImageDraw.ImageDraw, left: float, top: float, text: Text, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> None:
-    """Draw a line of text: bold parts in black, the others in grey."""
-    for part, is_bold in text:
-        ink, stroke = (INK, 0.4) if is_bold else (FAINT, 0)
-        draw.text((left, top), part, ink, font, stroke_width=stroke)
-        left += font.getlength(part)
-
-
-def _overview(hr: Array, hr_rect: Rect, width: int, height: int) -> Image.Image:
-    """Draw the whole image, at most ``width`` x ``height`` pixels large, with a box around the region."""
+def _overview(hr: Array, hr_rects: Sequence[Rect], width: int, height: int) -> Array:
+    """Draw the whole image, at most ``width`` x ``height`` pixels large, with a box around each region."""
     share = min(width / hr.shape[1], height / hr.shape[0])
     size = (max(1, round(hr.shape[1] * share)), max(1, round(hr.shape[0] * share)))
     picture = Image.fromarray(hr).resize(size, Image.Resampling.LANCZOS)
-    left, top = hr_rect.x * share, hr_rect.y * share
-    right, bottom = left + max(hr_rect.width * share, 6), top + max(hr_rect.height * share, 6)
-    draw = ImageDraw.Draw(picture)
-    draw.rectangle((left, top, right, bottom), outline=(0, 0, 0), width=4)
-    draw.rectangle((left + 1, top + 1, right - 1, bottom - 1), outline=(255, 220, 40), width=2)
-    return picture
+    pen = ImageDraw.Draw(picture)
+    for index, hr_rect in enumerate(hr_rects):
+        left, top = hr_rect.x * share, hr_rect.y * share
+        right, bottom = left + max(hr_rect.width * share, 6), top + max(hr_rect.height * share, 6)
+        pen.rectangle((left, top, right, bottom), outline=(0, 0, 0), width=4)
+        pen.rectangle((left + 1, top + 1, right - 1, bottom - 1), outline=FRAMES[index % len(FRAMES)], width=2)
+    return np.asarray(picture, np.uint8)

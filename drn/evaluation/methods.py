@@ -55,6 +55,7 @@ class Method:
         enlarge: The function; see ``Enlarge``.
         scale: The only scale of pairs that the method can enlarge; None if it can enlarge any.
         notes: One sentence for each fact that a reader of the results should know.
+        is_finished: Whether the method looks up finished results, so that its time says nothing.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Method:
     enlarge: Enlarge
     scale: int | None = None
     notes: tuple[str, ...] = ()
+    is_finished: bool = False
 
 
 def bicubic() -> Method:

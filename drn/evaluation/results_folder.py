@@ -53,7 +53,7 @@ def results_folder(name: str, folder: Path, scale: int) -> Method:
             )
         return sr
 
-    return Method(name, f"results in {folder.name}", enlarge, scale)
+    return Method(name, f"results in {folder.name}", enlarge, scale, is_finished=True)
 
 
 def find_result(files: Sequence[Path], folder: Path, original: str, scale: int) -> Path:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from drn.evaluation.benchmark import Row
-from drn.evaluation.methods import BICUBIC
+from drn.evaluation.benchmark import ImageRow, Row
+from drn.evaluation.methods import BICUBIC, DRN
+from drn.files import replace_file
+from drn.metrics import Luma
 from drn.model import SCALES, count_parameters
 from drn.upscaler import Upscaler
 from drn.weights import Weights
 
+LUMA_NOTES: Mapping[Luma, str] = {
+    "rounded": "Y rounded to 8 bits; a greyscale file is its own Y",
+    "float": "Y not rounded; a greyscale file is measured as RGB",
+}
+"""What each convention for luma means."""
 
-def report(rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Sequence[str] = ()) -> dict[str, Any]:
+
+def report(
+    rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Sequence[str] = (), luma: Luma = "rounded"
+) -> dict[str, Any]:
     """Return the rows with all facts needed to repeat them: the output of ``drn evaluate --json``.
 
     Args:
@@ -26,6 +38,7 @@ def report(rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Se
         used: The weights that were measured, one for each scale.
         upscaler: One of the upscalers used, for its device and dtype.
         options: Options of the command line other than the test sets and scales.
+        luma: The convention that was used.
 
     Returns:
         Data that JSON can represent. An infinite PSNR becomes None.
@@ -38,6 +51,7 @@ def report(rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Se
         ),
         "date": datetime.now(UTC).date().isoformat(),
         "torch": torch.__version__,
+        "luma": luma,
         "device": f"{upscaler.device.type} {str(upscaler.dtype).removeprefix('torch.')}",
         "weights": {
             f"x{part.model.scale}": {
@@ -71,48 +85,131 @@ def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]
     return methods, [[name, *(found.get(method, "–") for method in methods)] for name, found in cells.items()]
 
 
-def beside_published(published: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Make a table of the PSNR on Set5 of other networks, as published, and of our own results.
+def beside_peers(peers: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Make a table of the PSNR of other networks, measured by the protocol of this project, and of our own results.
 
     Args:
-        published: The content of ``app/published.json``.
+        peers: The content of ``app/peers.json``.
         results: The output of ``report``.
 
     Returns:
-        The head and the rows of the table.
+        The head and the rows of the table; bicubic first, then the networks by their PSNR at the first column.
     """
-    head = ["network", "parameters", *(f"x{scale}" for scale in SCALES), "source"]
-    sizes = sorted(entry["parameters"] for entry in results["weights"].values())
-    size = " to ".join(dict.fromkeys(f"{count / 1e6:.2f}" for count in sizes[:1] + sizes[-1:]))
-    ours: dict[str, dict[int, str]] = {}
+    columns = [(data, scale) for data in ("Set5", "Set14") for scale in SCALES]
+    head = ["network", "parameters", *(f"{data} x{scale}" for data, scale in columns)]
+    rows = []
+    for entry in peers["networks"]:
+        sizes = [entry[f"x{scale}"]["parameters"] for scale in SCALES if f"x{scale}" in entry]
+        values = [_peer_psnr(entry, data, scale) for data, scale in columns]
+        rows.append([entry["name"], _megas(sizes), *values])
+    ours: dict[str, dict[tuple[str, int], str]] = {}
     for row in results["rows"]:
-        if row["data"] == "Set5":
-            ours.setdefault(row["method"], {})[row["scale"]] = _psnr_text(row["psnr"])
+        ours.setdefault(row["method"], {})[row["data"], row["scale"]] = _psnr_text(row["psnr"])
+    size = _megas([entry["parameters"] for entry in results["weights"].values()])
+    for method, found in ours.items():
+        rows.append([method, "–" if method == BICUBIC else size, *(found.get(column, "–") for column in columns)])
+    return head, sorted(rows, key=lambda row: (row[0] != BICUBIC, row[2]))
+
+
+def standing(peers: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
+    """Say for each test set and scale which networks DRN is ahead of, and which are ahead of it.
+
+    Args:
+        peers: The content of ``app/peers.json``.
+        results: The output of ``report``.
+
+    Returns:
+        One sentence for each test set and scale that both have.
+    """
+    sentences = []
+    for row in results["rows"]:
+        data, scale = row["data"], row["scale"]
+        if row["method"] != DRN or row["psnr"] is None:
+            continue
+        groups: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
+        for entry in peers["networks"]:
+            measured = entry.get(f"x{scale}", {})
+            if data not in measured:
+                continue
+            lead = round(row["psnr"] - measured[data]["rounded"][0], 2)
+            size = _megas([measured["parameters"]])
+            group = "ahead of" if lead > 0 else "behind" if lead < 0 else "level with"
+            groups[group].append(f"{entry['name']} ({size}" + (f", {abs(lead):.2f} dB)" if lead else ")"))
+        if not any(groups.values()):
+            continue
+        parts = [f"{group} {', '.join(names)}" for group, names in groups.items() if names]
+        size = _megas([results["weights"][f"x{scale}"]["parameters"]])
+        sentences.append(f"{data} x{scale}: {DRN} ({size}, {_psnr_text(row['psnr'])} dB) is {'; '.join(parts)}.")
+    return sentences
+
+
+def peer_sources(peers: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Make a table of the origin of the measured networks, with commits and the sha256 of the weights."""
+    head = ["network", "paper", "trained on", "repository", "commit", *(f"sha256 x{scale}" for scale in SCALES)]
     rows = [
         [
-            entry["name"],
-            f"{entry['parameters'] / 1e6:.2f} M",
-            *(f"{entry['psnr'][str(scale)]:.2f}" for scale in SCALES),
-            entry["source"],
+            *(entry[key] for key in ("name", "paper", "trained_on", "repository", "commit")),
+            *(entry.get(f"x{scale}", {}).get("weights_sha256", "–") for scale in SCALES),
         ]
-        for entry in published["networks"]
+        for entry in peers["networks"]
     ]
-    for method, found in ours.items():
-        line = [method, f"{size} M", *(found.get(scale, "–") for scale in SCALES), "measured here"]
-        if method == BICUBIC:
-            rows.insert(0, [method, "–", *line[2:]])
-        else:
-            rows.append(line)
     return head, rows
 
 
-def format_table(rows: list[Row]) -> str:
-    """Return the rows as a text table with aligned columns."""
-    lines = [f"{'data':<12}{'scale':>6}  {'method':<9}{'images':>7}{'PSNR':>9}{'SSIM':>9}{'s/image':>10}"]
+def published_peers(peers: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Make a table of the PSNR on Set5 of networks that were not run here, as published."""
+    head = ["network, as published", "parameters", *(f"Set5 x{scale}" for scale in SCALES), "source"]
+    rows = [
+        [
+            entry["name"],
+            _megas([entry["parameters"]]),
+            *(f"{entry['psnr'][str(scale)]:.2f}" for scale in SCALES),
+            entry["source"],
+        ]
+        for entry in peers["published"]["networks"]
+    ]
+    return head, rows
+
+
+def _peer_psnr(entry: Mapping[str, Any], data: str, scale: int) -> str:
+    values = entry.get(f"x{scale}", {}).get(data)
+    return "–" if values is None else _psnr_text(values["rounded"][0])
+
+
+def _megas(counts: Sequence[int]) -> str:
+    """Return numbers of parameters as text: ``0.83 M``, or ``0.83 to 0.85 M``."""
+    ends = dict.fromkeys(f"{count / 1e6:.2f}" for count in (min(counts), max(counts))) if counts else {"–": None}
+    return f"{' to '.join(ends)} M"
+
+
+def format_table(rows: list[Row], luma: Luma = "rounded") -> str:
+    """Return the rows as a text table with aligned columns, and a line that states the convention for luma."""
+    wide = max(9, *(len(row.method) + 1 for row in rows))
+    lines = [f"{'data':<12}{'scale':>6}  {'method':<{wide}}{'images':>7}{'PSNR':>9}{'SSIM':>9}{'s/image':>10}"]
     for row in rows:
         value = "inf" if math.isinf(row.psnr) else f"{row.psnr:.3f}"
+        seconds = "–" if row.seconds is None else f"{row.seconds:.3f}"
         lines.append(
-            f"{row.data:<12}{'x' + str(row.scale):>6}  {row.method:<9}{row.images:>7}"
-            f"{value:>9}{row.ssim:>9.4f}{row.seconds:>10.3f}"
+            f"{row.data:<12}{'x' + str(row.scale):>6}  {row.method:<{wide}}{row.images:>7}"
+            f"{value:>9}{row.ssim:>9.4f}{seconds:>10}"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, f"PSNR and SSIM on {LUMA_NOTES[luma]} (--luma {luma})."])
+
+
+def write_images(path: Path, images: Sequence[ImageRow]) -> None:
+    """Write a CSV file with one line for each image and method, atomically.
+
+    Raises:
+        OSError: If the folder does not exist or the disk is full.
+    """
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["set", "image", "scale", "method", "PSNR", "SSIM", "seconds"])
+            for row in images:
+                seconds = "" if row.seconds is None else f"{row.seconds:.4f}"
+                values = [f"{row.psnr:.4f}", f"{row.ssim:.6f}", seconds]
+                writer.writerow([row.data, row.image, row.scale, row.method, *values])
+
+    replace_file(path, write)

@@ -89,6 +89,7 @@ def test_the_number_of_results_and_their_names_are_limited(session: Session, sen
     ("names", "sentence"),
     [
         (["a", "A"], "Two methods have the name A: give each its own."),
+        (["a", "Ground truth"], "Two methods have the name Ground truth: give each its own."),
         (["Bicubic", "b"], "Two methods have the name Bicubic: give each its own."),
         (["a"], "There are 2 results of yours: write one name for each, each in its own line."),
         (["a", "b", "c"], "There are 2 results of yours: write one name for each, each in its own line."),

@@ -16,7 +16,7 @@ import pytest
 
 from app.charts import Points, chart
 from app.serving.jobs import errors_for_visitor, run_in_steps
-from app.tabs.results import PUBLISHED, curves_html, peers_html, read_results, results_html, times_html
+from app.tabs.results import PEERS, curves_html, peers_html, read_results, results_html, times_html
 from drn.errors import InputError
 from drn.upscaler import Cancelled, OnTile
 
@@ -116,7 +116,7 @@ def test_closing_a_job_stops_the_work() -> None:
     assert stopped.wait(5)
 
 
-def test_benchmarks_show_measured_and_published_results(tmp_path: Path) -> None:
+def test_benchmarks_show_our_results_and_those_of_other_networks(tmp_path: Path) -> None:
     rows = [
         {"data": "Set5", "scale": 2, "method": method, "images": 5, "psnr": psnr, "ssim": 0.9, "seconds": 1.0}
         for method, psnr in (("bicubic", 33.0), ("DRN", 37.25))
@@ -132,18 +132,22 @@ def test_benchmarks_show_measured_and_published_results(tmp_path: Path) -> None:
     html = results_html(results)
     assert "<td>Set5 x2</td><td>33.00 / 0.9000</td><td>37.25 / 0.9000</td>" in html
     assert "&lt;x&gt;" in html
-    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    others = json.loads(PEERS.read_text(encoding="utf-8"))
     times = times_html(results)
     assert len(dots(times)) == len(rows)
-    peers = peers_html(published, results)
-    assert re.findall(r'class="name"[^>]*>([^<]+)<', peers)[:7] == [
-        *(network["name"] for network in published["networks"]),
-        "DRN",
-    ]
-    assert all(network["source"] in peers for network in published["networks"])
-    first, *_, last = re.findall("<tr><td>.*?</tr>", peers)
-    assert first.startswith("<tr><td>bicubic</td><td>–</td><td>33.00</td><td>–</td><td>–</td><td>measured here</td>")
-    assert last.startswith("<tr><td>DRN</td><td>0.80 M</td><td>37.25</td><td>–</td><td>–</td><td>measured here</td>")
+    peers = peers_html(others, results)
+    names = [network["name"] for network in others["networks"]]
+    assert re.findall(r'class="name"[^>]*>([^<]+)<', peers)[:5] == [*names, "DRN"]
+    for network in others["networks"]:
+        assert {network["repository"], network["commit"], network["x2"]["weights_sha256"]} <= set(
+            re.findall("<td>([^<]*)</td>", peers)
+        )
+    assert all(network["source"] in peers for network in others["published"]["networks"])
+    rows = re.findall("<tr><td>.*?</tr>", peers)
+    assert rows[0] == "<tr><td>bicubic</td><td>–</td><td>33.00</td>" + 5 * "<td>–</td>" + "</tr>"
+    assert rows[1] == "<tr><td>DRN</td><td>0.80 M</td><td>37.25</td>" + 5 * "<td>–</td>" + "</tr>"
+    assert rows[2].startswith("<tr><td>IMDN</td><td>0.69 to 0.72 M</td><td>37.92</td><td>34.33</td><td>32.18</td>")
+    assert "<li>Set5 x2: DRN (0.80 M, 37.25 dB) is behind IMDN (0.69 M, 0.67 dB), PAN (0.26 M, 0.68 dB)," in peers
     assert read_results(tmp_path / "results.json") is None
     (tmp_path / "curve_x2.csv").write_text(
         "iteration,hours,learning_rate,loss,valid_psnr\n1,0.1,1,1,30\n2,0.2,1,1,31\n"

@@ -1,21 +1,26 @@
 from __future__ import annotations
 
+import csv
 import json
+import math
 import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
+from skimage.metrics import structural_similarity
 
 from drn import weights
-from drn.evaluation.benchmark import measure_folder, measure_set
+from drn.evaluation.benchmark import ImageRow, means, measure_folder, measure_image, measure_set
 from drn.evaluation.methods import Method, bicubic, builtin_methods
 from drn.evaluation.pairs import Pair, make_pair
-from drn.evaluation.tables import format_table, pivot, report
+from drn.evaluation.tables import format_table, pivot, report, write_images
 from drn.image import Array, Picture, write_png
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
@@ -37,13 +42,15 @@ def test_rows_are_means_over_the_images(tmp_path: Path, photo: Array) -> None:
     for name, image in (("a", photo), ("b", other)):
         Image.fromarray(image).save(tmp_path / f"{name}.png")
     methods = builtin_methods(Upscaler(small_model(2), dtype="fp32"), self_ensemble=True)
-    rows = measure_folder(tmp_path, 2, methods)
+    images = measure_folder(tmp_path, 2, methods)
+    assert [(row.method, row.image) for row in images[:3]] == [("bicubic", "a"), ("bicubic", "b"), ("DRN", "a")]
+    rows = means(images)
     assert [(row.method, row.images, row.scale, row.data) for row in rows] == [
         (method, 2, 2, tmp_path.name) for method in ("bicubic", "DRN", "DRN+")
     ]
     expected = [psnr(upscale(downscale(hr, 2), 2), hr, 2) for hr in (photo, other[:54, :80])]
     assert rows[0].psnr == pytest.approx(np.mean(expected))
-    assert all(row.seconds > 0 for row in rows)
+    assert all(row.seconds is not None and row.seconds > 0 for row in rows)
 
 
 def test_the_report_names_the_command_that_repeats_it(tmp_path: Path, photo: Array) -> None:
@@ -71,7 +78,46 @@ def test_the_table_has_aligned_columns(photo: Array) -> None:
     lines = format_table([perfect]).splitlines()
     assert lines[0].split() == ["data", "scale", "method", "images", "PSNR", "SSIM", "s/image"]
     assert lines[1].split()[:6] == ["set", "x2", "perfect", "1", "inf", "1.0000"]
-    assert len(set(map(len, lines))) == 1
+    assert len(set(map(len, lines[:2]))) == 1
+    assert lines[2] == "PSNR and SSIM on Y rounded to 8 bits; a greyscale file is its own Y (--luma rounded)."
+    finished = replace(perfect, method="a name longer than the column", seconds=None)
+    wide = format_table([perfect, finished], "float").splitlines()
+    assert len(set(map(len, wide[:3]))) == 1
+    assert wide[2].split()[-1] == "–"
+    assert wide[3].endswith("a greyscale file is measured as RGB (--luma float).")
+
+
+def test_a_file_with_a_line_for_each_image(tmp_path: Path) -> None:
+    rows = [
+        ImageRow("Set5", "baby", 4, "IMDN, x4", 33.12346, 0.91234567, None),
+        ImageRow("Set5", "baby", 4, "DRN", math.inf, 1.0, 0.25),
+    ]
+    write_images(tmp_path / "a.csv", rows)
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [
+            ["set", "image", "scale", "method", "PSNR", "SSIM", "seconds"],
+            ["Set5", "baby", "4", "IMDN, x4", "33.1235", "0.912346", ""],
+            ["Set5", "baby", "4", "DRN", "inf", "1.000000", "0.2500"],
+        ]
+
+
+def test_without_rounding_grey_files_are_measured_as_rgb(photo: Array) -> None:
+    def y(rgb: Array) -> NDArray[np.float64]:
+        weights = np.array([65.481, 128.553, 24.966]) / 255
+        return np.asarray((rgb.astype(np.float64) * weights).sum(2) + 16)[2:-2, 2:-2]
+
+    for is_grey in (False, True):
+        rgb = photo[..., :1].repeat(3, 2) if is_grey else photo
+        pair = make_pair(Picture(rgb, is_grey=is_grey), 2)
+        sr = upscale(downscale(rgb, 2), 2)
+        expected = 10 * np.log10(255**2 / np.mean((y(sr) - y(rgb)) ** 2))
+        result = measure_image("set", pair, bicubic(), "float")
+        assert result.psnr == pytest.approx(expected, abs=1e-9)
+        similarity = structural_similarity(
+            y(sr), y(rgb), gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, full=True
+        )[1][5:-5, 5:-5].mean()
+        assert result.ssim == pytest.approx(similarity, abs=1e-6)
+        assert result.psnr != measure_image("set", pair, bicubic(), "rounded").psnr
 
 
 def test_equal_images_have_no_psnr_in_json(photo: Array) -> None:

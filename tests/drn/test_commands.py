@@ -95,7 +95,7 @@ def test_evaluate_takes_several_scales_and_sets(tmp_path: Path, photo: Array, sm
     command = f"python -m drn evaluate --data one two --scale 2 3 --weights {small_weights} --json"
     assert printed["command"] == command
     table = drn(*common, "--weights", small_weights, "--no-self-ensemble").stdout
-    assert len(table.splitlines()) == 1 + 2 * 2 * 2
+    assert len(table.splitlines()) == 1 + 2 * 2 * 2 + 1
 
 
 def test_info_names_the_weights_and_the_device(small_weights: Path) -> None:
@@ -123,10 +123,15 @@ def test_info_names_the_weights_and_the_device(small_weights: Path) -> None:
         (["train", *TRAINING, "--seed", "1" + 20 * "0"], 1, "--seed must be at least 0 and below"),
         (["upscale", "x.png", "-o", "OUT", "--scale", "big"], 2, "--scale"),
         (["upscale"], 2, "Missing argument"),
-        (["compare", "TINY", "-o", "OUT", "--crop", "0,0,1,1"], 1, "The image is too small for x4"),
-        (["compare", "TINY", "-o", "OUT", "--crop", "0,0,1,1", "--scale", "0"], 1, "no weights for x0"),
-        (["compare", "TINY", "-o", ".", "--crop", "0,0,1,1"], 1, ". cannot be written: give the name of a PNG"),
+        (["compare", "TINY", "-o", "OUT.png", "--crop", "0,0,1,1"], 1, "The image is too small for x4"),
+        (["compare", "TINY", "-o", "OUT.png", "--crop", "0,0,1,1", "--scale", "0"], 1, "no weights for x0"),
+        (["compare", "TINY", "-o", ".", "--crop", "0,0,1,1"], 1, ". cannot be written: give the name of a file"),
         (["compare", "TINY", "-o", "nowhere/a.png", "--crop", "0,0,1,1"], 1, "nowhere/a.png cannot be written"),
+        (
+            ["compare", "TINY", "-o", "OUT.gif", "--crop", "0,0,1,1"],
+            1,
+            "its name must end in .png, .jpg, .jpeg, .svg, .pdf",
+        ),
         (["bench", "--sizes", "--weights", "nowhere"], 1, "An output of 1 megapixels could not be measured."),
         (["bench", "--size", "2"], 2, "--size"),
         (["evaluate", "--data", "a/valid", "b/valid"], 1, "Two of the test sets have the same name"),
@@ -140,7 +145,13 @@ def test_bad_input_gets_one_sentence_and_the_right_exit_code(
     tiny = tmp_path / "tiny"
     tiny.mkdir()
     Image.new("RGB", (3, 3)).save(tiny / "tiny.png")
-    places = {"OUT": tmp_path / "out", "TINYDIR": tiny, "TINY": tiny / "tiny.png"}
+    places = {
+        "OUT": tmp_path / "out",
+        "OUT.png": tmp_path / "out.png",
+        "OUT.gif": tmp_path / "out.gif",
+        "TINYDIR": tiny,
+        "TINY": tiny / "tiny.png",
+    }
     result = drn(*(str(places.get(argument, argument)) for argument in arguments))
     assert result.returncode == code, result.stderr
     assert sentence in result.stderr

@@ -1,0 +1,115 @@
+"""The command ``evaluate``: methods on test sets, as a table, as JSON, and image by image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from drn.commands.options import (
+    DeviceOption,
+    DtypeOption,
+    LumaOption,
+    NetworkOption,
+    ResultsOption,
+    TileOption,
+    WeightsOption,
+    given_methods,
+    load_scales,
+)
+from drn.errors import InputError
+from drn.evaluation.benchmark import ImageRow, means, measure_folder
+from drn.evaluation.methods import Method, builtin_methods, builtin_names
+from drn.evaluation.tables import format_table, report, write_images
+from drn.metrics import Luma
+from drn.model import SCALES
+from drn.upscaler import Upscaler
+
+
+def evaluate_command(
+    data: Annotated[list[Path], typer.Option(help="Folders of HR images; each is a test set.")],
+    scale: Annotated[list[int] | None, typer.Option(help="Upscaling factors. [default: 2 3 4]")] = None,
+    self_ensemble: Annotated[bool, typer.Option(help="Also measure DRN+.")] = True,
+    results: ResultsOption = None,
+    networks: NetworkOption = None,
+    luma: LumaOption = "rounded",
+    per_image: Annotated[
+        Path | None, typer.Option("--per-image", metavar="FILE.csv", help="Also write a line for each image.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, including the sha256 of the weights.")] = False,
+    weights_at: WeightsOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    tile: TileOption = 0,
+) -> None:
+    """Measure PSNR, SSIM (Y channel, crop_border = scale) and seconds per image of bicubic, DRN, DRN+ and others."""
+    scales = list(dict.fromkeys(scale or SCALES))
+    _check(data, scales, per_image, bool(results or networks))
+    given = given_methods(results or [], networks or [], scales[0])
+    _print_notes([note for method in given for note in method.notes])
+    loaded = load_scales(weights_at, scales)
+    upscalers = [Upscaler(part.model, device, dtype, tile) for part in loaded]
+    images = _measure(data, upscalers, given, self_ensemble, luma)
+    if per_image:
+        write_images(per_image, images)
+    rows = means(images)
+    if as_json:
+        chosen = {
+            "--weights": weights_at,
+            "--device": device if device != "auto" else None,
+            "--dtype": dtype if dtype != "auto" else None,
+            "--tile": str(tile) if tile else None,
+            "--luma": luma if luma != "rounded" else None,
+        }
+        options = [word for name, value in chosen.items() if value is not None for word in (name, value)]
+        options += [] if self_ensemble else ["--no-self-ensemble"]
+        for name, values in (("--results", results), ("--network", networks)):
+            options += [word for value in values or () for word in (name, value)]
+        typer.echo(json.dumps(report(rows, loaded, upscalers[-1], options, luma), indent=2, allow_nan=False))
+    else:
+        typer.echo(format_table(rows, luma))
+    missing = [method.name for method in given if method.name not in {row.method for row in rows}]
+    if missing:
+        raise InputError(f"{', '.join(missing)} has no result for any of these images: check the names of its files.")
+
+
+def _check(data: Sequence[Path], scales: Sequence[int], per_image: Path | None, has_given: bool) -> None:
+    """Refuse options that cannot be used together, before anything is loaded.
+
+    Raises:
+        InputError: If they cannot.
+    """
+    names = [folder.resolve().name for folder in data]
+    if len(set(names)) < len(names):
+        raise InputError(
+            "Two of the test sets have the same name, so their rows could not be told apart: rename one of the folders."
+        )
+    if has_given and len(scales) > 1:
+        raise InputError("--results and --network are for one scale: give it, such as --scale 4.")
+    if per_image and (per_image.is_dir() or not per_image.parent.is_dir() or per_image.suffix.lower() != ".csv"):
+        raise InputError(f"{per_image} cannot be written: give the name of a .csv file in an existing folder.")
+
+
+def _measure(
+    data: Sequence[Path], upscalers: Sequence[Upscaler], given: Sequence[Method], self_ensemble: bool, luma: Luma
+) -> list[ImageRow]:
+    """Measure all methods on all sets at all scales, with a progress bar; notes tell the images without a score."""
+    images: list[ImageRow] = []
+    failures: list[str] = []
+    count = len(builtin_names(self_ensemble)) + len(given)
+    with tqdm(total=len(upscalers) * len(data) * count, unit="row", leave=False, disable=None) as bar:
+        for upscaler in upscalers:
+            methods = [*builtin_methods(upscaler, self_ensemble), *given]
+            for folder in data:
+                images += measure_folder(folder, upscaler.scale, methods, luma, bar.update, failures.append)
+    _print_notes(failures)
+    return images
+
+
+def _print_notes(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        typer.echo(f"note: {sentence}", err=True)

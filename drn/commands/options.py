@@ -1,0 +1,125 @@
+"""Options that several commands share, and what they load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from drn import weights
+from drn.errors import InputError
+from drn.evaluation.methods import DESCRIPTIONS, Method
+from drn.evaluation.networks import network
+from drn.evaluation.results_folder import results_folder
+from drn.metrics import Luma
+from drn.weights import Weights
+
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="PLACE",
+        help="A weights file, a folder with one for each scale, or a Hub repo: owner/name[@revision]. "
+        "[default: the repo in DRN_HUB_REPO, or else the bundled weights]",
+    ),
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+DtypeOption = Annotated[
+    str, typer.Option(help="auto, fp32, bf16 or fp16. auto takes half precision where it is faster.")
+]
+TileOption = Annotated[int, typer.Option(min=0, help="Largest tile side in LR pixels; 0 chooses by memory.")]
+EnsembleOption = Annotated[
+    bool, typer.Option("--self-ensemble", help="DRN+: average over the 8 flips and rotations; takes 8 times as long.")
+]
+
+
+LumaOption = Annotated[
+    Luma,
+    typer.Option(
+        help="How Y is measured: rounded to 8 bits, with a greyscale file as its own Y; or not rounded (float), with "
+        "greyscale files as RGB."
+    ),
+]
+ResultsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--results", metavar="NAME=DIR", help="A folder of finished results, found by the names of the originals."
+    ),
+]
+NetworkOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--network",
+        metavar="NAME=FILE",
+        help="Another network: an ONNX file, or weights that the package spandrel can read. Use files you trust.",
+    ),
+]
+
+
+class ListOptions(TyperCommand):
+    """A command whose repeatable options take several values.
+
+    ``--scale 2 3 4`` has the meaning of ``--scale 2 --scale 3 --scale 4``.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat the option's name before each of its values, then parse as usual."""
+        repeatable = {name for param in self.params if getattr(param, "multiple", False) for name in param.opts}
+        expanded: list[str] = []
+        option = ""
+        for arg in args:
+            if arg.startswith("-"):
+                option = arg if arg in repeatable else ""
+                expanded.append(arg)
+            elif option and expanded[-1] != option:
+                expanded += [option, arg]
+            else:
+                expanded.append(arg)
+        return super().parse_args(ctx, expanded)
+
+
+def load_scales(weights_at: str | None, scales: list[int] | None = None) -> list[Weights]:
+    """Load the weights of some scales, or of all that exist, and print notes about their source on stderr.
+
+    Raises:
+        InputError: If the weights cannot be used.
+    """
+    return weights.load_scales(weights_at, scales, lambda sentence: typer.echo(f"note: {sentence}", err=True))
+
+
+def given_methods(results: Sequence[str], networks: Sequence[str], scale: int) -> list[Method]:
+    """Return the methods that the options name, in their order.
+
+    Args:
+        results: ``NAME=DIR`` of each option ``--results``.
+        networks: ``NAME=FILE`` of each option ``--network``.
+        scale: Scale of the comparison.
+
+    Raises:
+        InputError: If an option has another form, two methods have the same name, a folder or file cannot be used, or
+            a network has another scale.
+    """
+    folders = [_name_and_path(text, "--results NAME=DIR") for text in results]
+    files = [_name_and_path(text, "--network NAME=FILE") for text in networks]
+    taken = {name.lower() for name in (*DESCRIPTIONS, "LR", "ground truth")}
+    for name, _ in (*folders, *files):
+        if name.lower() in taken:
+            raise InputError(f"Two methods have the name {name}: give each its own.")
+        taken.add(name.lower())
+    methods = [results_folder(name, path, scale) for name, path in folders]
+    for name, path in files:
+        foreign = network(name, path)
+        if foreign.scale != scale:
+            raise InputError(f"{path} enlarges by x{foreign.scale}: compare it with --scale {foreign.scale}.")
+        methods.append(foreign)
+    return methods
+
+
+def _name_and_path(text: str, form: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name.strip() and equals and path):
+        raise InputError(f"{text!r} is not {form}: give a name, an equals sign and a path.")
+    return name.strip(), Path(path)

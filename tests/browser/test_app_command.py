@@ -38,9 +38,9 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for place in ("one", "two", "finished"):
         (folder / place).mkdir()
     for place, name in (("one", "first"), ("one", "second"), ("two", "third")):
-        small = torch.rand(3, 8, 10, generator=generator)
-        smooth = torch.nn.functional.interpolate(small[None], (64, 80), mode="bicubic").clamp(0, 1)[0]
-        hr = (smooth * 255).round().byte().permute(1, 2, 0).numpy()
+        small = torch.rand(3, 32, 40, generator=generator)
+        image = torch.nn.functional.interpolate(small[None], (64, 80), mode="bicubic").clamp(0, 1)[0]
+        hr = (image * 255).round().byte().permute(1, 2, 0).numpy()
         write_png(folder / place / f"{name}.png", Picture(hr))
         if name != "third":
             write_finished(folder / "finished" / f"{name}_x2_mine.png", hr, upscaler)

@@ -89,8 +89,8 @@ def opened(browser: Browser, served: str) -> Iterator[Page]:
 
 def test_the_methods_of_the_command_line_are_panels_with_numbers(opened: Page) -> None:
     expect(thumbnails(opened)).to_have_count(3)
-    assert names(opened) == ["LR", "bicubic", "DRN", "mine", "a network", "ground truth"]
     drn = numbers(opened, "drn", "whole")
+    assert names(opened) == ["LR", "bicubic", "DRN", "mine", "a network", "ground truth"]
     assert numbers(opened, "further-1", "whole") == drn
     assert numbers(opened, "further-2", "whole")[0] == pytest.approx(drn[0], abs=0.02)
     assert opened.locator('[data-of="further-1"] .time').text_content() == ""

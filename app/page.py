@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 import gradio as gr
@@ -10,15 +11,18 @@ from starlette.middleware import Middleware
 from app.api import endpoints
 from app.engines import ServedWeights
 from app.options import PageOptions
+from app.photographs import examples
 from app.serving import decoding
 from app.serving.cache import start_sweeping, use_own_folder
 from app.serving.connections import bound_the_log
 from app.serving.gradio_patches import Listeners, keep_requests_out_of_the_log, serve_behind, store_no_inputs
 from app.serving.guard import Failures, Guard, log_kind
 from app.serving.limits import MAX_UPLOAD_BYTES, MAX_WAITING
+from app.set_tables import SetTables, named_sets
 from app.tabs.compare import compare_tab
 from app.tabs.results import results_tab
 from app.tabs.scales import scales_tab
+from app.tabs.set_table import set_table
 from app.tabs.upscale import upscale_tab
 from app.viewer.component import read_static
 
@@ -87,10 +91,13 @@ def build(options: PageOptions = PageOptions()) -> gr.Blocks:
 
 def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State, options: PageOptions) -> None:
     with gr.Tabs():
-        with gr.Tab("Compare", id="compare") as compare:
+        with gr.Tab("Compare", id="compare", elem_id="compare-tab") as compare:
             shelf, compared_key = compare_tab(demo, served.upscaler_for, served.scales, weights_key, options)
         computing = scales_tab(demo, served.upscaler_for, served.scales, shelf, compared_key, weights_key)
-        others = compare, upscale_tab(served.upscaler_for, served.scales), results_tab()
+        photographs = examples(options.data)
+        tables = SetTables(named_sets(options.data, photographs), served.upscaler_for, options.further)
+        results = results_tab(functools.partial(set_table, tables, photographs, served.scales, weights_key))
+        others = compare, upscale_tab(served.upscaler_for, served.scales), results
     # Work for the Scales tab is cancelled when another tab is opened: it would keep other visitors waiting.
     gr.on([tab.select for tab in others], None, cancels=[computing], queue=False, api_visibility="private")
 

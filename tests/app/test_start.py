@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 from app import main as page
 from app.options import PageOptions
 from app.photographs import examples
-from drn.commands import page as command
 from drn.commands.main import app
 from drn.errors import InputError
 from drn.image import Array, Picture, write_png
@@ -52,7 +51,7 @@ def test_without_the_page_or_gradio_there_is_one_sentence(missing: str, monkeypa
     def fail(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
 
-    monkeypatch.setattr(command.importlib, "import_module", fail)
+    monkeypatch.setattr("drn.commands.page.importlib.import_module", fail)
     error = start()
     assert isinstance(error, InputError)
     assert str(error).startswith("The page needs gradio" if missing == "gradio" else "The page is not installed here")
@@ -75,7 +74,7 @@ def test_without_the_page_or_gradio_there_is_one_sentence(missing: str, monkeypa
 )
 def test_bad_options_get_one_sentence(options: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "launch", lambda *_, **__: sys.exit("it started"))
-    monkeypatch.setattr(page.signal, "signal", lambda *_: None)
+    monkeypatch.setattr("app.main.signal.signal", lambda *_: None)
     error = start(*options)
     assert isinstance(error, InputError), error
     assert sentence in str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import socket
@@ -104,11 +105,13 @@ def test_the_methods_of_the_command_line_are_panels_with_numbers(opened: Page) -
     numbers(opened, "further-2", "whole")
     opened.locator("#scale").get_by_label("x3").check()  # both are for x2
     expect(opened.locator('#viewer [data-panel="a network"]')).to_have_count(0)
-    numbers(opened, "drn", "whole")
+    third, _ = numbers(opened, "drn", "whole")
     thumbnails(opened).nth(1).click()
+    expect(opened.locator('[data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{third:.2f} dB")
+    numbers(opened, "drn", "whole")
     opened.locator("#scale").get_by_label("x2").check()
-    drn = numbers(opened, "drn", "whole")
     expect(opened.locator('#viewer [data-panel="mine"]')).to_be_visible()
+    drn = numbers(opened, "drn", "whole")
     assert numbers(opened, "further-1", "whole") == drn
 
 
@@ -118,3 +121,48 @@ def test_an_upload_has_no_finished_result(opened: Page, photo: Array, tmp_path: 
     opened.locator("input[type=file]").first.set_input_files(tmp_path / "first.png")
     expect(opened.get_by_text("mine has no result for this photograph.")).to_be_visible()
     numbers(opened, "further-2", "whole")
+
+
+def test_a_whole_set_is_measured_and_its_images_open_in_compare(opened: Page) -> None:
+    numbers(opened, "drn", "whole")
+    opened.get_by_role("tab", name="Benchmarks").click()
+    opened.locator("#set").get_by_label("one").check()
+    opened.locator("#set-scale").get_by_label("x2").check()
+    opened.locator("#set-start").click()
+    expect(opened.locator("#set-status")).to_contain_text("All 8 results are measured.", timeout=60_000)
+    cells = opened.locator("#set-images [role=gridcell]")
+    expect(cells).to_have_count(2 * 9)
+    texts = [text.strip() for text in cells.all_inner_texts()]
+    lines = {line[0]: [float(value) for value in line[1:]] for line in (texts[:9], texts[9:])}
+    assert set(lines) == {"first", "second"}
+    assert all(values[4:6] == values[2:4] for values in lines.values())  # "mine" and DRN
+    with opened.expect_download() as downloading:
+        opened.locator("#set-csv").click()
+    head, *rows = csv.reader(downloading.value.path().read_text(encoding="utf-8").splitlines())
+    assert head == ["set", "image", "scale", "method", "PSNR", "SSIM", "seconds"]
+    assert [(row[1], row[3]) for row in rows[:5]] == [
+        *(("first", name) for name in ("bicubic", "DRN", "mine", "a network")),
+        ("second", "bicubic"),
+    ]
+    header = opened.locator("#set-images").get_by_role("columnheader", name="bicubic PSNR")
+    highest = max(lines, key=lambda name: lines[name][0])
+    for _ in range(2):  # the second click sorts downwards
+        header.click()
+    expect(cells.first).to_have_text(highest)
+    opened.locator("#set-images [role=gridcell]", has_text="second").click()
+    expect(opened.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
+    shown = opened.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
+    expect(shown).to_have_text(f"{lines['second'][2]:.2f} dB")
+
+
+def test_measuring_a_set_is_cancelled_and_goes_on(opened: Page) -> None:
+    numbers(opened, "drn", "whole")
+    opened.get_by_role("tab", name="Benchmarks").click()
+    opened.locator("#set").get_by_label("two").check()
+    opened.locator("#set-scale").get_by_label("x3").check()
+    opened.locator("#set-start").click()
+    opened.locator("#set-cancel").click()
+    expect(opened.locator("#set-status")).to_contain_text("Cancelled: what is measured is kept.")
+    opened.locator("#set-start").click()
+    expect(opened.locator("#set-status")).to_contain_text("All 2 results are measured.", timeout=60_000)
+    expect(opened.locator("#set-means")).to_contain_text("bicubic")

@@ -135,7 +135,9 @@ def set_table(tables: SetTables, photographs: Sequence[Path], scales: Sequence[i
         cancel = gr.Button("Cancel", size="sm", elem_id="set-cancel", min_width=120)
     status = gr.HTML(status_html(""), elem_id="set-status")
     options: dict[str, Any] = {"interactive": False, "visible": False, "show_search": "none"}
-    images = gr.Dataframe(elem_id="set-images", label="Click an image to open it in Compare", **options)
+    images = gr.Dataframe(
+        elem_id="set-images", label="Click an image to open it in Compare", pinned_columns=1, **options
+    )
     averages = gr.Dataframe(
         headers=["method", "images", "mean PSNR", "mean SSIM", "seconds an image"], elem_id="set-means", **options
     )

@@ -53,9 +53,9 @@ def test_the_numbers_are_those_of_the_command_line_and_are_kept(folder: Path) ->
     (folder / "tiny.png").unlink()
     expected = means(measure_folder(folder, 3, builtin_methods(upscaler, False)))
     found = means(tables.rows(key))
-    assert [(row.method, row.psnr, row.ssim) for row in found[:2]] == [
-        (row.method, pytest.approx(row.psnr, abs=1e-9), pytest.approx(row.ssim, abs=1e-9)) for row in expected
-    ]
+    for row, other in zip(found[:2], expected, strict=True):
+        assert row.method == other.method
+        assert (row.psnr, row.ssim) == pytest.approx((other.psnr, other.ssim), abs=1e-9)
     assert (found[2].method, found[2].images) == ("mine", 1)
     head, lines = image_table(tables.rows(key), ["bicubic", "DRN", "mine"])
     assert head == ["image", "bicubic PSNR", "bicubic SSIM", "DRN PSNR", "DRN SSIM", "mine PSNR", "mine SSIM"]

@@ -97,7 +97,7 @@ def _check(data: Sequence[Path], scales: Sequence[int], per_image: Path | None, 
 def _measure(
     data: Sequence[Path], upscalers: Sequence[Upscaler], given: Sequence[Method], self_ensemble: bool, luma: Luma
 ) -> list[ImageRow]:
-    """Measure all methods on all sets at all scales, with a progress bar; notes tell the images without a score."""
+    """Measure all methods on all sets at all scales, with a progress bar; print a note for each missing result."""
     images: list[ImageRow] = []
     failures: list[str] = []
     count = len(builtin_names(self_ensemble)) + len(given)

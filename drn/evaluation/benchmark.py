@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -119,8 +118,8 @@ def measure_folder(
 ) -> list[ImageRow]:
     """Measure each method on the images of ``folder``.
 
-    Each method first enlarges one image untimed, because the first call for a new image size is slower. An image on
-    which a method fails gets no row for this method.
+    Each method first enlarges one image untimed, because the first call for a new image size is slower. An image
+    without a usable finished result gets no row for that method.
 
     Args:
         folder: Folder of originals; its name is the name of the set.
@@ -128,21 +127,23 @@ def measure_folder(
         methods: The methods.
         luma: See ``drn.evaluation.comparison.score``.
         on_method: Called after each method.
-        on_failure: Called with a sentence for each image on which a method fails.
+        on_failure: Called with a sentence for each image without a usable finished result.
 
     Raises:
-        InputError: If the folder is missing or holds no images, or if an image is damaged or too small.
+        InputError: If the folder is missing or holds no images, if an image is damaged or too small, or if a method
+            fails on an image.
     """
     pairs, data = read_pairs(folder, scale), folder.resolve().name
     images = []
     for method in methods:
         if not method.is_finished:
-            with suppress(InputError):  # the same failure is reported below
-                method.enlarge(pairs[0])
+            method.enlarge(pairs[0])
         for pair in pairs:
             try:
                 images.append(measure_image(data, pair, method, luma))
             except InputError as error:
+                if not method.is_finished:
+                    raise
                 on_failure(f"{method.name} has no score for {pair.name} of {data}: {error}")
         on_method()
     return images

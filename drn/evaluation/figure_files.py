@@ -90,7 +90,7 @@ def _svg_line(line: Line) -> str:
     length = font().getlength("".join(part for part, _ in line.text))
     return (
         f'<text x="{line.left}" y="{line.top + BASELINE}" font-family="Helvetica, Arial, sans-serif" '
-        f'font-size="{FONT - 2}" fill="{_hex(line.ink)}" xml:space="preserve" textLength="{length:.1f}" '
+        f'font-size="{FONT}" fill="{_hex(line.ink)}" xml:space="preserve" textLength="{length:.1f}" '
         f'lengthAdjust="spacingAndGlyphs">{spans}</text>'
     )
 

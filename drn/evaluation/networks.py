@@ -34,8 +34,8 @@ PROBE_SIDE = 64
 GREYS = (0.25, 0.5, 0.75)
 """Levels of the grey field, as shares of the range."""
 
-MAX_DEVIATION = 0.1
-"""Largest difference between such a level and the network's output, relative to the level."""
+MAX_DEVIATION = 0.05
+"""Largest median difference between such a level and the network's output, relative to the level."""
 
 Planes = NDArray[np.float32]
 """Float32, (1, C, H, W)."""
@@ -186,7 +186,9 @@ def _load_weights(file: Path) -> _Network:
 def _scale_and_peak(loaded: _Network, file: Path) -> tuple[int, int]:
     """Run grey fields through a network to find its scale and the range of its values.
 
-    A network returns a grey field nearly unchanged if the values have its range.
+    A network returns a grey field nearly unchanged if the values have its range. [0, 1] is tried first: a network for
+    [0, 255] changes such values, which are nearly black for it, by more than ``MAX_DEVIATION``. The opposite does not
+    hold, because large values hide a small change.
 
     Returns:
         The scale, and the upper end of the range: 1 or 255.
@@ -196,24 +198,23 @@ def _scale_and_peak(loaded: _Network, file: Path) -> tuple[int, int]:
             something else than the same grey.
     """
     height, width = loaded.size or (PROBE_SIDE, PROBE_SIDE)
-    deviations: dict[int, float] = {}
-    shape: tuple[int, ...] = ()
     for peak in (1, 255):
-        differences = []
+        deviation = 0.0
         for grey in GREYS:
             output = _checked(loaded, np.full((1, loaded.channels, height, width), grey * peak, np.float32), file)
-            shape = output.shape
-            differences.append(float(np.median(np.abs(output / (grey * peak) - 1))))
-        deviations[peak] = max(differences)
-    scale = shape[2] // height
-    if shape != (1, loaded.channels, height * scale, width * scale) or scale < 1:
-        raise InputError(f"{file} makes {shape} of a {width}x{height} image: a network that enlarges it is needed.")
-    if scale == 1:
-        raise InputError(f"{file} does not enlarge: it restores an image of the same size, so it cannot be compared.")
-    peak = min(deviations, key=lambda peak: deviations[peak])  # 1, if both are equal
-    if not deviations[peak] < MAX_DEVIATION:
-        raise InputError(f"{file} does not return a grey field unchanged, neither for [0, 1] nor for [0, 255].")
-    return scale, peak
+            scale = output.shape[2] // height
+            if output.shape != (1, loaded.channels, height * scale, width * scale) or scale < 1:
+                raise InputError(
+                    f"{file} makes {output.shape} of a {width}x{height} image: a network that enlarges it is needed."
+                )
+            if scale == 1:
+                raise InputError(
+                    f"{file} does not enlarge: it restores an image of the same size, so it cannot be compared."
+                )
+            deviation = max(deviation, float(np.median(np.abs(output / (grey * peak) - 1))))
+        if deviation < MAX_DEVIATION:
+            return scale, peak
+    raise InputError(f"{file} does not return a grey field unchanged, neither for [0, 1] nor for [0, 255].")
 
 
 def _checked(loaded: _Network, planes: Planes, file: Path | None = None) -> Planes:

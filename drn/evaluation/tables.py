@@ -184,7 +184,7 @@ def _megas(counts: Sequence[int]) -> str:
 
 def format_table(rows: list[Row], luma: Luma = "rounded") -> str:
     """Return the rows as a text table with aligned columns, and a line that states the convention for luma."""
-    wide = max(9, *(len(row.method) + 1 for row in rows))
+    wide = max([9, *(len(row.method) + 1 for row in rows)])
     lines = [f"{'data':<12}{'scale':>6}  {'method':<{wide}}{'images':>7}{'PSNR':>9}{'SSIM':>9}{'s/image':>10}"]
     for row in rows:
         value = "inf" if math.isinf(row.psnr) else f"{row.psnr:.3f}"

@@ -143,10 +143,10 @@ def test_benchmarks_show_our_results_and_those_of_other_networks(tmp_path: Path)
             re.findall("<td>([^<]*)</td>", peers)
         )
     assert all(network["source"] in peers for network in others["published"]["networks"])
-    rows = re.findall("<tr><td>.*?</tr>", peers)
-    assert rows[0] == "<tr><td>bicubic</td><td>–</td><td>33.00</td>" + 5 * "<td>–</td>" + "</tr>"
-    assert rows[1] == "<tr><td>DRN</td><td>0.80 M</td><td>37.25</td>" + 5 * "<td>–</td>" + "</tr>"
-    assert rows[2].startswith("<tr><td>IMDN</td><td>0.69 to 0.72 M</td><td>37.92</td><td>34.33</td><td>32.18</td>")
+    found = re.findall("<tr><td>.*?</tr>", peers)
+    assert found[0] == "<tr><td>bicubic</td><td>–</td><td>33.00</td>" + 5 * "<td>–</td>" + "</tr>"
+    assert found[1] == "<tr><td>DRN</td><td>0.80 M</td><td>37.25</td>" + 5 * "<td>–</td>" + "</tr>"
+    assert found[2].startswith("<tr><td>IMDN</td><td>0.69 to 0.72 M</td><td>37.92</td><td>34.33</td><td>32.18</td>")
     assert "<li>Set5 x2: DRN (0.80 M, 37.25 dB) is behind IMDN (0.69 M, 0.67 dB), PAN (0.26 M, 0.68 dB)," in peers
     assert read_results(tmp_path / "results.json") is None
     (tmp_path / "curve_x2.csv").write_text(

@@ -113,7 +113,7 @@ def test_without_rounding_grey_files_are_measured_as_rgb(photo: Array) -> None:
         expected = 10 * np.log10(255**2 / np.mean((y(sr) - y(rgb)) ** 2))
         result = measure_image("set", pair, bicubic(), "float")
         assert result.psnr == pytest.approx(expected, abs=1e-9)
-        similarity = structural_similarity(
+        similarity = structural_similarity(  # type: ignore[no-untyped-call]
             y(sr), y(rgb), gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, full=True
         )[1][5:-5, 5:-5].mean()
         assert result.ssim == pytest.approx(similarity, abs=1e-6)

@@ -1,0 +1,272 @@
+"""Networks of other projects as methods: scale, range, channels, tiles, and files that cannot be used."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from skimage.color import rgb2ycbcr
+from torch import Tensor, nn
+
+from drn import load_model
+from drn.errors import InputError
+from drn.evaluation import networks
+from drn.evaluation.comparison import measure
+from drn.evaluation.methods import drn
+from drn.evaluation.networks import network
+from drn.evaluation.pairs import make_pair
+from drn.image import Array, Picture
+from drn.resize import upscale
+from drn.upscaler import Cancelled, Upscaler
+
+
+class Plain(nn.Module):
+    """A small network of another shape: one convolution and a pixel shuffle, for values in [0, ``peak``]."""
+
+    def __init__(self, scale: int = 2, channels: int = 3, peak: int = 1) -> None:
+        super().__init__()
+        torch.manual_seed(scale)
+        self.scale, self.mean = scale, 0.4 * peak
+        self.body = nn.Conv2d(channels, channels * scale**2, 3, padding=1, bias=False)
+        nn.init.normal_(self.body.weight, std=0.02)
+        self.shuffle = nn.PixelShuffle(scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        whole = nn.functional.interpolate(x, scale_factor=float(self.scale), mode="nearest")
+        enlarged: Tensor = whole + self.shuffle(self.body(x - self.mean).tanh() * 0.01 * self.mean)
+        return enlarged
+
+
+def export(path: Path, module: nn.Module, *shapes: tuple[int, ...], fixed: bool = False) -> Path:
+    """Export a module as ONNX, for any height and width unless ``fixed``."""
+    names = [f"input{index}" for index in range(len(shapes))]
+    axes = None if fixed else {name: {2: "height", 3: "width"} for name in names}
+    inputs = tuple(torch.rand(shape) for shape in shapes)
+    with torch.no_grad():
+        torch.onnx.export(module.eval(), inputs, str(path), dynamo=False, input_names=names, dynamic_axes=axes)
+    return path
+
+
+def levels(module: nn.Module, lr: Array, peak: int) -> Array:
+    """Run a module on the whole image."""
+    with torch.no_grad():
+        output = module(torch.from_numpy(lr.astype(np.float32)).permute(2, 0, 1)[None] * (peak / 255))
+    return np.asarray((output[0].permute(1, 2, 0) * (255 / peak)).clip(0, 255).round().numpy(), np.uint8)
+
+
+def same(a: Array, b: Array) -> bool:
+    """Return whether two images agree, except for one level at values that lie halfway between two."""
+    return int(np.abs(a.astype(int) - b.astype(int)).max()) <= 1 and float(np.mean(a != b)) < 1e-3
+
+
+def test_our_own_network_as_onnx_has_the_same_psnr(tmp_path: Path, photo: Array) -> None:
+    pair = make_pair(Picture(photo), 2)
+    model = load_model(scale=2)
+    method = network("own", export(tmp_path / "own.onnx", model, (1, 3, 16, 16)))
+    assert (method.scale, method.description) == (2, "own.onnx, RGB in [0, 1]")
+    assert method.notes[0].startswith("own (own.onnx) enlarges by x2 and takes RGB in [0, 1]; tiles overlap by 32")
+    ours = measure(pair, drn(Upscaler(model, "cpu", "fp32"))).whole
+    theirs = measure(pair, method).whole
+    assert ours.psnr is not None
+    assert theirs.psnr == pytest.approx(ours.psnr, abs=0.002)
+    assert theirs.ssim == pytest.approx(ours.ssim, abs=1e-4)
+
+
+@pytest.mark.parametrize(("scale", "peak"), [(3, 255), (2, 1), (4, 255)])
+def test_scale_and_range_are_found(tmp_path: Path, photo: Array, scale: int, peak: int) -> None:
+    module = Plain(scale, 3, peak)
+    method = network("plain", export(tmp_path / "plain.onnx", module, (1, 3, 16, 16)))
+    assert (method.scale, method.description) == (scale, f"plain.onnx, RGB in [0, {peak}]")
+    pair = make_pair(Picture(photo), scale)
+    assert same(method.enlarge(pair), levels(module, pair.lr, peak))
+
+
+def test_a_network_of_one_channel_enlarges_luma(tmp_path: Path, photo: Array) -> None:
+    module = Plain(2, 1)
+    method = network("y", export(tmp_path / "y.onnx", module, (1, 1, 16, 16)))
+    assert method.description == "y.onnx, luma in [0, 1]"
+    pair = make_pair(Picture(photo // 2 + 60), 2)  # no value is clamped
+    sr = method.enlarge(pair)
+    luma = np.rint(rgb2ycbcr(pair.lr)[..., :1]).astype(np.uint8)
+    got, colours = rgb2ycbcr(sr), rgb2ycbcr(upscale(pair.lr, 2))
+    assert np.abs(got[..., 0] - levels(module, luma, 1)[..., 0]).max() < 1.01  # both are rounded
+    assert np.abs(got[..., 1:] - colours[..., 1:]).max() < 1
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_tiles_give_the_whole_image(tmp_path: Path, photo: Array, monkeypatch: pytest.MonkeyPatch, fixed: bool) -> None:
+    monkeypatch.setattr(networks, "TILE", 12)
+    monkeypatch.setattr(networks, "OVERLAP", 4)
+    module = Plain(2)
+    method = network("plain", export(tmp_path / "plain.onnx", module, (1, 3, 20, 16), fixed=fixed))
+    pair = make_pair(Picture(photo), 2)
+    tiles: list[tuple[int, int]] = []
+    sr = method.enlarge(pair, lambda done, total: tiles.append((done, total)))
+    assert same(sr, levels(module, pair.lr, 1))  # the overlap is wider than the receptive field
+    assert len(tiles) > 4
+    assert tiles[-1][0] == tiles[-1][1]
+    small = make_pair(Picture(np.ascontiguousarray(photo[:20, :16])), 2)  # smaller than the fixed size
+    assert same(method.enlarge(small)[:18, :14], levels(module, small.lr, 1)[:18, :14])
+    with pytest.raises(Cancelled):
+        method.enlarge(pair, None, lambda: True)
+    with pytest.raises(InputError, match="enlarges by x2, not by x3: choose that scale"):
+        method.enlarge(make_pair(Picture(photo), 3))
+
+
+class Scaled(nn.Module):
+    """Multiplies by a factor after enlarging; the result is not the grey that went in."""
+
+    def __init__(self, factor: float, scale: float = 2.0) -> None:
+        super().__init__()
+        self.factor, self.scale = factor, scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.interpolate(x, scale_factor=self.scale, mode="nearest") * self.factor
+
+
+class Sum(nn.Module):
+    """Takes two images."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return nn.functional.interpolate(x + y, scale_factor=2.0)
+
+
+@pytest.mark.parametrize(
+    ("module", "shapes", "sentence"),
+    [
+        (Scaled(1.0, 1.0), [(1, 3, 8, 8)], "does not enlarge: it restores an image of the same size"),
+        (Scaled(1.0, 0.5), [(1, 3, 8, 8)], "a network that enlarges it is needed"),
+        (Scaled(1.0, 1.5), [(1, 3, 8, 8)], "a network that enlarges it is needed"),
+        (Scaled(0.5), [(1, 3, 8, 8)], r"does not return a grey field unchanged, neither for \[0, 1\] nor"),
+        (Scaled(float("inf")), [(1, 3, 8, 8)], "does not return an image of finite values"),
+        (Scaled(1.0), [(1, 4, 8, 8)], "takes images of 4 channels: a network of 1 or 3 can be compared"),
+        (Scaled(1.0), [(2, 3, 8, 8)], "takes 2 images at a time: export it for one"),
+        (Sum(), [(1, 3, 8, 8), (1, 3, 8, 8)], "does not take one float32 image"),
+    ],
+)
+def test_other_networks_get_one_sentence(
+    tmp_path: Path, module: nn.Module, shapes: list[tuple[int, ...]], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        network("other", export(tmp_path / "other.onnx", module, *shapes))
+
+
+def test_files_that_cannot_be_read_get_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="There is no file"):
+        network("a", tmp_path / "a.onnx")
+    for name, sentence in (("a.onnx", "cannot be read as an ONNX network"), ("a.txt", "give .onnx, .safetensors or")):
+        (tmp_path / name).write_text("no network")
+        with pytest.raises(InputError, match=sentence):
+            network("a", tmp_path / name)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(InputError, match=r"needs onnxruntime: in a checkout, pip install '.\[networks\]'"):
+        network("a", tmp_path / "a.onnx")
+    monkeypatch.setitem(sys.modules, "spandrel", None)
+    (tmp_path / "a.pth").write_text("no network")
+    with pytest.raises(InputError, match="needs the package spandrel: pip install spandrel, or export"):
+        network("a", tmp_path / "a.pth")
+
+
+class Descriptor:
+    """What spandrel returns for a network of images."""
+
+    input_channels = 3
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def eval(self) -> None:
+        self.module.eval()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.module(x)).clamp(0, 1)
+
+
+class Loader:
+    """Stands for ``spandrel.ModelLoader``: knows one architecture."""
+
+    def __init__(self, device: str) -> None:
+        assert device == "cpu"
+
+    def load_from_state_dict(self, state: dict[str, Tensor]) -> Descriptor:
+        if "body.weight" not in state:
+            raise RuntimeError("UnsupportedModelError")
+        module = Plain(2)
+        module.load_state_dict(state)
+        return Descriptor(module)
+
+
+@pytest.fixture
+def fake_spandrel(monkeypatch: pytest.MonkeyPatch) -> None:
+    def canonical(state: dict[str, Any]) -> dict[str, Any]:
+        return dict(state.get("params_ema", state))
+
+    fake = SimpleNamespace(ModelLoader=Loader, ImageModelDescriptor=Descriptor, canonicalize_state_dict=canonical)
+    monkeypatch.setitem(sys.modules, "spandrel", fake)
+
+
+@pytest.mark.parametrize("name", ["plain.pth", "plain.safetensors"])
+def test_weights_that_spandrel_knows(tmp_path: Path, photo: Array, fake_spandrel: None, name: str) -> None:
+    module = Plain(2)
+    if name.endswith(".pth"):
+        torch.save({"params_ema": module.state_dict()}, tmp_path / name)
+    else:
+        save_file(module.state_dict(), tmp_path / name)
+    method = network("plain", tmp_path / name)
+    assert (method.scale, method.description) == (2, f"{name}, RGB in [0, 1]")
+    pair = make_pair(Picture(photo), 2)
+    assert same(method.enlarge(pair), levels(module, pair.lr, 1))
+
+
+class Command:
+    """A pickle that creates a file when it is loaded."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.mark),)
+
+
+def test_weights_that_cannot_be_used_get_one_sentence(tmp_path: Path, fake_spandrel: None) -> None:
+    save_file({"head.weight": torch.zeros(3)}, tmp_path / "unknown.safetensors")
+    (tmp_path / "damaged.safetensors").write_bytes(b"no")
+    mark = tmp_path / "mark"
+    torch.save({"params": Command(mark)}, tmp_path / "code.pth")
+    (tmp_path / "pickle.pth").write_bytes(pickle.dumps(Command(mark)))
+    for name, sentence in (
+        ("unknown.safetensors", "is not of an architecture that spandrel knows: export it as ONNX"),
+        ("damaged.safetensors", "is damaged: download it again"),
+        ("code.pth", "does not hold weights alone"),
+        ("pickle.pth", "does not hold weights alone"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            network("a", tmp_path / name)
+    assert not mark.exists()
+
+
+def test_weights_with_the_real_spandrel(tmp_path: Path, photo: Array) -> None:
+    pytest.importorskip("spandrel", reason="spandrel needs a torchvision that fits the installed torch")
+    from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
+
+    torch.manual_seed(0)
+    module = SRVGGNetCompact(num_feat=8, num_conv=2, upscale=2).eval()
+    with torch.no_grad():
+        module.body[-1].weight.mul_(0.01)
+        module.body[-1].bias.zero_()
+    torch.save({"params": module.state_dict()}, tmp_path / "compact.pth")
+    method = network("compact", tmp_path / "compact.pth")
+    assert method.scale == 2
+    pair = make_pair(Picture(photo), 2)
+    assert same(method.enlarge(pair), levels(module, pair.lr, 1))
+    save_file({"unknown.weight": torch.zeros(3)}, tmp_path / "unknown.safetensors")
+    with pytest.raises(InputError, match="is not of an architecture that spandrel knows"):
+        network("unknown", tmp_path / "unknown.safetensors")

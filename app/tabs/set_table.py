@@ -146,11 +146,14 @@ def set_table(tables: SetTables, photographs: Sequence[Path], scales: Sequence[i
 
     handlers = SetTableHandlers(tables, tuple(path.stem for path in photographs))
     outputs = [status, images, averages, download]
-    start.click(None, None, status, js=f"() => {json.dumps(WAITING)}", api_visibility="private")
+    plain: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    start.click(None, None, status, js=f"() => {json.dumps(WAITING)}", **plain)
     running = start.click(handlers.measure, [name, scale, weights_key], outputs, **{**HEAVY, "trigger_mode": "once"})
-    running.failure(None, None, status, js=f"() => {json.dumps(status_html(''))}", api_visibility="private")
-    stopped = status_html("Cancelled: what is measured is kept.")
-    cancel.click(lambda: stopped, None, status, cancels=[running], queue=False, api_visibility="private")
+    stopped = status_html("Stopped: what is measured is kept.")
+    # Cancelling counts as a failure too. A message of the handler stays; progress does not.
+    settle = f"(status) => status.includes('<progress') ? {json.dumps(stopped)} : status"
+    running.failure(None, status, status, js=settle, **plain)
+    cancel.click(lambda: stopped, None, status, cancels=[running], queue=False, **plain)
     gr.on([name.change, scale.change], handlers.clear, None, outputs, cancels=[running], queue=False, **QUIET)
     opened = images.select(handlers.find, None, index, queue=False, **EACH)
     opened.success(None, [index, scale], None, js=OPEN_JS, api_visibility="private")

@@ -1,52 +1,14 @@
-"""Build the page and serve it until SIGTERM or Ctrl-C."""
+"""Serve the page with its usual options; ``drn app`` takes others."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import os
-import signal
 import sys
-import warnings
 
-from app.page import build, launch
-from app.serving.cache import remove_own_folder
-from app.serving.connections import raise_file_limit
-from app.serving.jobs import stop_jobs
+from app.main import serve
 from drn.errors import InputError
 
-M_ARENA_MAX = -8
-"""glibc's number for the option of ``mallopt`` that bounds the memory arenas."""
-
-
-def use_few_arenas() -> None:
-    """Limit glibc to two memory arenas, because each arena keeps the memory of the largest job that used it."""
-    with contextlib.suppress(OSError, AttributeError):  # not glibc
-        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
-
-
-def stop(*_: object) -> None:
-    """Stop all jobs, then end the server as Ctrl-C does; a handler of signals.
-
-    Raises:
-        KeyboardInterrupt: Always.
-    """
-    stop_jobs()
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, stop)
-    use_few_arenas()
-    raise_file_limit()
-    warnings.filterwarnings("ignore", module="PIL")
     try:
-        launch(build())
+        serve()
     except InputError as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        pass
-    remove_own_folder()
-    sys.stdout.flush()
-    os._exit(0)  # an ordinary exit would wait for, or be aborted by, the threads of gradio and torch

@@ -73,11 +73,19 @@ class ServedWeights:
 
     A set of weights is replaced as a whole. A request that has begun continues with its own network.
 
+    Args:
+        place: A weights file, a folder or a Hub repo to serve instead, which is loaded before this returns.
+
     Raises:
-        InputError: If no bundled weights can be used.
+        InputError: If no bundled weights can be used, or those at ``place`` cannot.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: str | None = None) -> None:
+        if place is not None:
+            self._loaded = self._bundled = _place(weights.load_scales(place))
+            self._settled = threading.Event()
+            self._settled.set()
+            return
         self._loaded = self._bundled = _load_bundled()
         self._settled = threading.Event()
         self._request_hub()

@@ -23,7 +23,11 @@ def store_figure(session: Session, hr_rect: Rect) -> str:
         The path of the file.
     """
     pair = session.pairs[0]
-    results = {method: result for (_, method), result in session.results.items() if method in session.shown}
+    results = {
+        session.own.get(method, method): session.results[pair.scale, method]
+        for method in session.shown
+        if (pair.scale, method) in session.results
+    }
     drawn = figure(pair, results, clip_rect(hr_rect, pair))
     save = functools.partial(drawn.save, format="PNG")
     name = f"{session.name or 'image'}_x{pair.scale}_figure.png"

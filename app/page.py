@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 import gradio as gr
@@ -9,15 +10,19 @@ from starlette.middleware import Middleware
 
 from app.api import endpoints
 from app.engines import ServedWeights
+from app.options import PageOptions
+from app.photographs import examples
 from app.serving import decoding
 from app.serving.cache import start_sweeping, use_own_folder
 from app.serving.connections import bound_the_log
 from app.serving.gradio_patches import Listeners, keep_requests_out_of_the_log, serve_behind, store_no_inputs
 from app.serving.guard import Failures, Guard, log_kind
 from app.serving.limits import MAX_UPLOAD_BYTES, MAX_WAITING
+from app.set_tables import SetTables, named_sets
 from app.tabs.compare import compare_tab
 from app.tabs.results import results_tab
 from app.tabs.scales import scales_tab
+from app.tabs.set_table import set_table
 from app.tabs.upscale import upscale_tab
 from app.viewer.component import read_static
 
@@ -50,20 +55,23 @@ def header(served: ServedWeights) -> str:
     )
 
 
-def build() -> gr.Blocks:
+def build(options: PageOptions = PageOptions()) -> gr.Blocks:
     """Build the page; the first comparison is computed here.
 
+    Args:
+        options: The choices of the command line.
+
     Raises:
-        InputError: If the bundled weights are missing or damaged.
+        InputError: If the weights are missing or damaged, or a folder or photograph of ``options`` cannot be used.
     """
     use_own_folder()
-    served = ServedWeights()
+    served = ServedWeights(options.weights)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     demo = gr.Blocks(title="DRN super-resolution", analytics_enabled=False, fill_width=True)
     with demo:
         title = gr.HTML(header(served), elem_id="header")
         weights_key = gr.State(served.key)
-        _add_tabs(demo, served, weights_key)
+        _add_tabs(demo, served, weights_key, options)
         endpoints(served.upscaler_for, served.scales)
 
         async def when_settled() -> tuple[str, str]:
@@ -81,22 +89,26 @@ def build() -> gr.Blocks:
     return demo
 
 
-def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State) -> None:
+def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State, options: PageOptions) -> None:
     with gr.Tabs():
-        with gr.Tab("Compare", id="compare") as compare:
-            shelf, compared_key = compare_tab(demo, served.upscaler_for, served.scales, weights_key)
+        with gr.Tab("Compare", id="compare", elem_id="compare-tab") as compare:
+            shelf, compared_key = compare_tab(demo, served.upscaler_for, served.scales, weights_key, options)
         computing = scales_tab(demo, served.upscaler_for, served.scales, shelf, compared_key, weights_key)
-        others = compare, upscale_tab(served.upscaler_for, served.scales), results_tab()
-    # When another tab is opened, cancel the work for the Scales tab, so that other visitors do not wait for it.
+        photographs = examples(options.data)
+        tables = SetTables(named_sets(options.data, photographs), served.upscaler_for, options.further)
+        results = results_tab(functools.partial(set_table, tables, photographs, served.scales, weights_key))
+        others = compare, upscale_tab(served.upscaler_for, served.scales), results
+    # Work for the Scales tab is cancelled when another tab is opened: it would keep other visitors waiting.
     gr.on([tab.select for tab in others], None, cancels=[computing], queue=False, api_visibility="private")
 
 
-def launch(demo: gr.Blocks, *, block: bool = True) -> str:
+def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> str:
     """Serve the page at ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``.
 
     Args:
         demo: The page.
         block: Whether to return only when the server has stopped.
+        port: The port, instead of ``GRADIO_SERVER_PORT``.
 
     Returns:
         The address of the page.
@@ -109,6 +121,7 @@ def launch(demo: gr.Blocks, *, block: bool = True) -> str:
     serve_behind(lambda app: Guard(app, listeners))
     start_sweeping(lambda: demo.is_running)
     _, url, _ = demo.launch(
+        server_port=port,
         theme=THEME,
         css=read_static("static/page.css", "viewer/static/viewer.css"),
         js=read_static("static/page.js"),

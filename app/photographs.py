@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +23,24 @@ THUMBNAIL = 320
 """Longest side of a thumbnail, in pixels."""
 
 
-def examples() -> list[Path]:
+def examples(folders: Sequence[Path] = ()) -> list[Path]:
     """List the examples: the bundled ones, then the images in the folder that ``DRN_EXAMPLES`` names, if it is set.
 
     An example is identified by the stem of its file name. Of several files with the same stem, the first is listed.
 
+    Args:
+        folders: Folders whose images are listed instead.
+
     Raises:
-        InputError: If that folder is missing or holds no images.
+        InputError: If a folder is missing or holds no images.
     """
     bundled = sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != FIRST_EXAMPLE, path.stem))
     folder = os.environ.get("DRN_EXAMPLES", "")
+    listed = [*bundled, *(find_images(Path(folder)) if folder else [])]
+    if folders:
+        listed = [path for given in folders for path in find_images(given)]
     by_name: dict[str, Path] = {}
-    for path in [*bundled, *(find_images(Path(folder)) if folder else [])]:
+    for path in listed:
         by_name.setdefault(path.stem, path)
     return list(by_name.values())
 

@@ -37,15 +37,30 @@ def scene_of(session: Session) -> Scene:
         tuple(layers),
         session.view or first_view(x, y),
         columns=len(layers) // len(session.pairs) if several else None,
+        hint=" ".join(f"{name} has no result for this photograph." for name in sorted(session.lacking)),
         link=link_query(session),
         failed=session.failed,
-        owner="" if session.name else session.picture_token,
+        owner=session.own_token or ("" if session.name else session.picture_token),
     )
 
 
 def _key(session: Session, pair: Pair, name: str) -> str:
-    """Make the viewer's key of an image; it contains the scale if the session has several scales."""
+    """Make the viewer's key of an image; it contains the scale if the session has several.
+
+    The names of further methods come from the command line, so they may be long, or equal to the key of another image.
+    """
+    further = [method.name for method in session.further]
+    if name in further:
+        return f"further-{further.index(name) + 1}"
     return name.lower() if len(session.pairs) == 1 else f"{name.lower()}-x{pair.scale}"
+
+
+def _label(session: Session, method: str) -> tuple[str, str]:
+    """Return the name of a method and a few words on it; ``method`` may be the key of an own result."""
+    if method in session.own:
+        return session.own[method], "your result"
+    notes = DESCRIPTIONS | {further.name: further.description for further in session.further}
+    return method, notes[method]
 
 
 def _images(session: Session, pair: Pair) -> Iterator[Layer]:
@@ -56,9 +71,8 @@ def _images(session: Session, pair: Pair) -> Iterator[Layer]:
     for method in session.shown:
         result = session.results.get((scale, method))
         pixels = None if result is None else result.sr
-        yield Layer(
-            _key(session, pair, method), "method", scale, method + suffix, DESCRIPTIONS[method], pixels, method=method
-        )
+        name, note = _label(session, method)
+        yield Layer(_key(session, pair, method), "method", scale, name + suffix, note, pixels, method=method)
     yield Layer(_key(session, pair, "truth"), "original", scale, f"ground truth{suffix}", "the original", pair.hr)
 
 
@@ -69,10 +83,10 @@ def _maps(session: Session) -> Iterator[Layer]:
     for method, result in known.items():
         if result is not None:
             yield Layer(
-                f"error-{method.lower()}",
+                f"error-{_key(session, pair, method)}",
                 "error_map",
                 pair.scale,
-                f"{method} error",
+                f"{_label(session, method)[0]} error",
                 "in luma levels",
                 error_map(pair, result.sr),
                 method=method,
@@ -96,13 +110,16 @@ def _maps(session: Session) -> Iterator[Layer]:
 
 
 def numbers_of(session: Session, hr_rect: Rect) -> Numbers:
-    """Measure a region of every displayed result, and mark the best scores of each scale."""
+    """Measure a region of every result that is shown; the best scores of each scale are marked."""
+    finished = {*session.own, *(method.name for method in session.further if method.is_finished)}
     groups = []
     for pair in session.pairs:
         known = {method: session.results.get((pair.scale, method)) for method in session.shown}
         groups.append(
             {
-                _key(session, pair, method): Measured(score(pair, result.sr, hr_rect), result.whole, result.seconds)
+                _key(session, pair, method): Measured(
+                    score(pair, result.sr, hr_rect), result.whole, None if method in finished else result.seconds
+                )
                 for method, result in known.items()
                 if result is not None
             }

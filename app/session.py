@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import logging
 import re
 import secrets
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from app.photographs import check_size, read_example, read_upload
 from app.serving.jobs import Job, deadline, run_in_steps
 from app.serving.limits import MAX_PIXELS
 from app.viewer.contract import Viewpoint
+from drn.errors import InputError
 from drn.evaluation.comparison import Result, measure
-from drn.evaluation.methods import builtin_methods, builtin_names
+from drn.evaluation.methods import Method, builtin_methods, builtin_names
 from drn.evaluation.pairs import Pair, make_pair
 from drn.image import Picture
+
+logger = logging.getLogger(__name__)
 
 TOKEN = re.compile(r"[0-9a-f]{16}")
 """The form of ``new_token``."""
@@ -36,10 +40,14 @@ class Session:
         picture: The original, as it was read.
         picture_token: Identifies the picture; the viewer keeps its viewport while the token stays the same.
         pairs: The original and its LR image, for each scale; all originals have one size.
-        results: The results that are already computed, by scale and name of the method.
+        results: The results that are known, by scale and name of the method, or key of the visitor's result.
         name: Stem of the example's name; empty for an uploaded photograph.
         view: The viewpoint of a shared link; None for the usual one.
         self_ensemble: Whether DRN+ is shown too.
+        further: The methods beside the built-in ones; a session with several scales has none.
+        lacking: Names of those of them that have no result for this photograph.
+        own: Names of the visitor's own results by their keys; they are results at the session's only scale.
+        own_token: Names the files of a session with own results, so that no other session shares them; else empty.
         failed: Whether the missing results will not be computed.
         token: Identifies the set of images, so that a request about another set is not answered.
     """
@@ -51,6 +59,10 @@ class Session:
     name: str = ""
     view: Viewpoint | None = None
     self_ensemble: bool = False
+    further: tuple[Method, ...] = ()
+    lacking: frozenset[str] = frozenset()
+    own: dict[str, str] = field(default_factory=dict)
+    own_token: str = ""
     failed: bool = False
     token: str = field(default_factory=new_token)
 
@@ -62,14 +74,25 @@ class Session:
         return sum(array.nbytes for array in arrays)
 
     @property
+    def methods(self) -> list[str]:
+        """Names of the methods that are compared, without the visitor's own results."""
+        further = [method.name for method in self.further if method.name not in self.lacking]
+        return builtin_names(self.self_ensemble) + further
+
+    @property
     def shown(self) -> list[str]:
-        """Names of the methods that the viewer shows."""
-        return builtin_names(self.self_ensemble)
+        """Names of the methods, and keys of the visitor's own results, in the order in which the viewer shows them."""
+        return [*self.methods, *self.own]
 
     @property
     def settled(self) -> bool:
         """Whether every result is computed or has failed."""
         return self.failed or all((pair.scale, name) in self.results for pair in self.pairs for name in self.shown)
+
+
+def at_scale(methods: Sequence[Method], scale: int) -> tuple[Method, ...]:
+    """Return the methods that can enlarge by ``scale``."""
+    return tuple(method for method in methods if method.scale in (None, scale))
 
 
 def open_upload(path: str, scale: int, ends: float) -> Generator[tuple[int, int], None, Session]:
@@ -103,12 +126,12 @@ def open_example(path: Path, scale: int, view: Viewpoint | None = None) -> Sessi
         InputError: If it cannot be read, or is too large or too small.
     """
     picture = read_example(path)
-    return Session(picture, new_token(), (make_pair(picture, scale),), name=path.stem, view=view)
+    return Session(picture, new_token(), (make_pair(picture, scale, path.stem),), name=path.stem, view=view)
 
 
 def compute(
     session: Session, upscaler_for: UpscalerFor, self_ensemble: bool, ends: float | None = None
-) -> Iterator[Session | None]:
+) -> Generator[Session | None, None, None]:
     """Compute the missing results; closing the iterator stops the work within a tile.
 
     Args:
@@ -118,7 +141,8 @@ def compute(
         ends: The time limit; None for the ``deadline()`` of a job that starts now.
 
     Yields:
-        The session with the results of one more method at every scale, or None while the work continues.
+        The session with the results of one more method at every scale, or None while work goes on. A further method
+        that fails on this photograph is noted as lacking, and the others go on.
 
     Raises:
         InputError: If the work takes too long, or a tile fails.
@@ -130,10 +154,27 @@ def compute(
         found = {}
         for pair, of_scale in methods:
             if (pair.scale, name) not in session.results:
-                job = Job(run_in_steps(functools.partial(measure, pair, of_scale[index]), ends))
-                for _ in job:
-                    yield None
-                found[pair.scale, name] = job.result
+                found[pair.scale, name] = yield from _measure(pair, of_scale[index], ends)
         if found:
             session = replace(session, results=session.results | found, token=new_token())
             yield session
+    for method in session.further:
+        pair = session.pairs[0]
+        if (pair.scale, method.name) in session.results or method.name in session.lacking:
+            continue
+        try:
+            result = yield from _measure(pair, method, ends)
+            session = replace(session, results={**session.results, (pair.scale, method.name): result})
+        except InputError as error:  # its sentence may name folders of this machine
+            logger.warning("%s has no result for %s: %s", method.name, session.name or "an upload", error)
+            session = replace(session, lacking=session.lacking | {method.name})
+        session = replace(session, token=new_token())
+        yield session
+
+
+def _measure(pair: Pair, method: Method, ends: float) -> Generator[None, None, Result]:
+    """Measure a method in a thread, and yield None while that goes on."""
+    job = Job(run_in_steps(functools.partial(measure, pair, method), ends))
+    for _ in job:
+        yield None
+    return job.result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -10,18 +11,21 @@ from app.choices import NewestChoices
 from app.engines import UpscalerFor
 from app.events import QUIET
 from app.measurements import PROTOCOL
+from app.options import PageOptions
 from app.photographs import examples, thumbnail
 from app.scene import scene_of
 from app.serving.gradio_patches import take_path
-from app.session import Session, compute, open_example
+from app.serving.limits import MAX_OWN, MAX_OWN_NAME
+from app.session import Session, at_scale, compute, open_example
 from app.shelf import Shelf
 from app.tabs.compare_events import CompareLayout, connect
 from app.tabs.compare_handlers import CompareHandlers
 from app.viewer.component import viewer
+from drn.errors import InputError
 
 
 def compare_tab(
-    page: gr.Blocks, upscaler_for: UpscalerFor, scales: list[int], weights_key: gr.State
+    page: gr.Blocks, upscaler_for: UpscalerFor, scales: list[int], weights_key: gr.State, options: PageOptions
 ) -> tuple[Shelf, gr.State]:
     """Add the tab's components and events, and compute the first comparison, which is part of the page.
 
@@ -29,14 +33,20 @@ def compare_tab(
         page: The page that is built.
         upscaler_for: Returns the upscaler for a scale.
         scales: The scales to choose from.
-        weights_key: Identifies the weights in use; when it changes, the comparison is computed again.
+        weights_key: Identifies the weights in use; when it changes the comparison is computed anew.
+        options: The choices of the command line.
 
     Returns:
         The shelf that keeps the sessions, and the state with the key of the visitor's session. Other tabs use them to
         show the same photograph.
+
+    Raises:
+        InputError: If there are no weights for the chosen scale, or a photograph cannot be used.
     """
-    scale, photographs = max(scales), examples()
-    opened = open_example(photographs[0], scale)
+    scale, photographs = options.scale or max(scales), examples(options.data)
+    if scale not in scales:
+        raise InputError(f"There are no weights for x{scale}: choose a scale that they have, or other weights.")
+    opened = replace(open_example(photographs[0], scale), further=at_scale(options.further, scale))
     *_, first = filter(None, compute(opened, upscaler_for, self_ensemble=False))
     shelf = Shelf(first, weights_key.value)
     # gradio resets a visitor's states after an hour without requests. The initial value is None and not Shelf.FIRST, so
@@ -44,7 +54,7 @@ def compare_tab(
     key = gr.State(None, delete_callback=shelf.drop)
     page.load(lambda: Shelf.FIRST, None, key, queue=False, **QUIET)
     layout = _lay_out(photographs, scales, first)
-    handlers = CompareHandlers(tuple(photographs), tuple(scales), shelf, upscaler_for, NewestChoices())
+    handlers = CompareHandlers(tuple(photographs), tuple(scales), shelf, upscaler_for, NewestChoices(), options.further)
     connect(page, layout, handlers, key, weights_key)
     return shelf, key
 
@@ -66,14 +76,24 @@ def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> Comp
     )
     with gr.Row(equal_height=True):
         choices = [(f"x{scale}", str(scale)) for scale in scales]
-        scale = gr.Radio(choices, value=str(max(scales)), label="Scale", elem_id="scale", min_width=200)
+        scale = gr.Radio(choices, value=str(first.pairs[0].scale), label="Scale", elem_id="scale", min_width=200)
         self_ensemble = gr.Checkbox(label="DRN+ too: 8 passes, averaged", elem_id="plus", min_width=200)
         upload = gr.UploadButton("Upload or paste", file_types=["image"], size="sm", elem_id="upload", min_width=200)
+        own = gr.UploadButton("+ your result", file_types=["image"], size="sm", elem_id="own", min_width=160)
     take_path(upload)
+    take_path(own)
     panels = viewer(scene_of(first), "viewer")
     with gr.Row():
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
         figure = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
+    own_names = gr.Textbox(
+        visible=False,
+        label="Names of your results",
+        info="One in each line. Clear the text to remove your results.",
+        elem_id="own-names",
+        max_length=MAX_OWN * (MAX_OWN_NAME + 1),
+        interactive=True,
+    )
     restore = gr.Button(visible="hidden", elem_id="restore")
     gr.Markdown(PROTOCOL, elem_classes="note")
-    return CompareLayout(gallery, scale, self_ensemble, upload, panels, draw, figure, restore)
+    return CompareLayout(gallery, scale, self_ensemble, upload, panels, draw, figure, restore, own, own_names)

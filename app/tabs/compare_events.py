@@ -36,6 +36,8 @@ class CompareLayout:
         draw: Requests a figure of the region in view.
         figure: Downloads that figure; not visible.
         restore: Opens a shared link; not visible.
+        own: Takes a visitor's result of another method.
+        own_names: The names of these results; not visible if there are none.
     """
 
     gallery: gr.Gallery
@@ -46,6 +48,8 @@ class CompareLayout:
     draw: gr.Button
     figure: gr.DownloadButton
     restore: gr.Button
+    own: gr.UploadButton
+    own_names: gr.Textbox
 
 
 def connect(
@@ -61,9 +65,11 @@ def connect(
         weights_key: Identifies the weights in use; when it changes, the comparison is computed again.
     """
     moment, seen = gr.Number(visible=False), gr.Textbox(visible=False)
-    outputs, controls = [key, layout.panels], [layout.scale, layout.self_ensemble, layout.gallery]
-    # With "multiple" the page sends every event at once, and the server handles the events in order. Otherwise the page
-    # would send an event only after the previous event has ended, with that later time as the time of the choice.
+    outputs, controls = (
+        [key, layout.panels],
+        [layout.scale, layout.self_ensemble, layout.gallery, layout.own_names],
+    )
+    # All are sent at once and served in order: the page would send a waiting one later, as if it were chosen then.
     computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls]}
 
     for noted, choice in _connect_choices(layout, handlers, moment):
@@ -75,6 +81,11 @@ def connect(
         resumed = chosen.failure(handlers.resume, [moment, key], js=moment_js(), **computing)
         resumed.failure(handlers.give_up, key, outputs, queue=False, **EACH)
     weights_key.change(handlers.compute_anew, [moment, key, weights_key], js=moment_js(), **computing)
+    own: dict[str, Any] = {**computing, "outputs": [*outputs, layout.own_names]}
+    wait = f"(...values) => {{ {BUSY} return values; }}"
+    added = layout.own.upload(handlers.add_own, [key, layout.own], js=wait, **own)
+    added.failure(None, js=f"() => {{ {NOT_BUSY} }}", api_visibility="private")
+    layout.own_names.blur(handlers.rename_own, [key, layout.own_names], **own)
     answer_viewport(layout.panels, handlers.shelf, key)
     drawn = layout.draw.click(handlers.draw_figure, [key, seen], layout.figure, js=SEEN_JS, **QUIET)
     drawn.success(None, js=DOWNLOAD_JS, api_visibility="private")

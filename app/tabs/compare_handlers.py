@@ -16,14 +16,21 @@ from app.engines import UpscalerFor
 from app.figures import store_figure
 from app.links import open_link
 from app.measurements import parse_viewport
+from app.own_results import add_own, rename_own
 from app.scene import scene_of
 from app.serving.jobs import Job, deadline, errors_for_visitor
-from app.session import Session, new_token, open_example, open_upload
+from app.session import Session, at_scale, new_token, open_example, open_upload
 from app.shelf import Shelf
 from app.updates import Update, Updates, compute_and_show, until_newer
 from app.viewer.component import scene_value
 from drn.errors import InputError
+from drn.evaluation.methods import Method, builtin_names
 from drn.evaluation.pairs import make_pair, notes_on
+
+
+def names_box(session: Session) -> gr.Textbox:
+    """Make an update of the box with the names of the visitor's results; it is hidden if there are none."""
+    return gr.Textbox(value="\n".join(session.own.values()), visible=bool(session.own), lines=max(1, len(session.own)))
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,9 @@ class CompareHandlers:
         photographs: The examples, in the order of the gallery.
         scales: The scales to choose from.
         shelf: Keeps the visitors' sessions.
-        upscaler_for: Returns the upscaler for a scale.
-        newest: The newest choice of each visitor.
+        upscaler_for: Gives the network for a scale.
+        newest: Tells which choice of a visitor is the newest.
+        further: The methods beside the built-in ones.
     """
 
     photographs: tuple[Path, ...]
@@ -47,6 +55,7 @@ class CompareHandlers:
     shelf: Shelf
     upscaler_for: UpscalerFor
     newest: NewestChoices
+    further: tuple[Method, ...] = ()
 
     def note_example(
         self, moment: float, scale: str, self_ensemble: bool, event: gr.SelectData, request: gr.Request
@@ -97,15 +106,43 @@ class CompareHandlers:
         with errors_for_visitor():
             return self.shelf.put(session, key), scene_value(scene_of(session))
 
-    def controls_of(self, key: str | None) -> tuple[Any, Any, Any]:
-        """Set scale, DRN+ and gallery to the values of the session; without a session, leave them unchanged."""
+    def add_own(self, key: str | None, path: str | None) -> Iterator[tuple[Any, ...]]:
+        """Add an uploaded result of the visitor to the session."""
+        with errors_for_visitor():
+            if path is None:
+                raise InputError("Choose an image first.")
+            adding = Job(add_own(self.shelf.get(key), path, deadline()))
+            for _ in adding:
+                yield gr.skip(), gr.skip(), gr.skip()
+            shown = self._put(adding.result, key)
+        yield shown
+
+    def rename_own(self, key: str | None, names: str | None) -> tuple[Any, ...]:
+        """Name the visitor's results anew, or remove them if there is no name."""
+        with errors_for_visitor():
+            session, lines = self.shelf.get(key), (names or "").strip().splitlines()
+            if not session.own or lines == list(session.own.values()):
+                return gr.skip(), gr.skip(), gr.skip()
+            return self._put(rename_own(session, lines), key)
+
+    def _put(self, session: Session, key: str | None) -> tuple[str, Any, gr.Textbox]:
+        """Keep a session and show it: its key, the viewer's value, and the names of the visitor's results."""
+        value = scene_value(scene_of(session))
+        return self.shelf.put(session, key), value, names_box(session)
+
+    def controls_of(self, key: str | None) -> tuple[Any, ...]:
+        """Set the controls to what the session shows; leave them if there is no such session.
+
+        Returns:
+            The values of scale, DRN+, gallery, and names of the visitor's results.
+        """
         session = self.shelf.find(key)
         if session is None:
-            return gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         names = [path.stem for path in self.photographs]
         index = names.index(session.name) if session.name in names else None
         scale = gr.Radio(value=str(session.pairs[0].scale))
-        return scale, gr.Checkbox(value=session.self_ensemble), gr.Gallery(selected_index=index)
+        return scale, gr.Checkbox(value=session.self_ensemble), gr.Gallery(selected_index=index), names_box(session)
 
     def draw_figure(self, key: str | None, seen: str) -> str:
         """Store the figure of the region in view and return its path."""
@@ -134,6 +171,7 @@ class CompareHandlers:
         yield from until_newer(updates, self.controls_of, is_outdated)
 
     def _compute_and_show(self, session: Session, key: str | None, ends: float | None = None) -> Updates:
+        session = replace(session, further=at_scale(self.further, session.pairs[0].scale))
         return compute_and_show(session, self.shelf, key, self.upscaler_for, session.self_ensemble, ends)
 
     def _show_choice(self, choice: Choice, key: str | None) -> Updates:
@@ -169,8 +207,8 @@ class CompareHandlers:
             (path,) = (path for path in self.photographs if path.stem == example)
             return open_example(path, scale)
         if shown.pairs[0].scale == scale:
-            return shown  # with its results and its viewpoint
-        pair = make_pair(shown.picture, scale)
+            return shown  # with its results and its place
+        pair = make_pair(shown.picture, scale, shown.name)
         return Session(shown.picture, shown.picture_token, (pair,), name=shown.name)
 
     def _compute_anew(self, key: str | None, weights_key: str) -> Updates:
@@ -179,7 +217,9 @@ class CompareHandlers:
             if key == Shelf.FIRST and self.shelf.weights_key == weights_key:
                 yield key, scene_value(scene_of(session))
                 return
-        updates = self._compute_and_show(replace(session, results={}, token=new_token()), key)
+        builtin = builtin_names(self_ensemble=True)
+        results = {of: result for of, result in session.results.items() if of[1] not in builtin}
+        updates = self._compute_and_show(replace(session, results=results, token=new_token()), key)
         own_key, first = next(updates)
         yield own_key, first
         yield from updates

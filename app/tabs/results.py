@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,12 @@ from drn.weights import BUNDLED
 PEERS = Path(__file__).parent.parent / "peers.json"
 
 
-def results_tab() -> gr.Tab:
-    """Add the tab: results of ``weights/results.json``, other networks, and the training curves beside that file."""
+def results_tab(set_table: Callable[[], None]) -> gr.Tab:
+    """Add the tab: results of ``weights/results.json``, other networks, and the training curves beside that file.
+
+    Args:
+        set_table: Adds the table of whole test sets.
+    """
     peers = json.loads(PEERS.read_text(encoding="utf-8"))
     results = read_results(BUNDLED / "results.json")
     tab: gr.Tab
@@ -32,6 +36,7 @@ def results_tab() -> gr.Tab:
             )
         else:
             gr.HTML(results_html(results), apply_default_css=False, elem_id="results")
+        set_table()
         gr.HTML(peers_html(peers, results), apply_default_css=False, elem_id="peers")
         if results is not None:
             gr.HTML(times_html(results), apply_default_css=False, elem_id="times")

@@ -122,11 +122,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Measured:
-    """Measurements of one image: scores of the region in view and of the whole image, and seconds of its method."""
+    """What was measured of one image: the region in view, the whole image, and the seconds its method took.
+
+    The seconds are None for a result that was not computed here.
+    """
 
     region: Score
     whole: Score
-    seconds: float
+    seconds: float | None
 
 
 def viewer(scene: Scene | None, elem_id: str) -> gr.HTML:

@@ -140,11 +140,14 @@ class Scores(TypedDict):
 
 
 class ImageNumbers(TypedDict):
-    """The numbers of one image: scores of the region in view and of the whole image, and seconds of its method."""
+    """The numbers of one image: over the region in view, over the whole image, and the seconds its method took.
+
+    The seconds are None for a result that was not computed here.
+    """
 
     region: Scores
     whole: Scores
-    seconds: float
+    seconds: float | None
 
 
 class Numbers(TypedDict):

@@ -1,4 +1,4 @@
-"""The command line: ``drn upscale | compare | evaluate | train | bench | publish | info``.
+"""The command line: ``drn upscale | compare | evaluate | app | train | bench | publish | info``.
 
 Exit codes: 0 success, 1 bad input (one sentence on stderr), 2 wrong usage, 130 interrupted.
 """
@@ -28,6 +28,7 @@ from drn.commands.options import (
     WeightsOption,
     load_scales,
 )
+from drn.commands.page import app_command
 from drn.commands.train import train_command
 from drn.device import choose_device, choose_dtype
 from drn.errors import InputError
@@ -96,6 +97,7 @@ def upscale(
 app.command("compare", cls=ListOptions)(compare_command)
 app.command("evaluate", cls=ListOptions)(evaluate_command)
 app.command("train", cls=ListOptions)(train_command)
+app.command("app", cls=ListOptions)(app_command)
 
 
 @app.command()

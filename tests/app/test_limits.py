@@ -306,7 +306,7 @@ def test_the_soft_limit_on_open_files_is_raised() -> None:
         text=True,
     )
     assert done.stdout.strip() == str(hard)
-    assert "raise_file_limit()" in (ROOT / "app.py").read_text(encoding="utf-8")
+    assert "raise_file_limit()" in (ROOT / "app" / "main.py").read_text(encoding="utf-8")
 
 
 def test_the_same_message_is_logged_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
 import tomllib
+import urllib.request
 import venv
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,7 @@ def test_the_base_requirements_do_not_include_gradio(project: dict[str, Any]) ->
 
 
 def test_every_folder_with_code_is_packaged(project: dict[str, Any]) -> None:
-    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "drn").rglob("*.py")}
+    folders = {path.parent.relative_to(ROOT) for name in ("drn", "app") for path in (ROOT / name).rglob("*.py")}
     packages = {".".join(folder.parts) for folder in folders}
     assert set(project["tool"]["setuptools"]["packages"]) == packages | {"drn._weights"}
 
@@ -82,7 +84,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in ("drn", "weights"):
+    for name in ("app", "drn", "weights"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     command = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", "dist", "."]
     subprocess.run([sys.executable, "-m", "pip", *command], cwd=source, check=True, timeout=120)
@@ -144,3 +146,20 @@ def test_the_wheel_has_a_console_script(installed: Path, tmp_path: Path, photo: 
     write_png(tmp_path / "small.png", Picture(photo))
     offline(installed / "drn", "upscale", "small.png", "-o", "out", "--scale", "2", cwd=tmp_path)
     assert read_image(tmp_path / "out" / "small_DRN_x2.png").rgb.shape == (120, 168, 3)
+
+
+@pytest.mark.slow
+def test_the_wheel_serves_the_page(installed: Path, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DRN_HUB_REPO")}
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    command = [str(installed / "drn"), "app", "--port", str(port)]
+    environment |= {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert any(f":{port}" in line for line in server.stdout)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
+            assert b"DRN super-resolution" in answer.read()
+        server.terminate()
+        assert server.wait(20) == 0

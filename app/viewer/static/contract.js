@@ -82,7 +82,7 @@
  * @typedef {Object} ImageNumbers
  * @property {Scores} region
  * @property {Scores} whole
- * @property {number} seconds
+ * @property {number | null} seconds
  */
 
 /**

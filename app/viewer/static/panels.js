@@ -60,7 +60,7 @@ function writeNumbers(caption, numbers) {
       place.classList.toggle("best", best);
     }
   }
-  find(".time").textContent = `whole image in ${numbers.seconds.toFixed(2)} s`;
+  find(".time").textContent = numbers.seconds === null ? "" : `whole image in ${numbers.seconds.toFixed(2)} s`;
 }
 
 /**

@@ -1,0 +1,57 @@
+"""Serve the page until SIGTERM or Ctrl-C; ``app.py`` and ``drn app`` call this."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import warnings
+from typing import NoReturn
+
+from app.options import PageOptions
+from app.page import build, launch
+from app.serving.cache import remove_own_folder
+from app.serving.connections import raise_file_limit
+from app.serving.jobs import stop_jobs
+
+M_ARENA_MAX = -8
+"""glibc's number for the option of ``mallopt`` that bounds the memory arenas."""
+
+
+def use_few_arenas() -> None:
+    """Let threads share two of glibc's memory arenas: an arena keeps the memory of the largest job that used it."""
+    with contextlib.suppress(OSError, AttributeError):  # not glibc
+        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
+
+
+def stop(*_: object) -> None:
+    """Stop all jobs, then end the server as Ctrl-C does; a handler of signals.
+
+    Raises:
+        KeyboardInterrupt: Always.
+    """
+    stop_jobs()
+    raise KeyboardInterrupt
+
+
+def serve(options: PageOptions = PageOptions()) -> NoReturn:
+    """Build the page, serve it, and end the process.
+
+    Args:
+        options: The choices of the command line.
+
+    Raises:
+        InputError: If a folder, a file or the weights cannot be used.
+    """
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, stop)
+    use_few_arenas()
+    raise_file_limit()
+    warnings.filterwarnings("ignore", module="PIL")
+    with contextlib.suppress(KeyboardInterrupt):
+        launch(build(options), port=options.port)
+    remove_own_folder()
+    sys.stdout.flush()
+    os._exit(0)  # an ordinary exit would wait for, or be aborted by, the threads of gradio and torch

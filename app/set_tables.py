@@ -1,0 +1,107 @@
+"""Whole test sets, measured image by image; the results are kept as long as the server runs."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from app.engines import UpscalerFor
+from app.serving.jobs import Job, run_in_steps
+from app.session import at_scale
+from drn.errors import InputError
+from drn.evaluation.benchmark import ImageRow, measure_image
+from drn.evaluation.methods import Method, builtin_methods
+from drn.evaluation.pairs import Pair, read_pair
+from drn.image import Array, find_images
+from drn.upscaler import OnTile
+
+logger = logging.getLogger(__name__)
+
+Key = tuple[str, int, str]
+"""Name of the set, scale, and key of the weights."""
+
+
+@dataclass
+class SetTables:
+    """Measures the methods on test sets, and keeps what is measured.
+
+    Attributes:
+        sets: The images of each set by its name.
+        upscaler_for: Gives the network for a scale.
+        further: The methods beside the built-in ones.
+    """
+
+    sets: dict[str, list[Path]]
+    upscaler_for: UpscalerFor
+    further: tuple[Method, ...] = ()
+    _known: dict[Key, dict[tuple[str, str], ImageRow | None]] = field(default_factory=dict)
+
+    def methods(self, scale: int) -> list[Method]:
+        """Return the methods that are measured at a scale."""
+        return [*builtin_methods(self.upscaler_for(scale), False), *at_scale(self.further, scale)]
+
+    def rows(self, key: Key) -> list[ImageRow]:
+        """Return what is measured of a set, in the order of its images."""
+        return [row for row in self._known.get(key, {}).values() if row is not None]
+
+    def failures(self, key: Key) -> int:
+        """Return how many results of a set cannot be measured."""
+        return sum(row is None for row in self._known.get(key, {}).values())
+
+    def measure(self, key: Key, ends: float) -> Generator[tuple[int, int], None, None]:
+        """Measure what is missing of a set; closing the generator stops the work, and keeps what is measured.
+
+        Args:
+            key: The set, the scale and the weights.
+            ends: When to stop: the ``deadline()`` of the job.
+
+        Yields:
+            The number of results that are measured, and their number in all.
+
+        Raises:
+            InputError: If the time is over, or the server is closing.
+        """
+        name, scale, _ = key
+        known, methods = self._known.setdefault(key, {}), self.methods(scale)
+        total = len(self.sets[name]) * len(methods)
+        for path in self.sets[name]:
+            for method in methods:
+                if (path.stem, method.name) not in known:
+                    work = functools.partial(_measure_file, name, path, scale, method)
+                    job = Job(run_in_steps(work, ends))
+                    for _ in job:
+                        yield len(known), total
+                    known[path.stem, method.name] = job.result
+        yield len(known), total
+
+
+def named_sets(folders: Sequence[Path], photographs: Sequence[Path]) -> dict[str, list[Path]]:
+    """Return the images of each set by its name: those of ``folders``, or else the bundled photographs as one set.
+
+    Raises:
+        InputError: If a folder is missing or holds no images, or two folders have the same name.
+    """
+    if not folders:
+        return {"examples": list(photographs)}
+    names = [folder.resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        raise InputError("Two of the test sets have the same name: rename one of the folders.")
+    return {name: find_images(folder) for name, folder in zip(names, folders, strict=True)}
+
+
+def _measure_file(
+    data: str, path: Path, scale: int, method: Method, of_job: OnTile, job_cancelled: Callable[[], bool]
+) -> ImageRow | None:
+    """Measure a method on one image of a set; None if the method fails on it, or it cannot be measured."""
+
+    def enlarge(pair: Pair, on_tile: OnTile | None = None, cancelled: Callable[[], bool] | None = None) -> Array:
+        return method.enlarge(pair, of_job, job_cancelled)
+
+    try:
+        return measure_image(data, read_pair(path, scale), replace(method, enlarge=enlarge))
+    except InputError as error:
+        logger.warning("%s has no score for %s of %s: %s", method.name, path.stem, data, error)
+        return None

@@ -1,0 +1,81 @@
+"""The start of the page by ``drn app``: what it needs, and bad input."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app import main as page
+from app.options import PageOptions
+from app.photographs import examples
+from drn.commands.main import app
+from drn.errors import InputError
+from drn.image import Array, Picture, write_png
+
+
+def start(*options: str) -> Exception | None:
+    """Run ``drn app``, and return the exception that ends it."""
+    error = CliRunner().invoke(app, ["app", *options]).exception
+    assert error is None or isinstance(error, Exception)
+    return error
+
+
+def test_options_reach_the_page(monkeypatch: pytest.MonkeyPatch, photo: Array, tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", Picture(photo))
+    given: list[PageOptions] = []
+    monkeypatch.setattr(page, "serve", given.append)
+    assert (
+        start("--data", str(tmp_path), str(tmp_path), "--results", f"mine={tmp_path}", "--scale", "2", "--port", "80")
+        is None
+    )
+    assert start() is None
+    (options, usual) = given
+    assert (options.data, options.scale, options.weights, options.port) == ((tmp_path, tmp_path), 2, None, 80)
+    assert [(method.name, method.scale) for method in options.further] == [("mine", 2)]
+    assert usual == PageOptions(scale=4)
+
+
+def test_the_images_of_the_folders_replace_the_examples(photo: Array, tmp_path: Path) -> None:
+    for name in ("one/b", "one/a", "two/a", "two/c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_png(tmp_path / f"{name}.png", Picture(photo))
+    found = examples([tmp_path / "one", tmp_path / "two"])
+    assert [str(path.relative_to(tmp_path)) for path in found] == ["one/a.png", "one/b.png", "two/c.png"]
+
+
+@pytest.mark.parametrize("missing", ["gradio", "app.main"])
+def test_without_the_page_or_gradio_there_is_one_sentence(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr("drn.commands.page.importlib.import_module", fail)
+    error = start()
+    assert isinstance(error, InputError)
+    assert str(error).startswith("The page needs gradio" if missing == "gradio" else "The page is not installed here")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--data", "missing"], "missing"),
+        (["--results", "mine=missing"], "missing"),
+        (["--results", "mine"], "'mine' is not --results NAME=DIR"),
+        (["--results", "DRN=app"], "Two methods have the name DRN: give each its own."),
+        (["--network", "net=missing.onnx"], "There is no file missing.onnx: give an ONNX file."),
+        (
+            ["--weights", "missing.safetensors"],
+            "There is no weights file or folder missing.safetensors: check the name.",
+        ),
+        (["--scale", "5"], "There are no weights for x5: choose a scale that they have, or other weights."),
+    ],
+)
+def test_bad_options_get_one_sentence(options: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "launch", lambda *_, **__: sys.exit("it started"))
+    monkeypatch.setattr("app.main.signal.signal", lambda *_: None)
+    error = start(*options)
+    assert isinstance(error, InputError), error
+    assert sentence in str(error)
+    assert "\n" not in str(error)

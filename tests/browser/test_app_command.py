@@ -1,0 +1,169 @@
+"""``drn app``: test sets, finished results and networks of the command line on the page."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Browser, Page, expect
+
+from drn import load_model
+from drn.image import Array, Picture, write_png
+from drn.upscaler import Upscaler
+from tests.helpers.browsing import names, numbers, thumbnails
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two test sets, DRN's own results for two of the three images, and DRN as an ONNX file."""
+    folder = tmp_path_factory.mktemp("sets")
+    generator = torch.Generator().manual_seed(0)
+    upscaler = Upscaler(load_model(scale=2))
+    for place in ("one", "two", "finished"):
+        (folder / place).mkdir()
+    for place, name in (("one", "first"), ("one", "second"), ("two", "third")):
+        small = torch.rand(3, 32, 40, generator=generator)
+        image = torch.nn.functional.interpolate(small[None], (64, 80), mode="bicubic").clamp(0, 1)[0]
+        hr = (image * 255).round().byte().permute(1, 2, 0).numpy()
+        write_png(folder / place / f"{name}.png", Picture(hr))
+        if name != "third":
+            write_finished(folder / "finished" / f"{name}_x2_mine.png", hr, upscaler)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this kind of export is old
+        torch.onnx.export(
+            load_model(scale=2),
+            (torch.rand(1, 3, 32, 32),),
+            str(folder / "own.onnx"),
+            dynamo=False,
+            input_names=["lr"],
+            dynamic_axes={"lr": {2: "height", 3: "width"}},
+        )
+    return folder
+
+
+def write_finished(path: Path, hr: Array, upscaler: Upscaler) -> None:
+    from drn.resize import downscale
+
+    write_png(path, Picture(upscaler.upscale(downscale(hr, 2))))
+
+
+@pytest.fixture(scope="module")
+def served(sets: Path) -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-u", "-m", "drn", "app", "--port", str(port), "--scale", "2"]
+    command += ["--data", str(sets / "one"), str(sets / "two"), "--results", f"mine={sets / 'finished'}"]
+    command += ["--network", f"a network={sets / 'own.onnx'}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_SERVER")}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert any(f":{port}" in line for line in server.stdout)
+        yield f"http://127.0.0.1:{port}"
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+
+
+@pytest.fixture
+def opened(browser: Browser, served: str) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(20_000)
+    page.goto(served)
+    yield page
+    page.close()
+
+
+def test_the_methods_of_the_command_line_are_panels_with_numbers(opened: Page) -> None:
+    expect(thumbnails(opened)).to_have_count(3)
+    drn = numbers(opened, "drn", "whole")
+    assert names(opened) == ["LR", "bicubic", "DRN", "mine", "a network", "ground truth"]
+    assert numbers(opened, "further-1", "whole") == drn
+    assert numbers(opened, "further-2", "whole")[0] == pytest.approx(drn[0], abs=0.02)
+    assert opened.locator('[data-of="further-1"] .time').text_content() == ""
+    assert opened.locator('[data-of="further-2"] .time').text_content() != ""
+    opened.get_by_role("button", name="a network error").click()
+    assert "a network error" in names(opened)
+
+    thumbnails(opened).nth(2).click()  # it has no finished result
+    expect(opened.get_by_text("mine has no result for this photograph.")).to_be_visible()
+    assert names(opened)[:4] == ["LR", "bicubic", "DRN", "a network"]
+    numbers(opened, "further-2", "whole")
+    opened.locator("#scale").get_by_label("x3").check()  # both are for x2
+    expect(opened.locator('#viewer [data-panel="a network"]')).to_have_count(0)
+    third, _ = numbers(opened, "drn", "whole")
+    thumbnails(opened).nth(1).click()
+    expect(opened.locator('[data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{third:.2f} dB")
+    numbers(opened, "drn", "whole")
+    opened.locator("#scale").get_by_label("x2").check()
+    expect(opened.locator('#viewer [data-panel="mine"]')).to_be_visible()
+    drn = numbers(opened, "drn", "whole")
+    assert numbers(opened, "further-1", "whole") == drn
+
+
+def test_an_upload_has_no_finished_result(opened: Page, photo: Array, tmp_path: Path) -> None:
+    numbers(opened, "further-2", "whole")
+    write_png(tmp_path / "first.png", Picture(photo))  # the name of an original does not make it that original
+    opened.locator("input[type=file]").first.set_input_files(tmp_path / "first.png")
+    expect(opened.get_by_text("mine has no result for this photograph.")).to_be_visible()
+    numbers(opened, "further-2", "whole")
+
+
+def test_a_whole_set_is_measured_and_its_images_open_in_compare(opened: Page) -> None:
+    numbers(opened, "drn", "whole")
+    opened.get_by_role("tab", name="Benchmarks").click()
+    opened.locator("#set").get_by_label("one").check()
+    opened.locator("#set-scale").get_by_label("x2").check()
+    opened.locator("#set-start").click()
+    expect(opened.locator("#set-status")).to_contain_text("All 8 results are measured.", timeout=60_000)
+    cells = opened.locator("#set-images [role=gridcell]")
+    expect(cells).to_have_count(2 * 9)
+    texts = [text.strip() for text in cells.all_inner_texts()]
+    lines = {line[0]: [float(value) for value in line[1:]] for line in (texts[:9], texts[9:])}
+    assert set(lines) == {"first", "second"}
+    assert all(values[4:6] == values[2:4] for values in lines.values())  # "mine" and DRN
+    with opened.expect_download() as downloading:
+        opened.locator("#set-csv").click()
+    head, *rows = csv.reader(downloading.value.path().read_text(encoding="utf-8").splitlines())
+    assert head == ["set", "image", "scale", "method", "PSNR", "SSIM", "seconds"]
+    assert [(row[1], row[3]) for row in rows[:5]] == [
+        *(("first", name) for name in ("bicubic", "DRN", "mine", "a network")),
+        ("second", "bicubic"),
+    ]
+    header = opened.locator("#set-images").get_by_role("columnheader", name="bicubic PSNR")
+    highest = max(lines, key=lambda name: lines[name][0])
+    header.last.hover()
+    header.last.get_by_label("Open cell menu").click(force=True)
+    opened.get_by_role("menuitem", name="Sort descending").click()
+    expect(cells.first).to_have_text(highest)
+    opened.locator("#set-images [role=gridcell]", has_text="second").click()
+    expect(opened.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
+    shown = opened.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
+    expect(shown).to_have_text(f"{lines['second'][2]:.2f} dB")
+
+
+def test_measuring_a_set_is_cancelled_and_goes_on(opened: Page) -> None:
+    numbers(opened, "drn", "whole")
+    opened.get_by_role("tab", name="Benchmarks").click()
+    opened.locator("#set").get_by_label("two").check()
+    opened.locator("#set-scale").get_by_label("x3").check()
+    opened.locator("#set-start").click()
+    opened.locator("#set-cancel").click()
+    expect(opened.locator("#set-status")).to_contain_text("Stopped: what is measured is kept.")
+    opened.locator("#set-start").click()
+    expect(opened.locator("#set-status")).to_contain_text("All 2 results are measured.", timeout=60_000)
+    expect(opened.locator("#set-means")).to_contain_text("bicubic")

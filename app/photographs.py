@@ -14,7 +14,9 @@ from app.serving.jobs import run_in_steps
 from app.serving.limits import MAX_PIXELS, MAX_UPLOAD_BYTES, MIN_SIDE
 from app.serving.uploads import NO_UPLOAD, find_upload
 from drn.errors import InputError
-from drn.image import Array, Picture, check_bytes, find_images, read_image
+from drn.folders import find_images
+from drn.image import Array, Picture
+from drn.reading import check_bytes, read_image
 from drn.upscaler import OnTile
 
 EXAMPLES = Path(__file__).parent / "examples"

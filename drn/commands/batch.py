@@ -15,8 +15,10 @@ from tqdm import tqdm
 
 from drn.device import choose_device
 from drn.errors import InputError, not_installed
-from drn.image import find_images, read_image, write_png
+from drn.folders import find_images
+from drn.reading import read_image
 from drn.upscaler import Upscaler
+from drn.writing import write_png
 
 LONGEST_WAIT = timedelta(days=7)
 """How long a process that has finished waits for the others."""

@@ -29,8 +29,8 @@ from drn.evaluation.methods import builtin_methods, builtin_names
 from drn.evaluation.pairs import make_pair, notes_on, parse_rect
 from drn.evaluation.tables import format_table, report
 from drn.files import replace_file
-from drn.image import read_image
 from drn.model import SCALES, count_parameters
+from drn.reading import read_image
 from drn.upscaler import Upscaler
 from drn.weights import Weights
 

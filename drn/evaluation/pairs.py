@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drn.errors import InputError
+from drn.folders import find_images
 from drn.geometry import Rect
-from drn.image import Array, Picture, find_images, mod_crop, read_image
+from drn.image import Array, Picture, mod_crop
 from drn.metrics import SSIM_WINDOW
+from drn.reading import read_image
 from drn.resize import downscale
 
 

@@ -13,7 +13,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from drn.errors import InputError
-from drn.image import Array, find_images, read_image
+from drn.folders import find_images
+from drn.image import Array
+from drn.reading import read_image
 from drn.resize import REACH, resample
 
 

@@ -18,10 +18,12 @@ from PIL import Image
 
 from app.photographs import examples
 from drn import load_model
-from drn.image import Array, Picture, mod_crop, read_image, write_png
+from drn.image import Array, Picture, mod_crop
 from drn.metrics import psnr, ssim
+from drn.reading import read_image
 from drn.resize import downscale
 from drn.upscaler import Upscaler
+from drn.writing import write_png
 
 PAGE_DOC = Path(__file__).resolve().parents[2] / "docs" / "page.md"
 

@@ -17,7 +17,8 @@ from app.serving.jobs import deadline
 from app.serving.uploads import NO_UPLOAD, find_upload
 from app.session import open_upload
 from drn.errors import InputError
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
+from drn.writing import write_png
 from tests.helpers.jobs import result_of
 from tools.fuzz import watching
 

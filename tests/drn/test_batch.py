@@ -14,7 +14,8 @@ from PIL import Image
 from drn import weights
 from drn.commands.batch import Report, plan, shared_work, terminated_like_interrupted, upscale_files
 from drn.errors import InputError
-from drn.image import Array, Picture, find_images
+from drn.folders import find_images
+from drn.image import Array, Picture
 from drn.upscaler import Upscaler
 from tests.helpers.models import small_model
 

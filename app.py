@@ -9,10 +9,7 @@ import signal
 import sys
 import warnings
 
-from app.page import build, launch
-from app.serving.cache import remove_own_folder
-from app.serving.connections import raise_file_limit
-from app.serving.jobs import stop_jobs
+from app.serving.startup import prepare_environment
 from drn.errors import InputError
 
 M_ARENA_MAX = -8
@@ -25,17 +22,23 @@ def use_few_arenas() -> None:
         ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
 
 
-def stop(*_: object) -> None:
-    """Stop all jobs, then end the server as Ctrl-C does; a handler of signals.
+def main() -> None:
+    """Serve the page, with one sentence if it cannot be served."""
+    try:
+        prepare_environment()
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    # These import gradio, which reads the environment.
+    from app.page import build, launch
+    from app.serving.cache import remove_own_folder
+    from app.serving.connections import raise_file_limit
+    from app.serving.jobs import stop_jobs
 
-    Raises:
-        KeyboardInterrupt: Always.
-    """
-    stop_jobs()
-    raise KeyboardInterrupt
+    def stop(*_: object) -> None:
+        """Stop all jobs, then end the server as Ctrl-C does; a handler of signals."""
+        stop_jobs()
+        raise KeyboardInterrupt
 
-
-if __name__ == "__main__":
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, stop)
     use_few_arenas()
@@ -43,10 +46,14 @@ if __name__ == "__main__":
     warnings.filterwarnings("ignore", module="PIL")
     try:
         launch(build())
-    except InputError as error:
+    except (InputError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         pass
     remove_own_folder()
     sys.stdout.flush()
     os._exit(0)  # an ordinary exit would wait for, or be aborted by, the threads of gradio and torch
+
+
+if __name__ == "__main__":
+    main()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from drn.image import Array, Picture
 from drn.reading import check_bytes, read_image
 from drn.upscaler import OnTile
 
+logger = logging.getLogger(__name__)
+
 EXAMPLES = Path(__file__).parent / "examples"
 FIRST_EXAMPLE = "astronaut"
 THUMBNAIL = 320
@@ -28,7 +31,8 @@ THUMBNAIL = 320
 def examples() -> list[Path]:
     """List the examples: the bundled ones, then the images in the folder that ``DRN_EXAMPLES`` names, if it is set.
 
-    Examples are identified by the stem of their name. Of several with the same stem, the first is listed.
+    Examples are identified by the stem of their name. Of several with the same stem, the first is listed. An image that
+    cannot be shown is left out, with a warning in the log.
 
     Raises:
         InputError: If that folder is missing or holds no images.
@@ -36,9 +40,20 @@ def examples() -> list[Path]:
     bundled = sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != FIRST_EXAMPLE, path.stem))
     folder = os.environ.get("DRN_EXAMPLES", "")
     by_name: dict[str, Path] = {}
-    for path in [*bundled, *(find_images(Path(folder)) if folder else [])]:
+    for path in [*bundled, *(_usable(find_images(Path(folder))) if folder else [])]:
         by_name.setdefault(path.stem, path)
     return list(by_name.values())
+
+
+def _usable(paths: list[Path]) -> Iterator[Path]:
+    """List the images that can be shown, and log why each other one is left out."""
+    for path in paths:
+        try:
+            read_example(path)
+        except InputError as error:
+            logger.warning("An image of DRN_EXAMPLES is left out: %s", error)
+        else:
+            yield path
 
 
 def thumbnail(path: Path) -> Array:

@@ -28,6 +28,7 @@ from drn.evaluation.comparison import format_psnr, format_ssim, measure, score
 from drn.evaluation.figure import figure
 from drn.evaluation.methods import builtin_methods, builtin_names
 from drn.evaluation.pairs import make_pair, notes_on, parse_rect
+from drn.evaluation.sets import set_names
 from drn.evaluation.tables import format_table, report
 from drn.files import replace_file
 from drn.model import SCALES, count_parameters
@@ -181,7 +182,7 @@ def compare(
     if output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output} cannot be written: give the name of a PNG file in an existing folder.")
     upscaler = Upscaler(_load(weights_at, [scale])[0].model, device, dtype, tile)
-    picture = read_image(image)
+    picture = read_image(image, name=str(image))
     for note in notes_on(picture):
         typer.echo(f"note: {note}", err=True)
     pair = make_pair(picture, scale)
@@ -212,11 +213,8 @@ def evaluate_command(
     rows: list[Row] = []
     used = []
     scales = list(dict.fromkeys(scale or SCALES))
-    names = [folder.resolve().name for folder in data]
-    if len(set(names)) < len(names):
-        raise InputError(
-            "Two of the test sets have the same name, so their rows could not be told apart: rename one of the folders."
-        )
+    set_names(data)
+    notes: dict[str, None] = {}
     with tqdm(
         total=len(scales) * len(data) * len(builtin_names(self_ensemble)), unit="row", leave=False, disable=None
     ) as bar:
@@ -225,7 +223,9 @@ def evaluate_command(
             upscaler = Upscaler(loaded.model, device, dtype, tile)
             methods = builtin_methods(upscaler, self_ensemble)
             for folder in data:
-                rows += measure_folder(folder, upscaler.scale, methods, lambda row: bar.update())
+                rows += measure_folder(folder, upscaler.scale, methods, lambda row: bar.update(), notes.setdefault)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
     if as_json:
         chosen = {"--weights": weights_at, "--device": device, "--dtype": dtype, "--tile": str(tile)}
         options = [word for name, value in chosen.items() if value not in (None, "auto", "0") for word in (name, value)]

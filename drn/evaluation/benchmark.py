@@ -10,6 +10,7 @@ from statistics import mean
 from drn.evaluation.comparison import measure
 from drn.evaluation.methods import Method
 from drn.evaluation.pairs import Pair, read_pairs
+from drn.evaluation.sets import set_name
 
 
 @dataclass(frozen=True)
@@ -58,25 +59,30 @@ def measure_set(data: str, pairs: Sequence[Pair], method: Method) -> Row:
 
 
 def measure_folder(
-    folder: Path, scale: int, methods: Iterable[Method], on_row: Callable[[Row], object] = lambda row: None
+    folder: Path,
+    scale: int,
+    methods: Iterable[Method],
+    on_row: Callable[[Row], object] = lambda row: None,
+    on_note: Callable[[str], object] = lambda note: None,
 ) -> list[Row]:
     """Measure each method on the images of ``folder``, one row for each method.
 
     Each method first enlarges one image untimed, because the first call for a new image size is slower.
 
     Args:
-        folder: Folder of originals; its name is the name of the set.
+        folder: Folder of the test set (see ``drn.evaluation.sets``).
         scale: Upscaling factor.
         methods: The methods.
         on_row: Called with each row as soon as it is measured.
+        on_note: See ``read_pairs``.
 
     Raises:
         InputError: If the folder is missing or holds no images, or if an image is damaged or too small.
     """
-    pairs = read_pairs(folder, scale)
+    pairs = read_pairs(folder, scale, on_note)
     rows = []
     for method in methods:
         method.enlarge(pairs[0])
-        rows.append(measure_set(folder.resolve().name, pairs, method))
+        rows.append(measure_set(set_name(folder), pairs, method))
         on_row(rows[-1])
     return rows

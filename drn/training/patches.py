@@ -104,7 +104,7 @@ class PatchSampler:
 
 def _read_sizes(path: Path, shrink: tuple[float, ...], margin: int) -> list[Array]:
     """Read an image, shrink it to each further size, and pad each by mirroring: uint8, (H, W, 3)."""
-    rgb = read_image(path).rgb
+    rgb = read_image(path, name=str(path)).rgb
     border = (margin, margin), (margin, margin), (0, 0)
     return [np.pad(image, border, mode="symmetric") for image in (rgb, *(_shrink(rgb, factor) for factor in shrink))]
 

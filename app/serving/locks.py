@@ -22,4 +22,4 @@ def lock_file(handle: int) -> None:
         return
     import msvcrt
 
-    msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)

@@ -45,7 +45,7 @@ def _check_address(host: str, port: str | None) -> None:
         found = socket.getaddrinfo(host.strip("[]"), int(port or 0), type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise InputError(
-            f"The host name {host[:80]!r} in GRADIO_SERVER_NAME is unknown: give 127.0.0.1, or 0.0.0.0 for all networks."
+            f"The host name {host[:80]!r} in GRADIO_SERVER_NAME is unknown: give 127.0.0.1 or 0.0.0.0."
         ) from error
     family, kind, protocol, _, address = found[0]
     try:

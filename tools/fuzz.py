@@ -310,13 +310,13 @@ def main(
     from app.page import build, launch
     from app.serving import jobs
 
-    jobs.JOB_SECONDS = 1.0  # some of it is a lot of honest work
     pool = Pool()
     outcomes = fuzz_images(images, seed, pool)
     pool.close()
     print("images", *(f"{count:8} {outcome}" for outcome, count in outcomes.most_common()), sep="\n")
     print(f"peak memory of the decoding processes: {peak_of_processes():.0f} MB")
     demo = build()
+    jobs.JOB_SECONDS = 1.0  # some of it is a lot of honest work
     outcomes, watch = fuzz_events(launch(demo, block=False), events, seed)
     print("events", *(f"{count:8} {outcome}" for outcome, count in outcomes.most_common()), sep="\n")
     print("opened of what was named:", sorted(set(SECRETS) & set(watch.opened)) or "nothing")

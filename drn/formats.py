@@ -27,6 +27,15 @@ SUFFIXES = (
 PNG_START, JPEG_START = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 JXL_STARTS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
+CHUNK_BYTES = {b"gAMA": 4, b"cHRM": 32, b"pHYs": 9, b"sRGB": 1, b"tIME": 7, b"cICP": 4}
+"""Kind of PNG chunk -> length of its content, where there is only one."""
+
+TRANSPARENCY_BYTES = {0: 2, 2: 6}
+"""Colour type of a PNG -> length of its transparent colour."""
+
+ICC_START = re.compile(rb"[^\0]{1,79}\0\0")
+"""The name of a profile in a PNG, and its method of compression."""
+
 AVIF_EXIF = re.compile(rb"(infe[\x02\x03]\0\0.(?:..|....)\0\0)Exif", re.DOTALL)
 """The entry of the EXIF data in the list of items of an AVIF file."""
 
@@ -63,7 +72,7 @@ def png_chunk(data: bytes, kind: bytes) -> bytes | None:
 
 
 def without_bad_chunks(data: bytes) -> bytes:
-    """Return a PNG without the chunks beside the pixels whose checksum is wrong; other data is returned unchanged.
+    """Return a PNG without the damaged ones of the chunks beside the pixels; other data is returned unchanged.
 
     A browser ignores such chunks, and Pillow refuses the file.
     """
@@ -73,7 +82,7 @@ def without_bad_chunks(data: bytes) -> bytes:
     for kind, start, end in png_chunks(data):
         if kind[:1].islower():
             checksum = zlib.crc32(memoryview(data)[start + 4 : end - 4])
-            if checksum != int.from_bytes(data[end - 4 : end], "big"):
+            if checksum != int.from_bytes(data[end - 4 : end], "big") or _is_malformed(data, kind, start + 8, end - 4):
                 bad.append((start, end))
     if not bad:
         return data
@@ -82,6 +91,15 @@ def without_bad_chunks(data: bytes) -> bytes:
         kept += data[at:start]
         at = end
     return bytes(kept + data[at:])
+
+
+def _is_malformed(data: bytes, kind: bytes, start: int, end: int) -> bool:
+    """Tell whether the content of a chunk, from ``start`` to ``end``, cannot be that of its kind."""
+    if kind == b"iCCP":
+        return not ICC_START.match(data, start, end)
+    if kind == b"tRNS":
+        return end - start != TRANSPARENCY_BYTES.get(data[25], end - start)
+    return end - start != CHUNK_BYTES.get(kind, end - start)
 
 
 def without_avif_exif(data: bytes) -> bytes:

@@ -102,6 +102,29 @@ def test_a_chunk_with_a_wrong_checksum_is_ignored(photo: Array, kind: bytes, is_
     assert picture.notes == ()
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (b"gAMA", b"\0"),
+        (b"cHRM", bytes(5)),
+        (b"pHYs", bytes(5)),
+        (b"sRGB", b""),
+        (b"tRNS", b"\0"),
+        (b"iCCP", b"garbage"),
+        (b"iCCP", b"name\0\0no zlib"),
+        (b"cICP", b"\1"),
+        (b"zTXt", b"key\0\0no zlib"),
+        (b"iTXt", b"xx"),
+        (b"tEXt", b""),
+    ],
+)
+def test_a_malformed_chunk_with_a_right_checksum_is_ignored(photo: Array, kind: bytes, body: bytes) -> None:
+    data = saved(Image.fromarray(photo), "PNG")
+    picture = read_image(io.BytesIO(data[:33] + png_chunk(kind, body) + data[33:]))
+    assert np.array_equal(picture.rgb, photo)
+    assert picture.alpha is None
+
+
 def test_damaged_pixels_are_refused(photo: Array) -> None:
     data = bytearray(saved(Image.fromarray(photo), "PNG"))
     at = data.index(b"IDAT") + 400

@@ -61,6 +61,8 @@ def plan(inputs: list[Path], output: Path, scale: int, file_format: str = "png")
     """
     is_name = output.suffix.lower() in FORMAT_OF and not output.is_dir()
     if is_name and len(inputs) == 1 and not inputs[0].is_dir():
+        if output.resolve() == inputs[0].resolve():
+            raise InputError(f"{output} is the image itself: give another name, or a folder for the results.")
         return Plan({inputs[0]: output})
     if is_name or (output.exists() and not output.is_dir()):
         raise InputError(f"{output} is the name of a file: give a folder for the results.")

@@ -1,4 +1,4 @@
-"""Serve the page with its usual options; ``drn app`` takes others."""
+"""Entry point: serve the page."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from drn.errors import InputError
 if __name__ == "__main__":
     try:
         serve()
-    except InputError as error:
+    except (InputError, OSError) as error:
         sys.exit(f"error: {error}")

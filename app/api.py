@@ -13,7 +13,7 @@ import gradio as gr
 from app.engines import UpscalerFor
 from app.events import HEAVY
 from app.figures import store_figure
-from app.serving.gradio_patches import take_path
+from app.serving.gradio_patches import take_any, take_file_or_refuse
 from app.serving.jobs import Job, deadline, errors_for_visitor
 from app.session import Session, compute, open_upload
 from app.upscaling import enlarge
@@ -34,25 +34,33 @@ def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
         crop = gr.Textbox(label="crop", value="")
         numbers, drawn, enlarged = gr.JSON(label="numbers"), gr.File(label="figure"), gr.File(label="enlarged")
         call = gr.Button()
-    take_path(image)
+    take_file_or_refuse(image)
+    take_any(scale)
 
-    def upscale(image: str | None, scale: str | None, self_ensemble: bool) -> Iterator[Any]:
+    def scale_of(given: Any) -> int:
+        """Return the scale that a client sent as a text or a number."""
+        sent = str(_given("scale", given)).removesuffix(".0")
+        if sent not in map(str, scales):
+            raise InputError(f"The scale {sent[:20]!r} is unknown: give one of {', '.join(map(str, scales))}.")
+        return int(sent)
+
+    def upscale(image: str | None, scale: Any, self_ensemble: bool) -> Iterator[Any]:
         """Enlarge an image; answers with a PNG called <stem>_DRN_x<scale>.png, alpha kept."""
         with errors_for_visitor(str):
-            upscaler = upscaler_for(int(_given("scale", scale)))
+            upscaler = upscaler_for(scale_of(scale))
             job = Job(enlarge(_given("image", image), upscaler, bool(self_ensemble)))
             for _ in job:
                 yield gr.skip()
         yield str(job.result.file)
 
-    def compare(image: str | None, scale: str | None, self_ensemble: bool, crop: str) -> Iterator[tuple[Any, Any]]:
+    def compare(image: str | None, scale: Any, self_ensemble: bool, crop: str) -> Iterator[tuple[Any, Any]]:
         """Shrink a photograph, enlarge it by each method, and measure; answers with numbers and a figure.
 
         crop: X,Y,W,H, the region of the photograph that is measured and drawn; if empty, the whole photograph.
         """
         with errors_for_visitor(str):
             path, ends = _given("image", image), deadline()
-            opening = Job(open_upload(path, int(_given("scale", scale)), ends))
+            opening = Job(open_upload(path, scale_of(scale), ends))
             for _ in opening:
                 yield gr.skip(), gr.skip()
             session = replace(opening.result, name=Path(path).stem, self_ensemble=bool(self_ensemble))
@@ -100,7 +108,7 @@ def answer(session: Session, hr_rect: Rect) -> dict[str, Any]:
     }
 
 
-def _given(name: str, value: str | None) -> str:
+def _given(name: str, value: Any) -> Any:
     """Return a parameter's value.
 
     Raises:

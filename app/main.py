@@ -11,29 +11,16 @@ import warnings
 from typing import NoReturn
 
 from app.options import PageOptions
-from app.page import build, launch
-from app.serving.cache import remove_own_folder
-from app.serving.connections import raise_file_limit
-from app.serving.jobs import stop_jobs
+from app.serving.startup import prepare_environment
 
 M_ARENA_MAX = -8
 """glibc's number for the option of ``mallopt`` that bounds the memory arenas."""
 
 
 def use_few_arenas() -> None:
-    """Let threads share two of glibc's memory arenas: an arena keeps the memory of the largest job that used it."""
+    """Limit glibc to two memory arenas, because each arena keeps the memory of the largest job that used it."""
     with contextlib.suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
-
-
-def stop(*_: object) -> None:
-    """Stop all jobs, then end the server as Ctrl-C does; a handler of signals.
-
-    Raises:
-        KeyboardInterrupt: Always.
-    """
-    stop_jobs()
-    raise KeyboardInterrupt
 
 
 def serve(options: PageOptions = PageOptions()) -> NoReturn:
@@ -43,8 +30,19 @@ def serve(options: PageOptions = PageOptions()) -> NoReturn:
         options: The choices of the command line.
 
     Raises:
-        InputError: If a folder, a file or the weights cannot be used.
+        InputError: If a folder, a file, the weights, or a setting in the environment cannot be used.
     """
+    prepare_environment()
+    # These import gradio, which reads the environment.
+    from app.page import build, launch
+    from app.serving.cache import remove_own_folder
+    from app.serving.connections import raise_file_limit
+    from app.serving.jobs import stop_jobs
+
+    def stop(*_: object) -> None:
+        stop_jobs()
+        raise KeyboardInterrupt
+
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, stop)
     use_few_arenas()

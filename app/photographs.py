@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,13 @@ from app.serving.jobs import run_in_steps
 from app.serving.limits import MAX_PIXELS, MAX_UPLOAD_BYTES, MIN_SIDE
 from app.serving.uploads import NO_UPLOAD, find_upload
 from drn.errors import InputError
-from drn.image import Array, Picture, check_bytes, find_images, read_image
+from drn.evaluation.sets import find_originals
+from drn.folders import find_images
+from drn.image import Array, Picture
+from drn.reading import check_bytes, read_image
 from drn.upscaler import OnTile
+
+logger = logging.getLogger(__name__)
 
 EXAMPLES = Path(__file__).parent / "examples"
 FIRST_EXAMPLE = "astronaut"
@@ -26,7 +32,8 @@ THUMBNAIL = 320
 def examples(folders: Sequence[Path] = ()) -> list[Path]:
     """List the examples: the bundled ones, then the images in the folder that ``DRN_EXAMPLES`` names, if it is set.
 
-    An example is identified by the stem of its file name. Of several files with the same stem, the first is listed.
+    An example is identified by the stem of its file name. Of several files with the same stem, the first is listed. An
+    image that cannot be shown is left out, with a warning in the log.
 
     Args:
         folders: Folders whose images are listed instead.
@@ -36,13 +43,24 @@ def examples(folders: Sequence[Path] = ()) -> list[Path]:
     """
     bundled = sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != FIRST_EXAMPLE, path.stem))
     folder = os.environ.get("DRN_EXAMPLES", "")
-    listed = [*bundled, *(find_images(Path(folder)) if folder else [])]
+    listed = [*bundled, *(_usable(find_images(Path(folder))) if folder else [])]
     if folders:
-        listed = [path for given in folders for path in find_images(given)]
+        listed = [path for given in folders for path in find_originals(given)[0]]
     by_name: dict[str, Path] = {}
     for path in listed:
         by_name.setdefault(path.stem, path)
     return list(by_name.values())
+
+
+def _usable(paths: list[Path]) -> Iterator[Path]:
+    """List the images that can be shown, and log why each other one is left out."""
+    for path in paths:
+        try:
+            read_example(path)
+        except InputError as error:
+            logger.warning("An image of DRN_EXAMPLES is left out: %s", error)
+        else:
+            yield path
 
 
 def thumbnail(path: Path) -> Array:

@@ -15,7 +15,8 @@ from drn.errors import InputError
 from drn.evaluation.benchmark import ImageRow, measure_image
 from drn.evaluation.methods import Method, builtin_methods
 from drn.evaluation.pairs import Pair, read_pair
-from drn.image import Array, find_images
+from drn.evaluation.sets import find_originals, set_names
+from drn.image import Array
 from drn.upscaler import OnTile
 
 logger = logging.getLogger(__name__)
@@ -86,10 +87,7 @@ def named_sets(folders: Sequence[Path], photographs: Sequence[Path]) -> dict[str
     """
     if not folders:
         return {"examples": list(photographs)}
-    names = [folder.resolve().name for folder in folders]
-    if len(set(names)) < len(names):
-        raise InputError("Two of the test sets have the same name: rename one of the folders.")
-    return {name: find_images(folder) for name, folder in zip(names, folders, strict=True)}
+    return {name: find_originals(folder)[0] for name, folder in zip(set_names(folders), folders, strict=True)}
 
 
 def _measure_file(

@@ -13,9 +13,10 @@ from app.serving.limits import MAX_OUTPUT_PIXELS
 from app.session import new_token
 from app.viewer.component import Layer, Scene, first_view
 from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN, DRN_PLUS
-from drn.image import Picture, fill_clear, on_checkers, write_png
+from drn.image import Picture, fill_clear, on_checkers
 from drn.resize import upscale
 from drn.upscaler import OnTile, Upscaler
+from drn.writing import write_png
 
 CHECKER = 4
 """Side of the checkers behind transparent pixels, in LR pixels."""

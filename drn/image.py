@@ -1,38 +1,21 @@
-"""Read and write image files, and convert between files, 8-bit arrays and float tensors.
+"""Decoded images, and conversions between 8-bit arrays and float tensors.
 
-No other module converts between these.
+No other module converts between arrays and tensors. Files are read by ``reading`` and written by ``writing``.
 """
 
 from __future__ import annotations
 
-import io
-import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
-from drn.errors import InputError
-from drn.files import replace_file
+from drn.metadata import NO_METADATA, Metadata
 
 if TYPE_CHECKING:
     import torch
-
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
-
-PHOTOMETRIC, SAMPLE_FORMAT = 262, 339
-"""Numbers of TIFF tags."""
-
-WHITE_IS_ZERO = 0
-"""A value of ``PHOTOMETRIC`` that Pillow handles only in 8-bit images."""
-
-GREY_STEPS = {"L;2": 85, "L;4": 17}
-"""Pillow's raw mode of a grey PNG of 2 or 4 bits -> factor from a level in the file to an 8-bit level."""
 
 Array = NDArray[np.uint8]
 
@@ -46,12 +29,14 @@ class Picture:
         alpha: uint8, (H, W), or None.
         is_grey: Whether the file was greyscale.
         notes: One sentence for each change made while reading the file.
+        metadata: The file's metadata, which an enlarged file keeps.
     """
 
     rgb: Array
     alpha: Array | None = None
     is_grey: bool = False
     notes: tuple[str, ...] = ()
+    metadata: Metadata = NO_METADATA
 
     @property
     def measured(self) -> Array:
@@ -123,165 +108,3 @@ def quantize(x: torch.Tensor) -> Array:
 
     levels = x[0].float().mul(255).clamp_(0, 255).round_().to(torch.uint8)
     return levels.permute(1, 2, 0).cpu().contiguous().numpy()
-
-
-def find_images(folder: Path) -> list[Path]:
-    """Return every image file below ``folder``, at any depth, sorted by path.
-
-    Raises:
-        InputError: If the folder is missing or has no images.
-    """
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}: give a folder of images.")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not paths:
-        raise InputError(f"The folder {folder} holds no images ({', '.join(SUFFIXES)}).")
-    return paths
-
-
-def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    """Convert an image from its embedded ICC profile to sRGB.
-
-    A profile that cannot be used is ignored, and ``notes`` gets a sentence about it.
-    """
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        name = ImageCms.getProfileDescription(source).strip()
-        is_rgb = source.profile.xcolor_space.strip() == "RGB"
-        coloured = image.convert("RGB") if is_rgb and image.mode == "L" else image
-        converted = ImageCms.profileToProfile(coloured, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        notes.append("The embedded colour profile could not be used and was ignored.")
-        return image
-    if converted is None:
-        return image
-    if image.mode in ("L", "RGB"):
-        # Most embedded profiles describe sRGB. Differences from rounding alone get no note.
-        change = ImageChops.difference(converted, image.convert("RGB")).getextrema()
-        if max(int(high) for _, high in change) <= 1:  # type: ignore[misc]
-            return image
-    notes.append(f"Colours were converted from the embedded profile ({name[:60]}) to sRGB.")
-    return converted
-
-
-def _decode(image: Image.Image, name: str) -> Picture:
-    """Convert an opened file of any mode to 8-bit RGB and alpha, with notes on the changes."""
-    notes: list[str] = []
-    if getattr(image, "is_animated", False):  # unlike n_frames, this does not read the whole file
-        notes.append("The file has several frames: the first one is used.")
-        image.seek(0)
-    coding = tile[0][3] if (tile := getattr(image, "tile", None)) else ""
-    rawmode = str(coding)
-    is_16_bit = (";16" in rawmode and "BGR;16" not in rawmode) or image.mode.startswith("I")
-    if image.format == "PPM" and isinstance(coding, tuple):  # (mode, highest value)
-        is_16_bit = coding[1] > 255
-    tags = getattr(image, "tag_v2", {})  # of a TIFF file
-    profile = image.info.get("icc_profile")
-    image = ImageOps.exif_transpose(image)
-
-    if image.mode == "F":
-        raise InputError(f"{name} holds floating-point numbers: save it as PNG or JPEG first.")
-    if is_16_bit:
-        notes.append(f"The {12 if ';12' in rawmode else 16}-bit image was processed as 8-bit.")
-        if image.info.pop("transparency", None) is not None:
-            notes.append("Its transparent colour was ignored.")
-    if image.mode.startswith("I"):
-        if ";32" in rawmode:
-            raise InputError(f"{name} holds 32-bit numbers: save it as PNG or JPEG first.")
-        if tags.get(SAMPLE_FORMAT, (1,)) != (1,):
-            raise InputError(f"{name} holds signed numbers: save it as PNG or JPEG first.")
-        shift = 4 if ";12" in rawmode else 8
-        levels = (np.asarray(image).clip(0) >> shift).astype(np.uint8)
-        image = Image.fromarray(255 - levels if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else levels)
-    if image.mode == "1":
-        image = image.convert("L")
-    if rawmode in GREY_STEPS and "transparency" in image.info:  # Pillow keeps this colour in the levels of the file
-        image.info["transparency"] *= GREY_STEPS[rawmode]
-    if image.mode in ("P", "PA") or "transparency" in image.info:
-        has_alpha = image.mode == "PA" or "transparency" in image.info
-        image = image.convert("LA" if has_alpha and image.mode == "L" else "RGBA" if has_alpha else "RGB")
-    alpha = None
-    if image.mode in ("LA", "RGBA", "La", "RGBa"):
-        image = image.convert("LA" if image.mode.startswith("L") else "RGBA")
-        alpha = np.array(image.getchannel("A"))
-        image = image.convert(image.mode[:-1])
-    is_grey = image.mode == "L" or rawmode.startswith("LA;")  # Pillow reads 16-bit grey with alpha as RGBA
-    if profile:
-        image = _to_srgb(image, profile, notes)
-    return Picture(np.array(image.convert("RGB")), alpha, is_grey, tuple(notes))
-
-
-def check_bytes(name: str, nbytes: int, max_bytes: int) -> None:
-    """Refuse a file that is larger than ``max_bytes``.
-
-    Raises:
-        InputError: If the file is larger.
-    """
-    if nbytes > max_bytes:
-        raise InputError(f"{name} has {nbytes / 1e6:.1f} MB: the limit is {max_bytes / 1e6:.0f} MB.")
-
-
-def check_pixels(name: str, width: int, height: int, max_pixels: int) -> None:
-    """Refuse an image of more than ``max_pixels``.
-
-    Raises:
-        InputError: If the image has more pixels.
-    """
-    if width * height > max_pixels:
-        raise InputError(f"{name} is {width}x{height}: the limit here is {max_pixels / 1e6:.2f} megapixels.")
-
-
-def read_image(
-    source: Path | IO[bytes], max_bytes: int | None = None, max_pixels: int | None = None, name: str = ""
-) -> Picture:
-    """Read an image file: EXIF orientation applied, embedded profiles converted to sRGB.
-
-    Args:
-        source: A file name or an open binary file.
-        max_bytes: Largest file accepted.
-        max_pixels: Largest width times height accepted; checked before anything is decoded.
-        name: The file's name in error messages; by default the name of a ``Path``, and "The file" for an open file.
-
-    Raises:
-        InputError: If the file is missing, too large, damaged, or not an image.
-    """
-    name = name or (source.name if isinstance(source, Path) else "The file")
-    try:
-        file: IO[bytes] = source.open("rb") if isinstance(source, Path) else source
-    except OSError as error:
-        raise InputError(f"{source} cannot be read: {error.strerror}.") from error
-    try:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        if max_bytes is not None:
-            check_bytes(name, size, max_bytes)
-        with Image.open(file, formats=FORMATS) as image:
-            if max_pixels is not None:
-                check_pixels(name, *image.size, max_pixels)
-            return _decode(image, name)
-    except UnidentifiedImageError as error:
-        raise InputError(f"{name} is not an image that can be read ({', '.join(FORMATS)}).") from error
-    except Image.DecompressionBombError as error:
-        limit = max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise InputError(f"{name} has too many pixels: the limit here is {limit / 1e6:.2f} megapixels.") from error
-    except MemoryError as error:
-        raise InputError(f"{name} does not fit in the memory of this machine: reduce it first.") from error
-    except InputError:
-        raise
-    except Exception as error:  # Pillow's decoders raise many kinds of exceptions for damaged files
-        raise InputError(f"{name} is damaged or incomplete and cannot be decoded.") from error
-    finally:
-        if isinstance(source, Path):
-            file.close()
-
-
-def write_png(path: Path, picture: Picture) -> None:
-    """Write ``picture`` as PNG (L, LA, RGB or RGBA), atomically.
-
-    Raises:
-        OSError: If the folder does not exist or the disk is full.
-    """
-    image = Image.fromarray(picture.measured)
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(picture.alpha))
-    replace_file(path, lambda temporary: image.save(temporary, format="PNG", compress_level=4))

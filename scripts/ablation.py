@@ -22,7 +22,7 @@ import torch
 import typer
 
 from drn.files import replace_file
-from drn.image import find_images
+from drn.folders import find_images
 from drn.model import DRN, count_parameters, drn
 from drn.training.checkpoint import CHECKPOINT, read_state
 from drn.training.config import TrainConfig

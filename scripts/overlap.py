@@ -16,7 +16,9 @@ import typer
 from tqdm import tqdm
 
 from drn.errors import InputError
-from drn.image import find_images, read_image, to_grey
+from drn.folders import find_images
+from drn.image import to_grey
+from drn.reading import read_image
 
 FEATURES = 600
 """Largest number of SIFT points of an image; the strongest points are used."""

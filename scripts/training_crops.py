@@ -19,7 +19,9 @@ from PIL import Image
 
 from drn.errors import InputError
 from drn.files import replace_file
-from drn.image import Array, Picture, find_images, read_image, to_grey
+from drn.folders import find_images
+from drn.image import Array, Picture, to_grey
+from drn.reading import read_image
 
 SIDE, LEAST_SIDE = 480, 200
 """Side of a crop, and least side of a picture, in pixels."""

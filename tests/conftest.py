@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from drn.image import Array, mod_crop, read_image
+from drn.image import Array, mod_crop
+from drn.reading import read_image
 from drn.training.config import TrainConfig
 
 if TYPE_CHECKING:

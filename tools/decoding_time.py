@@ -20,7 +20,7 @@ from PIL import Image
 from app.photographs import EXAMPLES
 from app.serving.decoding import Pool
 from app.serving.limits import MAX_PIXELS
-from drn.image import read_image
+from drn.reading import read_image
 
 
 def files() -> dict[str, bytes]:

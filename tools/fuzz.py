@@ -32,7 +32,8 @@ from app.serving.decoding import Pool
 from app.serving.prechecks import check_effort
 from app.serving.refused import Refused
 from drn.errors import InputError
-from drn.image import Picture, read_image
+from drn.image import Picture
+from drn.reading import read_image
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_PIXELS = 1_000_000
@@ -62,6 +63,12 @@ def seeds() -> list[bytes]:
         ("TIFF", "I;16", {}),
         ("BMP", "RGB", {}),
         ("PPM", "RGB", {}),
+        ("AVIF", "RGB", {"quality": 80}),
+        ("AVIF", "RGBA", {"exif": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"}),
+        ("HEIF", "RGB", {"quality": 80}),
+        ("HEIF", "RGBA", {"quality": 80}),
+        ("JXL", "RGB", {"quality": 80}),
+        ("JXL", "L", {"lossless": True, "use_container": True}),
     ]
     files = []
     for file_format, mode, options in forms:

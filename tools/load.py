@@ -29,7 +29,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from app.photographs import examples
-from drn.image import read_image
+from drn.reading import read_image
 
 ROOT = Path(__file__).resolve().parent.parent
 BUSY = "Queue is full"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from app.serving.locks import lock_file
 from drn.errors import InputError
 
 PREFIX = "drn-app-"
@@ -92,7 +92,7 @@ def _lock(folder: Path) -> int:
     """
     handle = os.open(_lock_of(folder), os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(handle)
     except OSError:
         os.close(handle)
         raise

@@ -48,6 +48,8 @@ def checked_event(body: bytes) -> bytes:
     for name, allows in _MEMBERS.items():
         if known.get(name) is not None and not allows(known[name]):
             raise Refused(400, MALFORMED)
+    if isinstance(known.get("data"), list):
+        known["data"] = [_without_address(value) for value in known["data"]]
     for count, (value, depth) in enumerate(_values([known.get("data"), known.get("event_data")])):
         if count > MAX_VALUES or depth > MAX_DEPTH or not _is_bounded(value):
             raise Refused(413, "The request holds more data than an event of this page: send less.")
@@ -57,6 +59,17 @@ def checked_event(body: bytes) -> bytes:
             if is_file and (value.get("meta") != FILE_META or not is_known(value["path"])):
                 raise Refused(400, NO_UPLOAD)
     return json.dumps(known).encode()
+
+
+def _without_address(value: Any) -> Any:
+    """Return a value of an event; a file that is only an address becomes a text, so that nothing can open it.
+
+    The endpoint then answers with a sentence, which a client shows, unlike the sentence of a refused request.
+    """
+    is_address = isinstance(value, dict) and value.get("meta") == FILE_META and isinstance(value.get("path"), str)
+    if is_address and value["path"].startswith(("http://", "https://")):
+        return "an address"
+    return value
 
 
 def _is_index(value: Any) -> bool:

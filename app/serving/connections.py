@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import time
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+try:
+    import resource
+except ModuleNotFoundError:  # Windows, which has no limit on open files
+    resource = None  # type: ignore[assignment]
 
 PIECE_SECONDS, REQUEST_SECONDS = 15.0, 120.0
 """Longest time for the next piece of a request, and for the whole request, in seconds."""
 
 SEND_SECONDS = 60.0
 """Longest time for a visitor to receive a piece of an answer, in seconds."""
+
+MOST_CONNECTIONS = 4096
+"""Connections that may be open at the same time, whatever the limit on open files."""
 
 SPARE_FILES = 256
 """Number of file descriptors that are reserved for other uses than connections."""
@@ -25,14 +32,18 @@ LOGGERS = ("uvicorn.error", "asyncio", "app.serving.guard", "app.serving.uploads
 
 def raise_file_limit() -> None:
     """Raise the soft limit on open files to the hard limit, because each connection takes a file descriptor."""
+    if resource is None:
+        return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def max_connections() -> int:
     """Return the number of connections that may be open at the same time."""
+    if resource is None:
+        return MOST_CONNECTIONS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(64, min(4096, soft - SPARE_FILES))
+    return max(64, min(MOST_CONNECTIONS, soft - SPARE_FILES))
 
 
 class OncePerSecond(logging.Filter):

@@ -22,7 +22,8 @@ from typing import Any
 from PIL import Image
 
 from drn.errors import InputError
-from drn.image import Picture, read_image
+from drn.image import Picture
+from drn.reading import read_image
 
 try:
     import resource

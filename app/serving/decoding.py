@@ -160,7 +160,7 @@ class Pool:
             return [process.pid for process in self._waiting]
 
     def decode(self, data: bytes, name: str, max_pixels: int, cancelled: Callable[[], bool]) -> Picture:
-        """Decode an image file, as ``drn.image.read_image`` does.
+        """Decode an image file, as ``drn.reading.read_image`` does.
 
         Args:
             data: The file's content.

@@ -44,6 +44,7 @@ LOOK_SECONDS = 1.0
 """Seconds between two searches for sessions without a listener."""
 
 TOO_MANY = f"You already have {MAX_SHARE} requests in the queue: wait until one of them ends."
+NO_FILE = "The image must be sent as a file: save it, and give its path to handle_file of the client."
 CROWDED = "The server has too many visitors just now: try again in a minute."
 
 
@@ -63,6 +64,30 @@ def take_path(component: gr.components.Component) -> None:
     Otherwise gradio would decode the file in this process, and refuse a damaged file without a message.
     """
     component.preprocess = lambda payload: payload.path if payload else None  # type: ignore[method-assign]
+
+
+def take_file_or_refuse(component: gr.components.Component) -> None:
+    """Let a component of an endpoint give the path of an upload, and answer anything else with a sentence.
+
+    gradio would answer a text, a number or a list without a message. The description for clients stays.
+    """
+    described = component.api_info()
+    component.api_info = lambda: described  # type: ignore[method-assign]
+    component.data_model = None
+
+    def preprocess(payload: Any) -> str | None:
+        if payload is None:
+            return None
+        if isinstance(payload, dict) and isinstance(payload.get("path"), str):
+            return str(payload["path"])
+        raise gr.Error(NO_FILE, print_exception=False)
+
+    component.preprocess = preprocess  # type: ignore[method-assign]
+
+
+def take_any(component: gr.components.Component) -> None:
+    """Let a component of an endpoint give any value to its handler, which must check it."""
+    component.preprocess = lambda payload: payload  # type: ignore[method-assign]
 
 
 def store_no_inputs() -> None:

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -92,12 +93,14 @@ class Guard:
         self.app = app
         self._listeners = listeners
         self._hosts = allowed_hosts()
+        self._prefix = urlsplit(os.environ.get("GRADIO_ROOT_PATH", "")).path.rstrip("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        scope = self._without_prefix(scope)
         send = _with_headers(send, PRIVATE if scope["path"].startswith(FILE) else {})
         try:
             check_host(scope, self._hosts)
@@ -107,6 +110,15 @@ class Guard:
             await JSONResponse({"detail": refused.sentence}, refused.status, headers)(scope, receive, send)
         except ClientDisconnect:
             return
+
+    def _without_prefix(self, scope: Scope) -> Scope:
+        """Return a request without the prefix of ``GRADIO_ROOT_PATH``, which some proxies remove and others keep."""
+        prefix, path = self._prefix, scope["path"]
+        if not prefix or not (path == prefix or path.startswith(f"{prefix}/")):
+            return scope
+        raw = scope.get("raw_path") or b""
+        kept = raw.removeprefix(quote(prefix).encode()) or b"/"
+        return {**scope, "path": path.removeprefix(prefix) or "/", "raw_path": kept}
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]

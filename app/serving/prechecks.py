@@ -12,7 +12,8 @@ import struct
 from collections.abc import Iterator
 
 from drn.errors import InputError
-from drn.image import check_pixels
+from drn.formats import END_OF_IMAGE, JPEG_MARKER, START_OF_IMAGE, START_OF_SCAN, jxl_size
+from drn.reading import check_pixels
 
 MAX_SCANS = 200
 """Largest number of scans of a progressive JPEG; common encoders write about 10."""
@@ -38,10 +39,8 @@ MAX_STRIPS = 100_000
 MAX_COMMENT_BYTES = 65_536
 """Largest size of all comments of a PPM, and of its header, in bytes."""
 
-JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-"""The next marker after a segment. The markers that are excluded here have no length and occur inside coded pixels."""
-
-START_OF_SCAN, START_OF_IMAGE, END_OF_IMAGE = 0xDA, 0xD8, 0xD9
+MAX_ITEMS = 1_000
+"""Largest number of items of an AVIF or HEIC file; a phone's photograph of 12 megapixels has about 60."""
 
 GIF_FRAME, GIF_EXTENSION, GIF_END = 0x2C, 0x21, 0x3B
 
@@ -64,7 +63,7 @@ def check_effort(data: bytes, name: str, max_pixels: int) -> None:
         max_pixels: Largest width times height accepted.
 
     Raises:
-        InputError: If the file has too many scans, segments, chunks, blocks, tags, strips or comments.
+        InputError: If the file has too many scans, segments, chunks, blocks, tags, strips, items or comments.
     """
     too_many = None
     if data.startswith(b"\xff\xd8"):
@@ -75,9 +74,10 @@ def check_effort(data: bytes, name: str, max_pixels: int) -> None:
         too_many = _excess_of_gif(data)
     elif data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         too_many = _excess_of_tiff(data)
-    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        if size := _webp_size(data):  # Pillow allocates the pixels before the size can be read
-            check_pixels(name, *size, max_pixels)
+    elif size := _webp_size(data) or jxl_size(data):  # Pillow allocates the pixels before it tells the size
+        check_pixels(name, *size, max_pixels)
+    elif data[4:8] == b"ftyp":
+        too_many = _excess_of_boxes(data)
     elif re.match(rb"P[1-6]", data):
         too_many = _excess_of_ppm(data)
     if too_many:
@@ -181,9 +181,9 @@ def _excess_of_tiff(data: bytes) -> str | None:
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """Read width and height of the canvas or the only frame; return None if they are not in their usual place."""
+    """Read width and height of a WebP's canvas or only frame; None if they are not in their usual place."""
     kind = data[12:16]
-    if len(data) < 30:
+    if len(data) < 30 or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         return None
     if kind == b"VP8X":
         return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
@@ -194,6 +194,11 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
         bits = int.from_bytes(data[21:25], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     return None
+
+
+def _excess_of_boxes(data: bytes) -> str | None:
+    """Count the items of an AVIF or HEIC file: its image may be a grid of many small images, each with its header."""
+    return f"{MAX_ITEMS} items" if data.count(b"infe") > MAX_ITEMS else None
 
 
 def _excess_of_ppm(data: bytes) -> str | None:

@@ -1,9 +1,12 @@
-"""Upscale many files: find them, name their results, and divide the work among processes."""
+"""Upscale many files, and divide the work among processes."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,15 +14,46 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from tqdm import tqdm
 
+from drn.commands.planning import STDIN
 from drn.device import choose_device
 from drn.errors import InputError, not_installed
-from drn.image import find_images, read_image, write_png
-from drn.upscaler import Upscaler
+from drn.formats import FORMATS
+from drn.metadata import NO_METADATA, read_mark
+from drn.reading import read_image
+from drn.upscaler import OnTile, Upscaler
+from drn.writing import QUALITY, write_image
 
 LONGEST_WAIT = timedelta(days=7)
 """Longest time that a finished process waits for the other processes."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How images are enlarged and written.
+
+    Attributes:
+        file_format: One of ``drn.writing.SUFFIX_OF``.
+        quality: Quality of JPEG, WebP and AVIF, 1 to 100.
+        self_ensemble: Whether to use DRN+.
+        strip: Whether to leave out the metadata of the source.
+        overwrite: Whether to replace every existing result.
+        weights: Identifies the weights: results of other weights are replaced.
+    """
+
+    file_format: str = "png"
+    quality: int = QUALITY
+    self_ensemble: bool = False
+    strip: bool = False
+    overwrite: bool = False
+    weights: str = ""
+
+    def mark(self, data: bytes, scale: int) -> str:
+        """Return the text in a result by which a later run recognises the same source and the same options."""
+        made = (scale, self.file_format, self.quality, self.self_ensemble, self.strip, self.weights)
+        return f"x{scale} {hashlib.sha256(repr(made).encode() + data).hexdigest()[:24]}"
 
 
 @dataclass
@@ -40,92 +74,100 @@ class Report:
         return Report(self.written + other.written, self.skipped + other.skipped, [*self.failures, *other.failures])
 
 
-def plan(inputs: list[Path], output: Path, scale: int) -> dict[Path, Path]:
-    """Choose the file for each result: ``OUTPUT/<stem>_DRN_x<scale>.png``, in the subfolders of the input.
-
-    Args:
-        inputs: Image files and folders, which are searched to any depth. Files below ``output`` are not inputs.
-        output: Folder for the results. It does not have to exist.
-        scale: Upscaling factor.
-
-    Returns:
-        Image -> result.
-
-    Raises:
-        InputError: If a folder has no images, two images would have the same result, or ``output`` is a file or one of
-            the input folders.
-    """
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output} is a file: give a folder for the results.")
-    targets: dict[Path, Path] = {}
-    sources: dict[Path, Path] = {}
-    for given in inputs:
-        if given.is_dir() and given.resolve() == output.resolve():
-            raise InputError(
-                f"The results cannot be written into the folder of the images, {given}: give another folder."
-            )
-        images = find_images(given) if given.is_dir() else [given]
-        base = given if given.is_dir() else given.parent
-        if given.is_dir() and output.resolve().is_relative_to(given.resolve()):
-            images = [image for image in images if not image.resolve().is_relative_to(output.resolve())]
-            if not images:
-                raise InputError(
-                    f"The folder {given} has no images except the results in {output}: give a folder of images."
-                )
-        for image in images:
-            target = output / image.parent.relative_to(base) / f"{image.stem}_DRN_x{scale}.png"
-            if sources.setdefault(target, image) != image:
-                raise InputError(f"{sources[target]} and {image} would both become {target}: rename one of them.")
-            targets[image] = target
-    return targets
-
-
 def upscale_files(
     targets: dict[Path, Path],
     upscaler: Upscaler,
-    *,
-    self_ensemble: bool = False,
-    overwrite: bool = False,
-    say: Callable[[str], None] = print,
+    options: Options = Options(),
+    say: Callable[[str], None] | None = print,
 ) -> Report:
     """Upscale images one after the other, and continue after a failure.
 
     Args:
         targets: Image -> result (see ``plan``). Results are written atomically, and folders are created.
         upscaler: The network.
-        self_ensemble: Whether to use DRN+.
-        overwrite: Whether to replace existing results.
-        say: Called with one line for each result.
+        options: How they are enlarged and written.
+        say: Called with one line for each result; None also turns off the progress bar.
     """
     report = Report()
-    with tqdm(targets.items(), unit="image", disable=None) as bar:
+    with tqdm(targets.items(), unit="image", disable=None if say else True) as bar:
         for image, target in bar:
-            if target.exists() and not overwrite:
-                report.skipped += 1
-                continue
 
             def show(done: int, total: int, name: str = image.name) -> None:
                 bar.set_postfix_str(f"{name}, tile {done} of {total}")
 
             try:
-                picture = read_image(image)
-                result = upscaler.upscale_picture(picture, self_ensemble=self_ensemble, on_tile=show)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                write_png(target, result)
+                line = _upscale_file(image, target, upscaler, options, show)
             except MemoryError:
                 full = "its result does not fit in the memory of this machine: use a lower scale."
                 report.failures.append(f"{image}: {full}")
-                continue
-            except (InputError, OSError) as error:
-                # The message names the whole path, because several folders may have a file of this name.
+            except InputError as error:
+                # Name the whole path, because several folders may have a file of this name.
                 what = str(error).removeprefix(str(image)).removeprefix(image.name).lstrip(": ")
                 report.failures.append(f"{image} {what}" if what != str(error) else f"{image}: {what}")
-                continue
-            report.written += 1
-            height, width = result.rgb.shape[:2]
-            with bar.external_write_mode():
-                say(" ".join([f"{target} {width}x{height}", *picture.notes]))
+            except OSError as error:
+                report.failures.append(f"{image}: {target} cannot be written ({error.strerror or error}).")
+            else:
+                report.written += line is not None
+                report.skipped += line is None
+                if line is not None and say is not None:
+                    with bar.external_write_mode():
+                        say(printable(line))
+    report.failures = [printable(sentence) for sentence in report.failures]
     return report
+
+
+def printable(line: str) -> str:
+    """Return a line with escapes in place of control characters and of bytes that are no text, as in a file name."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
+
+
+def _upscale_file(image: Path, target: Path, upscaler: Upscaler, options: Options, on_tile: OnTile) -> str | None:
+    """Upscale one file.
+
+    Returns:
+        A line about the result, or None if it exists already.
+
+    Raises:
+        InputError: If the file cannot be read or enlarged.
+        OSError: If the result cannot be written.
+    """
+    data = _read_source(image)
+    mark = options.mark(data, upscaler.scale)
+    if target.exists() and not options.overwrite and _mark_of(target) in (None, mark):
+        return None
+    picture = read_image(io.BytesIO(data), name=image.name)
+    result = upscaler.upscale_picture(picture, self_ensemble=options.self_ensemble, on_tile=on_tile)
+    height, width = result.rgb.shape[:2]
+    metadata = NO_METADATA if options.strip else picture.metadata.enlarged(upscaler.scale, width, height)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_image(target, result, options.file_format, options.quality, metadata, mark)
+    on_white = (
+        ["Transparency was replaced by white."] if result.alpha is not None and options.file_format == "jpeg" else []
+    )
+    return " ".join([f"{target} {width}x{height}", *picture.notes, *on_white])
+
+
+def _read_source(image: Path) -> bytes:
+    """Read a file, a pipe or the standard input.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    if str(image) in STDIN:
+        return sys.stdin.buffer.read()
+    try:
+        return image.read_bytes()
+    except OSError as error:
+        raise InputError(f"{image} cannot be read: {error.strerror}.") from error
+
+
+def _mark_of(target: Path) -> str | None:
+    """Return the mark in an existing result; None if it has none, as when another program wrote it."""
+    try:
+        with Image.open(target, formats=FORMATS) as image:
+            return read_mark(image.info)
+    except Exception:  # a damaged file is not ours to judge
+        return None
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from drn.evaluation.figure import MAX_SIDE, PANEL, lay_out
 from drn.evaluation.figure_files import check_figure_file, write_figure
 from drn.evaluation.methods import DRN_PLUS, Method, builtin_methods
 from drn.evaluation.pairs import make_pair, notes_on, parse_rect
-from drn.image import read_image
+from drn.reading import read_image
 from drn.upscaler import Upscaler
 
 

@@ -24,6 +24,7 @@ from drn.commands.options import (
 from drn.errors import InputError
 from drn.evaluation.benchmark import ImageRow, means, measure_folder
 from drn.evaluation.methods import Method, builtin_methods, builtin_names
+from drn.evaluation.sets import set_names
 from drn.evaluation.tables import format_table, report, write_images
 from drn.metrics import Luma
 from drn.model import SCALES
@@ -83,11 +84,7 @@ def _check(data: Sequence[Path], scales: Sequence[int], per_image: Path | None, 
     Raises:
         InputError: If they cannot.
     """
-    names = [folder.resolve().name for folder in data]
-    if len(set(names)) < len(names):
-        raise InputError(
-            "Two test sets have the same name, so their rows could not be distinguished: rename one of the folders."
-        )
+    set_names(data)
     if has_given and len(scales) > 1:
         raise InputError("--results and --network are for one scale: give it, such as --scale 4.")
     if per_image and (per_image.is_dir() or not per_image.parent.is_dir() or per_image.suffix.lower() != ".csv"):
@@ -100,13 +97,16 @@ def _measure(
     """Measure all methods on all sets at all scales, with a progress bar; print a note for each missing result."""
     images: list[ImageRow] = []
     failures: list[str] = []
+    notes: dict[str, None] = {}
     count = len(builtin_names(self_ensemble)) + len(given)
     with tqdm(total=len(upscalers) * len(data) * count, unit="row", leave=False, disable=None) as bar:
         for upscaler in upscalers:
             methods = [*builtin_methods(upscaler, self_ensemble), *given]
             for folder in data:
-                images += measure_folder(folder, upscaler.scale, methods, luma, bar.update, failures.append)
-    _print_notes(failures)
+                images += measure_folder(
+                    folder, upscaler.scale, methods, luma, bar.update, notes.setdefault, failures.append
+                )
+    _print_notes([*notes, *failures])
     return images
 
 

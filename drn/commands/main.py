@@ -5,6 +5,7 @@ Exit codes: 0 success, 1 bad input (one sentence on stderr), 2 wrong usage, 130 
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
@@ -16,7 +17,7 @@ import typer
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from drn import __version__
-from drn.commands import batch
+from drn.commands import batch, planning
 from drn.commands.compare import compare_command
 from drn.commands.evaluate import evaluate_command
 from drn.commands.options import (
@@ -34,6 +35,7 @@ from drn.device import choose_device, choose_dtype
 from drn.errors import InputError
 from drn.model import count_parameters
 from drn.upscaler import Upscaler
+from drn.writing import QUALITY, SUFFIX_OF
 
 app = typer.Typer(
     name="drn",
@@ -61,11 +63,26 @@ def common_options(
 
 @app.command()
 def upscale(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images or folders of images.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; created if missing.")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="Images, folders of images, or - for standard input.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder for the results, created if missing; or the file for a single image."
+        ),
+    ],
     scale: Annotated[int, typer.Option(help="Upscaling factor: 2, 3 or 4.")] = 4,
     self_ensemble: EnsembleOption = False,
+    file_format: Annotated[
+        str | None, typer.Option("--format", help=f"Format of the results: {', '.join(SUFFIX_OF)}. [default: png]")
+    ] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of JPEG, WebP and AVIF.")] = QUALITY,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="Leave out EXIF, resolution, texts and XMP of the source.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that already exist.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Use torch.compile; its long start pays off only for many files.")
     ] = False,
@@ -78,20 +95,35 @@ def upscale(
 
     Under ``accelerate launch`` the files are divided among the processes, and each process uses its own device.
     """
-    targets = batch.plan(images, output, scale)
-    model = load_scales(weights_at, [scale])[0].model
-    with batch.terminated_like_interrupted(), batch.shared_work(targets, device) as (share, own_device):
-        upscaler = Upscaler(model, own_device, dtype, tile, compiled)
-        done = batch.upscale_files(share, upscaler, self_ensemble=self_ensemble, overwrite=overwrite, say=typer.echo)
+    chosen = planning.choose_format(output, file_format)
+    planned = planning.plan(images, output, scale, chosen)
+    loaded = load_scales(weights_at, [scale])[0]
+    options = batch.Options(chosen, quality, self_ensemble, strip, overwrite, loaded.sha256)
+    with batch.terminated_like_interrupted(), batch.shared_work(planned.targets, device) as (share, own_device):
+        upscaler = Upscaler(loaded.model, own_device, dtype, tile, compiled)
+        done = batch.upscale_files(share, upscaler, options, None if quiet else typer.echo)
     done = batch.gather(done)
     if not batch.is_main():
         raise typer.Exit(bool(done.failures))
-    if done.skipped:
-        typer.echo(f"{done.skipped} of {len(targets)} results already exist and were kept: --overwrite replaces them.")
+    _report_upscaling(planned, done, quiet)
+
+
+def _report_upscaling(planned: planning.Plan, done: batch.Report, quiet: bool) -> None:
+    """Print what was left out, and what failed.
+
+    Raises:
+        InputError: If an image could not be upscaled.
+    """
+    total = len(planned.targets)
+    if not quiet:
+        if done.skipped:
+            typer.echo(f"{done.skipped} of {total} results already exist and were kept: --overwrite replaces them.")
+        for sentence in planned.left_out:
+            typer.echo(f"note: {sentence}", err=True)
     for sentence in done.failures:
         typer.echo(f"error: {sentence}", err=True)
     if done.failures:
-        raise InputError(f"{len(done.failures)} of {len(targets)} images could not be upscaled.")
+        raise InputError(f"{len(done.failures)} of {total} images could not be upscaled.")
 
 
 app.command("compare", cls=ListOptions)(compare_command)
@@ -168,6 +200,9 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="huggingface_hub")
     warnings.filterwarnings("ignore", module="PIL")  # the messages of drn/image.py describe faults of an image
     disable_progress_bars()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name that cannot be printed is no error
     try:
         app()
     except (InputError, OSError) as error:

@@ -11,6 +11,7 @@ from drn.errors import InputError
 from drn.evaluation.comparison import measure
 from drn.evaluation.methods import Method
 from drn.evaluation.pairs import Pair, read_pairs
+from drn.evaluation.sets import set_name
 from drn.metrics import Luma
 
 
@@ -114,6 +115,7 @@ def measure_folder(
     methods: Iterable[Method],
     luma: Luma = "rounded",
     on_method: Callable[[], object] = lambda: None,
+    on_note: Callable[[str], object] = lambda note: None,
     on_failure: Callable[[str], object] = lambda sentence: None,
 ) -> list[ImageRow]:
     """Measure each method on the images of ``folder``.
@@ -122,18 +124,19 @@ def measure_folder(
     without a usable finished result gets no row for that method.
 
     Args:
-        folder: Folder of originals; its name is the name of the set.
+        folder: Folder of the test set (see ``drn.evaluation.sets``).
         scale: Upscaling factor.
         methods: The methods.
         luma: See ``drn.evaluation.comparison.score``.
         on_method: Called after each method.
         on_failure: Called with a sentence for each image without a usable finished result.
+        on_note: See ``read_pairs``.
 
     Raises:
         InputError: If the folder is missing or holds no images, if an image is damaged or too small, or if a method
             fails on an image.
     """
-    pairs, data = read_pairs(folder, scale), folder.resolve().name
+    pairs, data = read_pairs(folder, scale, on_note), set_name(folder)
     images = []
     for method in methods:
         if not method.is_finished:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from drn.errors import InputError
+from drn.evaluation.sets import find_originals
 from drn.geometry import Rect
-from drn.image import Array, Picture, find_images, mod_crop, read_image
+from drn.image import Array, Picture, mod_crop
 from drn.metrics import SSIM_WINDOW
+from drn.reading import read_image
 from drn.resize import downscale
 
 
@@ -23,6 +27,7 @@ class Pair:
         scale: Upscaling factor.
         is_grey: Whether the file was greyscale. The metrics then compare grey planes.
         name: Name of the original's file without its suffix, by which finished results are found; "" if unknown.
+        notes: One sentence for each change that was made to the original (see ``notes_on``).
     """
 
     hr: Array
@@ -30,6 +35,7 @@ class Pair:
     scale: int
     is_grey: bool
     name: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def make_pair(picture: Picture, scale: int, name: str = "") -> Pair:
@@ -48,7 +54,7 @@ def make_pair(picture: Picture, scale: int, name: str = "") -> Pair:
     hr = mod_crop(picture.rgb, scale)
     if 0 in hr.shape:
         raise InputError(f"The image is too small for x{scale}: give one of at least {scale} pixels a side.")
-    return Pair(hr, downscale(hr, scale), scale, picture.is_grey, name)
+    return Pair(hr, downscale(hr, scale), scale, picture.is_grey, name, tuple(notes_on(picture)))
 
 
 def notes_on(picture: Picture) -> list[str]:
@@ -63,20 +69,32 @@ def read_pair(path: Path, scale: int) -> Pair:
     Raises:
         InputError: If it cannot be read, or if the SSIM window does not fit inside the border of ``scale`` pixels.
     """
-    picture = read_image(path)
+    picture = read_image(path, name=str(path))
     least = scale * math.ceil((2 * scale + SSIM_WINDOW) / scale)
     if min(picture.rgb.shape[:2]) < least:
         raise InputError(f"{path} is too small to measure at x{scale}: it needs {least} pixels a side.")
     return make_pair(picture, scale, path.stem)
 
 
-def read_pairs(folder: Path, scale: int) -> list[Pair]:
-    """Read every image of ``folder``, at any depth, with ``read_pair``.
+def read_pairs(folder: Path, scale: int, on_note: Callable[[str], object] = lambda note: None) -> list[Pair]:
+    """Read the originals of a test set with ``read_pair``.
+
+    Args:
+        folder: The folder of the set (see ``find_originals``).
+        scale: Upscaling factor.
+        on_note: Called with a sentence about the choice of the images, and one for each change to images.
 
     Raises:
         InputError: If the folder is missing or holds no images, or if ``read_pair`` refuses an image.
     """
-    return [read_pair(path, scale) for path in find_images(folder)]
+    paths, choice = find_originals(folder)
+    pairs = [read_pair(path, scale) for path in paths]
+    changes = Counter(note for pair in pairs for note in pair.notes)
+    if choice is not None:
+        on_note(choice)
+    for note, count in changes.items():
+        on_note(f"{folder}, {count} of {len(pairs)} images: {note}")
+    return pairs
 
 
 def whole_rect(pair: Pair) -> Rect:

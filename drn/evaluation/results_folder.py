@@ -9,7 +9,9 @@ from pathlib import Path
 from drn.errors import InputError
 from drn.evaluation.methods import Method
 from drn.evaluation.pairs import Pair
-from drn.image import Array, find_images, mod_crop, read_image
+from drn.folders import find_images
+from drn.image import Array, mod_crop
+from drn.reading import read_image
 from drn.upscaler import OnTile
 
 SCALE_WORD = re.compile(r"x(\d)|(\d)x")

@@ -28,10 +28,11 @@ from drn.device import cpu_bf16_units
 from drn.errors import InputError
 from drn.evaluation.methods import DRN_PLUS
 from drn.geometry import Rect
-from drn.image import Array, Picture, quantize, to_tensor, write_png
+from drn.image import Array, Picture, quantize, to_tensor
 from drn.metrics import psnr
 from drn.model import DRN
 from drn.upscaler import Upscaler
+from drn.writing import write_png
 
 Run = Callable[[], object]
 MEGAPIXELS = (1, 4, 12, 48)

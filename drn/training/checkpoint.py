@@ -36,6 +36,7 @@ class RunState:
         best_psnr: Best validation PSNR so far, in dB.
         loss_sum: Sum of the losses since the last validation.
         loss_count: Number of losses in ``loss_sum``.
+        images: Identifies the training and validation images; empty in the checkpoints of earlier versions.
     """
 
     iteration: int = 0
@@ -43,6 +44,7 @@ class RunState:
     best_psnr: float = 0.0
     loss_sum: float = 0.0
     loss_count: int = 0
+    images: str = ""
 
 
 def save_checkpoint(model: DRN, ema: DRN, optimizers: Optimizers, config: TrainConfig, state: RunState) -> None:

@@ -75,10 +75,13 @@ class TrainConfig:
     """
 
     out: Annotated[Path, Setting("Folder of the run: checkpoint, best weights, curve.csv, TensorBoard files.")]
-    data: Annotated[tuple[Path, ...], Setting("Folders of HR training images, searched to any depth.")]
+    data: Annotated[tuple[Path, ...], Setting("Folders of HR training images, searched to any depth.", on_resume=True)]
     valid: Annotated[
         tuple[Path, ...],
-        Setting("Folders of HR images for validation. The best weights have the highest mean of the folders' PSNR."),
+        Setting(
+            "Folders of HR images for validation. The best weights have the highest mean of the folders' PSNR.",
+            on_resume=True,
+        ),
     ]
     iterations: Annotated[
         int, Setting("Length of the schedule in iterations; 0 for no limit.", at_least=0, on_resume=True)

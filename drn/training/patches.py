@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from drn.errors import InputError
-from drn.image import Array, find_images, read_image
+from drn.folders import find_images
+from drn.image import Array
+from drn.reading import read_image
 from drn.resize import REACH, resample
 
 
@@ -49,6 +53,7 @@ class PatchSampler:
         self.scale = scale
         self.seed = seed
         self.margin = REACH * scale
+        self._versions = 1 + len(shrink)
         read = partial(_read_sizes, shrink=shrink, margin=self.margin)
         with ThreadPoolExecutor() as pool:
             bar = tqdm(pool.map(read, paths), "reading images", len(paths), leave=False, disable=not progress)
@@ -60,6 +65,11 @@ class PatchSampler:
         for start, end in zip(self.starts[::-1], ends[::-1], strict=True):
             pixels[start:end] = padded.pop().reshape(-1, 3)  # pop frees each image once it is copied
         self.pixels = torch.from_numpy(pixels).to(device)
+
+    def count_small(self, patch_size: int) -> tuple[int, int]:
+        """Count the images without their shrunk versions: those smaller than a patch, and all of them."""
+        small = self.sizes[:: self._versions].min(1) < patch_size * self.scale
+        return int(small.sum()), len(small)
 
     def batch(self, iteration: int, batch_size: int, patch_size: int) -> tuple[Tensor, Tensor]:
         """Draw the patches of one iteration, each in one of its 8 orientations at random.
@@ -102,9 +112,26 @@ class PatchSampler:
         return _crop(padded_lr, REACH).div_(255), _crop(padded_hr, self.margin).div_(255)
 
 
+def fingerprint(data: tuple[Path, ...], valid: tuple[Path, ...]) -> str:
+    """Return a text that is the same for the same images, wherever their folders are.
+
+    Images count as the same if their names within the folders and their sizes in bytes are. The names of the
+    validation folders count too, because the curve has a column for each.
+
+    Raises:
+        InputError: If a folder is missing or has no images.
+    """
+    described = [
+        [folder.resolve().name if folder in valid else "", path.relative_to(folder).as_posix(), path.stat().st_size]
+        for folder in (*data, *valid)
+        for path in find_images(folder)
+    ]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
 def _read_sizes(path: Path, shrink: tuple[float, ...], margin: int) -> list[Array]:
     """Read an image, shrink it to each further size, and pad each by mirroring: uint8, (H, W, 3)."""
-    rgb = read_image(path).rgb
+    rgb = read_image(path, name=str(path)).rgb
     border = (margin, margin), (margin, margin), (0, 0)
     return [np.pad(image, border, mode="symmetric") for image in (rgb, *(_shrink(rgb, factor) for factor in shrink))]
 

@@ -24,12 +24,12 @@ from drn.degrade import degrade_batch
 from drn.device import choose_device, choose_dtype, lacks_memory
 from drn.errors import InputError
 from drn.model import DRN, DRNConfig, count_parameters
-from drn.training.checkpoint import CHECKPOINT, RunState, restore_checkpoint, save_checkpoint
+from drn.training.checkpoint import CHECKPOINT, RunState, read_state, restore_checkpoint, save_checkpoint
 from drn.training.config import TrainConfig, learning_rate_factor
 from drn.training.curve import CURVE, read_curve
 from drn.training.loss import psnr_loss
 from drn.training.optim import Optimizers
-from drn.training.patches import PatchSampler
+from drn.training.patches import PatchSampler, fingerprint
 from drn.training.revive import revive
 from drn.training.teacher import TEACHER, Teacher
 from drn.training.validation import Validator
@@ -194,6 +194,12 @@ def prepare(model_config: DRNConfig, config: TrainConfig, resume: bool = False) 
     if config.teacher is not None:
         source = config.out / TEACHER if resume else config.teacher
         teacher = Teacher(source, model.scale, config.teacher_share, seed, device)
+    images = fingerprint(config.data, config.valid)
+    if resume and read_state(config.out).images not in ("", images):
+        raise InputError(
+            f"The images in --data or --valid are not those of the run in {config.out}: give folders with the same "
+            "files, and validation folders with the same names."
+        )
     sampler = _read_images(config, model.scale, seed, device, is_main)
     probe, _ = sampler.batch(0, PROBE_PATCHES, min(PROBE_SIZE, config.patch_size))
     if init is not None and config.revive:
@@ -208,6 +214,7 @@ def prepare(model_config: DRNConfig, config: TrainConfig, resume: bool = False) 
     learning_rates = config.learning_rate, config.adam_learning_rate
     optimizers = Optimizers(model, *learning_rates, config.weight_decay, config.muon_layers)
     state = restore_checkpoint(config.out, model, ema, optimizers) if resume else RunState()
+    state.images = images
     validator = Validator(config, model.scale, dtype, probe, state.iteration) if is_main else None
     if teacher is not None and is_main and not resume:
         teacher.copy_weights(config.out)
@@ -252,13 +259,18 @@ def _refuse_used_folder(out: Path) -> None:
 
 def _read_images(config: TrainConfig, scale: int, seed: int, device: torch.device, is_main: bool) -> PatchSampler:
     try:
-        return PatchSampler(list(config.data), scale, seed, config.shrink, device, progress=is_main)
+        sampler = PatchSampler(list(config.data), scale, seed, config.shrink, device, progress=is_main)
     except (MemoryError, RuntimeError) as error:
         if lacks_memory(error):
             raise InputError(
                 f"The training images do not fit in the memory of {device}: give fewer images, or leave out --shrink."
             ) from error
         raise
+    small, count = sampler.count_small(config.patch_size)
+    if small and is_main:
+        side = config.patch_size * scale
+        tqdm.write(f"{small} of {count} training images are smaller than a patch of {side}x{side} and are not used.")
+    return sampler
 
 
 def _compiled(network: nn.Module, teacher: Teacher | None, accelerator: Accelerator) -> Callable[[Tensor], Tensor]:

@@ -18,10 +18,12 @@ from PIL import Image
 
 from app.photographs import examples
 from drn import load_model
-from drn.image import Array, Picture, mod_crop, read_image, write_png
+from drn.image import Array, Picture, mod_crop
 from drn.metrics import psnr, ssim
+from drn.reading import read_image
 from drn.resize import downscale
 from drn.upscaler import Upscaler
+from drn.writing import write_png
 
 PAGE_DOC = Path(__file__).resolve().parents[2] / "docs" / "page.md"
 
@@ -85,7 +87,14 @@ def test_compare_accepts_a_long_photograph(client: Client, photo: Array, tmp_pat
     [
         ("/compare", {"crop": "'1,2,3'"}, """The crop "'1,2,3'" is not X,Y,W,H: give four whole numbers"""),
         ("/compare", {"crop": "0,0,9999,5"}, "does not lie inside the 160x120 image"),
-        ("/compare", {"scale": "5"}, "not in the list of choices"),
+        ("/compare", {"scale": "5"}, "The scale '5' is unknown: give one of 2, 3, 4."),
+        ("/upscale", {"scale": 5}, "The scale '5' is unknown: give one of 2, 3, 4."),
+        ("/upscale", {"scale": ["2"]}, """The scale "['2']" is unknown: give one of 2, 3, 4."""),
+        ("/upscale", {"image": "photo.png"}, "The image must be sent as a file: save it, and give its path"),
+        ("/compare", {"image": "/etc/passwd"}, "The image must be sent as a file: save it, and give its path"),
+        ("/upscale", {"image": handle_file("http://127.0.0.1:9/a.png")}, "The image must be sent as a file: save it"),
+        ("/compare", {"image": handle_file("https://example.org/a.png")}, "The image must be sent as a file: save it"),
+        ("/upscale", {"image": 5}, "The image must be sent as a file: save it, and give its path"),
         ("/upscale", {"image": None}, "No image was given: send one."),
         ("/compare", {"scale": None}, "No scale was given: send one."),
     ],
@@ -97,6 +106,13 @@ def test_bad_input_gets_one_sentence(
     given = {"image": handle_file(str(tmp_path / "photo.png")), **arguments}
     with pytest.raises(AppError, match=re.escape(sentence)):
         client.predict(**given, api_name=api_name)
+
+
+@pytest.mark.parametrize("scale", [2, 2.0, "2"])
+def test_the_scale_may_be_a_number(client: Client, photo: Array, tmp_path: Path, scale: Any) -> None:
+    write_png(tmp_path / "photo.png", Picture(photo[:20, :24]))
+    result = client.predict(handle_file(str(tmp_path / "photo.png")), scale, api_name="/upscale")
+    assert read_image(Path(result)).rgb.shape == (40, 48, 3)
 
 
 def header_of(width: int, height: int) -> bytes:

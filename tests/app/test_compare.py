@@ -34,8 +34,9 @@ from drn.evaluation.comparison import (
 )
 from drn.evaluation.pairs import Pair, make_pair, whole_rect
 from drn.geometry import Rect
-from drn.image import Array, Picture, read_image
+from drn.image import Array, Picture
 from drn.metrics import psnr, rgb_to_y, ssim
+from drn.reading import read_image
 from drn.resize import upscale
 from drn.upscaler import Upscaler
 from tests.helpers.models import small_model

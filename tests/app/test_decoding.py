@@ -21,8 +21,10 @@ from app.serving import decoding
 from app.serving.decoding import Pool
 from app.serving.prechecks import check_effort
 from drn.errors import InputError
-from drn.image import Array, Picture, read_image, write_png
+from drn.image import Array, Picture
+from drn.reading import read_image
 from drn.upscaler import Cancelled
+from drn.writing import write_png
 from tools import hostile
 from tools.fuzz import seeds
 from tools.load import resident
@@ -50,7 +52,7 @@ def command(setup: str) -> tuple[str, ...]:
 
 def command_that_reads_by(body: str) -> tuple[str, ...]:
     """Return the command of a decoding process whose ``read_image`` runs ``body``."""
-    return command(f"import drn.image\ndef read_image(*_, **__):\n    {body}\ndrn.image.read_image = read_image")
+    return command(f"import drn.reading\ndef read_image(*_, **__):\n    {body}\ndrn.reading.read_image = read_image")
 
 
 def process_ends(pid: int) -> None:
@@ -262,7 +264,9 @@ def test_decoding_stops_when_the_visitor_disconnects(pool: Pool, monkeypatch: py
 def test_a_decoder_without_a_server_ends_by_itself(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the server is killed while a file is decoded, the alarm ends the process."""
     shorter = "import app.serving.decoder; app.serving.decoder.SECONDS, app.serving.decoder.GRACE = 1, 0\n"
-    endless = "import drn.image\ndef read_image(*_, **__):\n    while True: pass\ndrn.image.read_image = read_image\n"
+    endless = (
+        "import drn.reading\ndef read_image(*_, **__):\n    while True: pass\ndrn.reading.read_image = read_image\n"
+    )
     monkeypatch.setattr(decoding, "COMMAND", command(endless + shorter))
     pool.warm()
     (pid,) = pool.waiting
@@ -298,7 +302,7 @@ def test_a_decoder_inherits_neither_files_nor_secrets(
 def test_each_file_is_decoded_in_a_separate_process(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """No data of one visitor's image is in memory when the next image is decoded."""
     body = "seen.append(1); raise drn.errors.InputError(f'This is file {len(seen)}.')"
-    setup = "import drn.image\nseen = []\n" + command_that_reads_by(body)[2]
+    setup = "import drn.reading\nseen = []\n" + command_that_reads_by(body)[2]
     monkeypatch.setattr(decoding, "COMMAND", (sys.executable, "-c", f"import os, sys, time\n{setup}"))
     for _ in range(3):
         with pytest.raises(InputError, match=r"^This is file 1\.$"):

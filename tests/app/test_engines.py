@@ -16,10 +16,11 @@ from app.session import compute, open_example
 from drn import weights
 from drn.errors import InputError
 from drn.hub import HubRepo
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
 from drn.model import DRN
 from drn.upscaler import Upscaler
 from drn.weights import Weights
+from drn.writing import write_png
 from tests.helpers.hub_server import wait_until
 from tests.helpers.late_hub import late_hub, other_weights
 from tests.helpers.models import small_model

@@ -33,8 +33,10 @@ from app.session import open_example, open_upload
 from app.viewer.component import scene_value
 from drn import load_model, weights
 from drn.errors import InputError
-from drn.image import Array, Picture, read_image, write_png
+from drn.image import Array, Picture
+from drn.reading import read_image
 from drn.upscaler import Upscaler
+from drn.writing import write_png
 from tests.helpers.browsing import work_until_cancelled
 from tests.helpers.jobs import result_of
 from tools.load import served

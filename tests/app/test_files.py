@@ -13,13 +13,15 @@ import pytest
 from gradio.utils import get_upload_folder
 
 from app.photographs import read_upload
+from app.serving.checks import checked_event
 from app.serving.jobs import deadline
 from app.serving.uploads import NO_UPLOAD, find_upload
 from app.session import open_upload
 from drn.errors import InputError
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
+from drn.writing import write_png
 from tests.helpers.jobs import result_of
-from tools.fuzz import watching
+from tools.fuzz import elsewhere, watching
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +89,8 @@ def routes(web: httpx.Client) -> Iterator[tuple[str, dict[str, Any], int]]:
 
 def test_every_function_refuses_files_that_are_not_uploads_with_one_sentence(web: httpx.Client, secret: Path) -> None:
     stored = upload(web)
-    files: list[Any] = [{"path": path, "meta": META} for path in shapes(secret, stored)]
+    # A file that is only an address becomes a text, which nothing opens: see the next test.
+    files: list[Any] = [{"path": path, "meta": META} for path in shapes(secret, stored) if not path.startswith("http")]
     files += [{"path": path, "meta": meta} for path in (stored, str(secret)) for meta in WRONG_METAS]
     files += [{"path": stored}, {"path": str(secret)}, {"path": None}, {"path": 1, "meta": META}]
     files += [{"path": [stored], "meta": META}, {"path": {"path": stored, "meta": META}, "meta": META}]
@@ -105,6 +108,18 @@ def test_every_function_refuses_files_that_are_not_uploads_with_one_sentence(web
                 answers.add((answer.status_code, answer.text))
     assert answers == {(400, json.dumps({"detail": NO_UPLOAD}, separators=(",", ":")))}
     assert str(secret) not in watch.opened
+
+
+def test_an_address_is_never_opened(web: httpx.Client) -> None:
+    file = {"path": "http://198.51.100.7/x.png", "url": "http://198.51.100.7/x.png", "meta": META}
+    with watching() as watch:
+        for path, body, count in routes(web):
+            asked = web.post(path, json={**body, "data": [file, *[None] * (count - 1)]})
+            if path.startswith("/gradio_api/call"):
+                told = web.get(f"{path}/{asked.json()['event_id']}").text
+                assert "The image must be sent as a file" in told
+    assert elsewhere(watch) == []
+    assert checked_event(json.dumps({"data": [file]}).encode()) == b'{"data": ["an address"]}'
 
 
 @pytest.mark.parametrize("name", ["run", "show_upload", "predict", "lambda", "store_figure"])

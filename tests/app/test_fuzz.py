@@ -13,8 +13,10 @@ import pytest
 from gradio_client import Client, handle_file
 
 from drn import load_model
-from drn.image import Array, Picture, read_image, write_png
+from drn.image import Array, Picture
+from drn.reading import read_image
 from drn.upscaler import Upscaler
+from drn.writing import write_png
 from tools.fuzz import SECRETS, elsewhere, fuzz_apart, fuzz_events, fuzz_images, seeds, watching
 from tools.load import resident
 

@@ -29,8 +29,9 @@ from app.serving.hosts import allowed_hosts, trusted_proxies, visitor
 from app.serving.jobs import NO_MEMORY
 from app.serving.refused import Refused
 from drn.errors import InputError
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
 from drn.upscaler import Upscaler
+from drn.writing import write_png
 from tests.helpers.hub_server import wait_until
 from tools.load import ROOT
 

@@ -15,8 +15,9 @@ from drn.errors import InputError
 from drn.evaluation.benchmark import means, measure_folder
 from drn.evaluation.methods import Method, builtin_methods
 from drn.evaluation.pairs import Pair
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
 from drn.upscaler import OnTile, Upscaler
+from drn.writing import write_png
 from tests.helpers.models import small_model
 
 

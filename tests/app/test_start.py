@@ -13,7 +13,8 @@ from app.options import PageOptions
 from app.photographs import examples
 from drn.commands.main import app
 from drn.errors import InputError
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
+from drn.writing import write_png
 
 
 def start(*options: str) -> Exception | None:

@@ -27,7 +27,8 @@ from app.session import Session, open_example
 from app.viewer.component import image_path, scene_value
 from app.viewer.contract import SceneValue
 from drn.evaluation.pairs import make_pair
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
+from drn.writing import write_png
 from tools.load import ROOT
 
 pytestmark = pytest.mark.slow

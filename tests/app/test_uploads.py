@@ -21,7 +21,8 @@ from app.serving import cache, uploads
 from app.serving.guard import MULTIPART_BYTES
 from app.serving.limits import MAX_UPLOAD_BYTES
 from app.serving.uploads import NO_ROOM, safe_name
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
+from drn.writing import write_png
 from tests.helpers.hub_server import wait_until
 from tools.load import served
 

@@ -17,8 +17,9 @@ import torch
 from playwright.sync_api import Browser, Page, expect
 
 from drn import load_model
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
 from drn.upscaler import Upscaler
+from drn.writing import write_png
 from tests.helpers.browsing import names, numbers, thumbnails
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,8 +20,9 @@ from app import photographs
 from app.serving import decoding
 from app.shelf import Shelf
 from drn.errors import InputError
-from drn.image import Array, Picture, mod_crop, read_image
+from drn.image import Array, Picture, mod_crop
 from drn.metrics import psnr
+from drn.reading import read_image
 from drn.resize import downscale, upscale
 from drn.upscaler import Upscaler
 from tests.helpers.browsing import drag, in_view, numbers, thumbnails, work_until_cancelled

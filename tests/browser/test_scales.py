@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
 from drn.resize import upscale
 from drn.upscaler import Upscaler
+from drn.writing import write_png
 from tests.helpers.browsing import drag, in_view, numbers, thumbnails
 
 

@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 
 from drn import weights
-from drn.commands.batch import Report, plan, shared_work, terminated_like_interrupted, upscale_files
+from drn.commands.batch import Options, Report, shared_work, terminated_like_interrupted, upscale_files
+from drn.commands.planning import plan
 from drn.errors import InputError
-from drn.image import Array, Picture, find_images
+from drn.folders import find_images
+from drn.image import Array, Picture
 from drn.upscaler import Upscaler
 from tests.helpers.models import small_model
 
@@ -46,7 +48,7 @@ def test_subfolders_are_kept_and_a_bad_file_is_named(
     tree: Path, tmp_path: Path, upscaler: Upscaler, photo: Array
 ) -> None:
     said: list[str] = []
-    report = upscale_files(plan([tree], tmp_path / "out", 2), upscaler, say=said.append)
+    report = upscale_files(plan([tree], tmp_path / "out", 2).targets, upscaler, say=said.append)
     assert files(tmp_path / "out") == RESULTS
     assert (report.written, report.skipped) == (3, 0)
     [failure] = report.failures
@@ -60,27 +62,27 @@ def test_an_image_too_large_for_the_memory_is_one_failure(tree: Path, tmp_path: 
     def upscale_picture(picture: Picture, **options: object) -> Picture:
         raise MemoryError
 
-    lacking = Mock(upscale_picture=upscale_picture)
-    report = upscale_files(plan([tree / "a.png"], tmp_path / "out", 2), lacking)
+    lacking = Mock(upscale_picture=upscale_picture, scale=2)
+    report = upscale_files(plan([tree / "a.png"], tmp_path / "out", 2).targets, lacking)
     assert report.failures == [
         f"{tree / 'a.png'}: its result does not fit in the memory of this machine: use a lower scale."
     ]
 
 
 def test_existing_results_are_kept_unless_overwritten(tree: Path, tmp_path: Path, upscaler: Upscaler) -> None:
-    targets = plan([tree / "a.png", tree / "sub" / "deep"], tmp_path / "out", 2)
+    targets = plan([tree / "a.png", tree / "sub" / "deep"], tmp_path / "out", 2).targets
     assert list(targets.values()) == [tmp_path / "out" / "a_DRN_x2.png", tmp_path / "out" / "c_DRN_x2.png"]
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a_DRN_x2.png").write_text("mine")
     assert upscale_files(targets, upscaler, say=lambda line: None) == Report(written=1, skipped=1)
     assert (tmp_path / "out" / "a_DRN_x2.png").read_text() == "mine"
-    assert upscale_files(targets, upscaler, overwrite=True, say=lambda line: None) == Report(written=2)
+    assert upscale_files(targets, upscaler, Options(overwrite=True), say=lambda line: None) == Report(written=2)
     assert (tmp_path / "out" / "a_DRN_x2.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_results_never_become_inputs(tree: Path, upscaler: Upscaler) -> None:
     for _ in range(2):
-        targets = plan([tree], tree / "out", 2)
+        targets = plan([tree], tree / "out", 2).targets
         assert len(targets) == 4
         upscale_files(targets, upscaler, say=lambda line: None)
     with pytest.raises(InputError, match="cannot be written into the folder of the images"):
@@ -88,14 +90,14 @@ def test_results_never_become_inputs(tree: Path, upscaler: Upscaler) -> None:
 
 
 def test_results_may_be_written_above_the_images(tree: Path, upscaler: Upscaler) -> None:
-    targets = plan([tree / "sub"], tree, 2)
+    targets = plan([tree / "sub"], tree, 2).targets
     assert sorted(targets.values()) == [tree / "a_DRN_x2.png", tree / "bad_DRN_x2.png", tree / "deep" / "c_DRN_x2.png"]
 
 
 def test_a_folder_with_results_only_is_refused(tree: Path, photo: Array) -> None:
     (tree / "empty" / "out").mkdir(parents=True)
     Image.fromarray(photo).save(tree / "empty" / "out" / "a_DRN_x2.png")
-    with pytest.raises(InputError, match="has no images except the results in"):
+    with pytest.raises(InputError, match="has no images except results of earlier runs"):
         plan([tree / "empty"], tree / "empty" / "out", 2)
 
 
@@ -112,7 +114,7 @@ def test_an_interrupted_run_leaves_no_partial_file(
         path.write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    targets = plan([tree], tmp_path / "out", 2)
+    targets = plan([tree], tmp_path / "out", 2).targets
     monkeypatch.setattr(Image.Image, "save", stopped)
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), terminated_like_interrupted():

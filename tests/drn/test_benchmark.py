@@ -21,10 +21,11 @@ from drn.evaluation.benchmark import ImageRow, means, measure_folder, measure_im
 from drn.evaluation.methods import Method, bicubic, builtin_methods
 from drn.evaluation.pairs import Pair, make_pair
 from drn.evaluation.tables import format_table, pivot, report, write_images
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
 from drn.upscaler import Upscaler
+from drn.writing import write_png
 from scripts import write_results
 from scripts._markdown import ROOT
 from tests.helpers.models import small_model

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import re
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from drn.image import read_image
+from drn.reading import read_image
+from tests.helpers.pngs import png_chunk, png_file
 
 
 def fixed(*values: float) -> bytes:
@@ -134,3 +139,124 @@ def test_profiles_that_change_nothing(tmp_path: Path) -> None:
     assert picture.notes == ("The embedded colour profile could not be used and was ignored.",)
     image.save(tmp_path / "srgb.png", icc_profile=rgb_profile(b"Whatever its name", SRGB_TO_D50, SRGB_CURVE))
     assert read_image(tmp_path / "srgb.png").notes == ()
+
+
+COLOURS = np.array([[[5] * 3, [10] * 3, [40] * 3, [128] * 3, [200, 100, 50], [60, 80, 150]]], np.uint8)
+"""The levels in the PNG files below. Beside each file are the levels that Chromium shows, read from a canvas."""
+
+P3 = (31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+SRGB = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+
+
+def gamma(value: int) -> bytes:
+    return png_chunk(b"gAMA", struct.pack(">I", value))
+
+
+def primaries(xy: tuple[int, ...]) -> bytes:
+    return png_chunk(b"cHRM", struct.pack(">8I", *xy))
+
+
+def cicp(*numbers: int) -> bytes:
+    return png_chunk(b"cICP", bytes(numbers))
+
+
+UNCHANGED = COLOURS[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("chunks", "shown", "note"),
+    [
+        (gamma(100_000), [[38] * 3, [56] * 3, [110] * 3, [188] * 3, [229, 168, 122], [133, 152, 202]], "gamma 1.00"),
+        (gamma(60_000), [[5] * 3, [14] * 3, [60] * 3, [153] * 3, [213, 126, 73], [84, 106, 172]], "gamma 0.60"),
+        (gamma(50_000), [[1] * 3, [5] * 3, [43] * 3, [137] * 3, [206, 109, 55], [67, 88, 159]], "gamma 0.50"),
+        (gamma(45_455), UNCHANGED, None),
+        (gamma(47_000), UNCHANGED, None),
+        (gamma(0), UNCHANGED, None),
+        (primaries(P3), UNCHANGED, None),
+        (primaries(SRGB) + gamma(45_455), UNCHANGED, None),
+        (png_chunk(b"sRGB", b"\0") + gamma(100_000), UNCHANGED, None),
+        (
+            primaries(P3) + gamma(45_455),
+            [[1] * 3, [3] * 3, [35] * 3, [129] * 3, [216, 93, 24], [51, 80, 157]],
+            "the primaries and gamma 0.45 of the file",
+        ),
+        (
+            primaries(P3) + gamma(100_000),
+            [[38] * 3, [56] * 3, [110] * 3, [188] * 3, [240, 165, 114], [128, 153, 206]],
+            "the primaries and gamma 1.00 of the file",
+        ),
+        (
+            cicp(12, 13, 0, 1),
+            [[5] * 3, [10] * 3, [40] * 3, [128] * 3, [215, 93, 31], [54, 81, 155]],
+            "Display P3",
+        ),
+        (
+            cicp(9, 8, 0, 1),
+            [[38] * 3, [56] * 3, [110] * 3, [188] * 3, [255, 159, 113], [112, 154, 207]],
+            "BT.2020 and linear light",
+        ),
+        (
+            cicp(1, 1, 0, 1),
+            [[0] * 3, [1] * 3, [28] * 3, [121] * 3, [197, 91, 39], [49, 70, 144]],
+            "sRGB and gamma 0.42",
+        ),
+        (
+            cicp(1, 5, 0, 1),
+            [[0] * 3, [0] * 3, [17] * 3, [106] * 3, [189, 76, 26], [36, 56, 131]],
+            "sRGB and gamma 0.36",
+        ),
+        (cicp(5, 6, 0, 1), [[0] * 3, [1] * 3, [28] * 3, [121] * 3, [200, 91, 40], [48, 70, 144]], "PAL and gamma 0.42"),
+        (cicp(1, 13, 0, 1), UNCHANGED, None),
+        (cicp(2, 2, 0, 1), UNCHANGED, None),
+        (cicp(1, 13, 0, 1) + gamma(100_000), UNCHANGED, None),
+    ],
+)
+def test_a_png_without_a_profile_has_the_colours_that_a_browser_shows(
+    tmp_path: Path, chunks: bytes, shown: list[list[int]], note: str | None
+) -> None:
+    pixels = png_chunk(b"IDAT", zlib.compress(b"\0" + COLOURS.tobytes()))
+    (tmp_path / "a.png").write_bytes(png_file(COLOURS.shape[1], 1, 8, 2, chunks + pixels))
+    picture = read_image(tmp_path / "a.png")
+    assert np.abs(picture.rgb[0].astype(int) - shown).max() <= 1
+    assert picture.notes == (() if note is None else (f"Colours were converted from {note} to sRGB.",))
+
+
+def test_a_grey_png_with_a_gamma_stays_grey(tmp_path: Path) -> None:
+    levels = np.array([[0, 10, 55, 200, 255]], np.uint8)
+    pixels = png_chunk(b"IDAT", zlib.compress(b"\0" + levels.tobytes()))
+    (tmp_path / "a.png").write_bytes(png_file(5, 1, 8, 0, gamma(100_000) + primaries(P3) + pixels))
+    picture = read_image(tmp_path / "a.png")
+    assert picture.is_grey
+    assert np.abs(picture.measured - to_srgb_levels(levels / 255)).max() <= 1
+
+
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
+def test_hdr_colours_are_left_as_they_are_and_the_note_says_so(tmp_path: Path, transfer: int, name: str) -> None:
+    pixels = png_chunk(b"IDAT", zlib.compress(b"\0" + COLOURS.tobytes()))
+    (tmp_path / "a.png").write_bytes(png_file(6, 1, 8, 2, cicp(9, transfer, 0, 1) + pixels))
+    picture = read_image(tmp_path / "a.png")
+    assert picture.rgb[0].tolist() == UNCHANGED
+    assert picture.notes == (f"Its HDR colours ({name}) are not supported and were left as they are.",)
+
+
+@pytest.mark.parametrize("xy", [(0,) * 8, (31270, 32900, *(30000, 30000) * 3), (1, 0, *P3[2:]), (2**32 - 1,) * 8])
+def test_primaries_that_are_no_colours_are_ignored(tmp_path: Path, xy: tuple[int, ...]) -> None:
+    pixels = png_chunk(b"IDAT", zlib.compress(b"\0" + COLOURS.tobytes()))
+    (tmp_path / "a.png").write_bytes(png_file(6, 1, 8, 2, gamma(100_000) + primaries(xy) + pixels))
+    assert read_image(tmp_path / "a.png").notes == ("Colours were converted from gamma 1.00 to sRGB.",)
+
+
+@pytest.mark.parametrize("file_format", ["AVIF", "HEIF"])
+def test_an_avif_or_heic_file_without_a_profile_is_converted_by_its_numbers(tmp_path: Path, file_format: str) -> None:
+    flat = Image.new("RGB", (32, 32), (200, 100, 50))
+    stored = io.BytesIO()
+    flat.save(stored, file_format, quality=100)
+    data = stored.getvalue()
+    found = re.search(rb"colrnclx....", data, re.DOTALL)
+    assert found
+    plain = read_image(io.BytesIO(data)).rgb[9, 9]
+    p3 = data[: found.start()] + b"colrnclx\0\x0c\0\x0d" + data[found.end() :]
+    picture = read_image(io.BytesIO(p3))
+    assert np.abs(plain.astype(int) - (200, 100, 50)).max() <= 2
+    assert np.abs(picture.rgb[9, 9].astype(int) - (215, 93, 31)).max() <= 3
+    assert picture.notes == ("Colours were converted from Display P3 to sRGB.",)

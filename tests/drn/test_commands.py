@@ -115,7 +115,11 @@ def test_info_names_the_weights_and_the_device(small_weights: Path) -> None:
         (["evaluate", "--data", "nowhere", "--scale", "2"], 1, "There is no folder nowhere"),
         (["info", "--weights", "nowhere"], 1, "no weights file or folder nowhere"),
         (["info", "--weights", "a/b.safetensors"], 1, "no weights file or folder a/b.safetensors: check the name"),
-        (["upscale", "TINY", "-o", "TINY"], 1, "tiny.png is a file: give a folder for the results."),
+        (
+            ["upscale", "TINY", "-o", "TINY"],
+            1,
+            "tiny.png is the image itself: give another name, or a folder for the results.",
+        ),
         (["train", "--out", "OUT"], 1, "Training needs --data and --valid"),
         (["train", "--out", "OUT", "--resume", "--seed", "3"], 1, "keeps its own settings"),
         (["train", "--out", "OUT", "--resume", "--scale", "4"], 1, "keeps its own settings"),

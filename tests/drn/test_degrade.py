@@ -27,8 +27,9 @@ from drn.degrade import (
     draw_degradation,
 )
 from drn.errors import InputError
-from drn.image import Array, mod_crop, read_image
+from drn.image import Array, mod_crop
 from drn.metrics import psnr
+from drn.reading import read_image
 from drn.resize import downscale
 from drn.training.config import TrainConfig
 from drn.training.loop import train

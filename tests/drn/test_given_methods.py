@@ -17,7 +17,9 @@ from drn.commands import evaluate
 from drn.errors import InputError
 from drn.evaluation.methods import Method
 from drn.evaluation.pairs import Pair, read_pair
-from drn.image import Array, Picture, read_image, write_png
+from drn.image import Array, Picture
+from drn.reading import read_image
+from drn.writing import write_png
 from tests.drn.test_commands import drn
 from tests.drn.test_docs import FENCE, read
 from tests.helpers.models import small_model

@@ -15,18 +15,10 @@ from PIL import Image
 
 from drn.errors import InputError
 from drn.files import replace_file
-from drn.image import (
-    Array,
-    Picture,
-    fill_clear,
-    find_images,
-    mod_crop,
-    on_checkers,
-    quantize,
-    read_image,
-    to_tensor,
-    write_png,
-)
+from drn.image import Array, Picture, fill_clear, mod_crop, on_checkers, quantize, to_tensor
+from drn.reading import read_image
+from drn.writing import write_png
+from tests.helpers.pngs import png_chunk, png_file
 
 
 def test_float_and_back_keeps_every_level() -> None:
@@ -72,15 +64,6 @@ def png_bytes(pixels: NDArray[np.integer[Any]], depth: int, extra: bytes = b"") 
     height, width, channels = pixels.shape
     rows = b"".join(b"\0" + row.astype(">u2" if depth == 16 else "u1").tobytes() for row in pixels)
     return png_file(width, height, depth, (0, 4, 2, 6)[channels - 1], extra + png_chunk(b"IDAT", zlib.compress(rows)))
-
-
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def png_file(width: int, height: int, depth: int, colour_type: int, chunks: bytes) -> bytes:
-    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunks + png_chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -266,7 +249,7 @@ def test_numbers_that_are_not_pixels_are_refused(tmp_path: Path, dtype: str, sen
 
 def test_limits_are_checked_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (2000, 1000)).save(tmp_path / "big.png")
-    monkeypatch.setattr("drn.image._decode", lambda *_: pytest.fail("was decoded"))
+    monkeypatch.setattr("drn.reading._decode", lambda *_: pytest.fail("was decoded"))
     with pytest.raises(InputError, match=r"2000x1000: the limit here is 1\.00 megapixels"):
         read_image(tmp_path / "big.png", max_pixels=1_000_000)
     with pytest.raises(InputError, match="the limit is 0 MB"):
@@ -303,18 +286,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         replace_file(target, fail)
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
-
-
-def test_find_images_is_sorted_and_searches_subfolders(tmp_path: Path) -> None:
-    (tmp_path / "b").mkdir()
-    for name in ("b/2.PNG", "a.jpg", "notes.txt"):
-        (tmp_path / name).write_bytes(b"")
-    assert [path.name for path in find_images(tmp_path)] == ["a.jpg", "2.PNG"]
-    with pytest.raises(InputError, match="There is no folder"):
-        find_images(tmp_path / "nowhere")
-    (tmp_path / "c").mkdir()
-    with pytest.raises(InputError, match="holds no images"):
-        find_images(tmp_path / "c")
 
 
 def test_transparent_pixels_take_the_nearest_visible_colour() -> None:

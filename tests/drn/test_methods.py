@@ -14,10 +14,11 @@ from drn.evaluation.comparison import measure
 from drn.evaluation.methods import Method
 from drn.evaluation.pairs import clip_rect, make_pair, notes_on, parse_rect, read_pair, read_pairs, whole_rect
 from drn.geometry import Rect
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
 from drn.metrics import psnr, ssim
 from drn.resize import downscale
 from drn.upscaler import Cancelled, Upscaler
+from drn.writing import write_png
 from tests.helpers.models import small_model
 
 

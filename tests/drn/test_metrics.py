@@ -7,8 +7,10 @@ import pytest
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from drn.image import Array, find_images, mod_crop, read_image
+from drn.folders import find_images
+from drn.image import Array, mod_crop
 from drn.metrics import psnr, rgb_to_y, ssim
+from drn.reading import read_image
 from drn.resize import downscale, upscale
 from tests.helpers.data import benchmark_folder
 

@@ -19,8 +19,10 @@ import pytest
 
 import drn
 from drn import weights
-from drn.image import Array, Picture, read_image, write_png
+from drn.image import Array, Picture
+from drn.reading import read_image
 from drn.upscaler import Upscaler
+from drn.writing import write_png
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -128,7 +130,9 @@ import sys
 from pathlib import Path
 import drn
 from drn import Upscaler, load_model
-from drn.image import Picture, read_image, write_png
+from drn.image import Picture
+from drn.reading import read_image
+from drn.writing import write_png
 assert Path(drn.__file__).is_relative_to(sys.prefix), drn.__file__
 assert load_model(scale=4).scale == 4
 sr = Upscaler.load(scale=4, dtype="fp32").upscale(read_image(Path("small.png")).rgb)

@@ -128,3 +128,9 @@ def test_the_patches_of_a_batch_come_from_many_images(tmp_path: Path) -> None:
 def test_too_large_patches_get_one_sentence(folder: Path) -> None:
     with pytest.raises(InputError, match="No training image is at least 200x200"):
         PatchSampler([folder], 2, seed=0).batch(0, 1, 100)
+
+
+def test_images_smaller_than_a_patch_are_counted(folder: Path) -> None:
+    assert PatchSampler([folder], 2, 0, shrink=(0.5,)).count_small(7) == (1, 3)
+    assert PatchSampler([folder], 2, 0).count_small(6) == (0, 3)
+    assert PatchSampler([folder], 2, 0).count_small(26) == (2, 3)

@@ -20,8 +20,8 @@ from drn import weights
 from drn.card import complete_card, read_rows
 from drn.errors import InputError
 from drn.hub import HubRepo
-from drn.image import read_image
 from drn.publish import model_content, publish, space_content
+from drn.reading import read_image
 from drn.upscaler import Upscaler
 from tests.helpers.hub_server import TOKEN, Hub, running
 from tests.helpers.models import small_model

@@ -11,7 +11,8 @@ from drn.errors import InputError
 from drn.evaluation.comparison import measure
 from drn.evaluation.pairs import make_pair
 from drn.evaluation.results_folder import results_folder
-from drn.image import Array, Picture, write_png
+from drn.image import Array, Picture
+from drn.writing import write_png
 
 
 def looked_up(folder: Path, names: list[str], original: str = "baby", scale: int = 4) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from typer.testing import CliRunner
 
+from drn.commands.main import app
 from drn.errors import InputError
 from drn.model import drn
 from drn.training.checkpoint import CHECKPOINT, resume_configs
@@ -151,3 +154,28 @@ def test_sigterm_saves_and_exits_with_0(config: TrainConfig) -> None:
     assert model_config == replace(drn(2).config, n_feats=8, n_groups=1)
     assert (stored.iterations, stored.batch_size) == (100_001, 2)
     assert "best validation PSNR" in out
+
+
+def test_a_moved_data_set_can_be_given_again(config: TrainConfig, tmp_path: Path) -> None:
+    train(SMALL, replace(config, iterations=4, out=tmp_path / "whole"))
+    moved = replace(config, iterations=4, out=tmp_path / "moved")
+    train(SMALL, replace(moved, iterations=2))
+    data, valid = tmp_path / "elsewhere", tmp_path / "other" / config.valid[0].name
+    shutil.copytree(config.data[0], data)
+    shutil.copytree(config.valid[0], valid)
+    model_config, resumed = resume_configs(moved.out, data=(data,), valid=(valid,), iterations=4)
+    assert train(model_config, resumed, resume=True).iteration == 4
+    with (data / "a.png").open("ab") as file:
+        file.write(b"longer")
+    for changes in ({"data": (data,)}, {"valid": (data,)}):
+        with pytest.raises(InputError, match=r"^The images in --data or --valid are not those of the run in"):
+            train(*resume_configs(moved.out, iterations=6, **changes), resume=True)
+
+
+def test_the_command_takes_a_moved_data_set(config: TrainConfig, tmp_path: Path) -> None:
+    train(SMALL, replace(config, iterations=2))
+    (tmp_path / "empty").mkdir()
+    words = ["train", "--out", str(config.out), "--resume", "--data", str(tmp_path / "empty")]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, InputError)
+    assert "holds no images" in str(result.exception)

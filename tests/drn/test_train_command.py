@@ -102,7 +102,7 @@ def test_a_resumed_run_takes_a_new_budget_and_compile(
         (["--no-revive"], "--revive has no effect without --init"),
         (["--batch-size", "0"], "--batch-size must be at least 1, not 0"),
         (["--scale", "9"], "scale must be a whole number from 1 to 8, not 9"),
-        (["--resume"], "A resumed run keeps its own settings: with --resume give only --out, "),
+        (["--resume", "--seed", "1"], "A resumed run keeps its own settings: with --resume give only --out, "),
     ],
 )
 def test_options_without_effect_or_outside_their_limits_are_refused(
@@ -116,7 +116,9 @@ def test_options_without_effect_or_outside_their_limits_are_refused(
 
 @pytest.mark.parametrize("words", [["--no-revive"], ["--teacher", "x"], ["--scale", "3"], ["--n-feats", "8"]])
 def test_a_resumed_run_refuses_other_settings(tmp_path: Path, words: list[str]) -> None:
-    with pytest.raises(InputError, match="with --resume give only --out, --iterations, --max-hours, --compile"):
+    with pytest.raises(
+        InputError, match="with --resume give only --out, --data, --valid, --iterations, --max-hours, --compile"
+    ):
         command_line("--out", tmp_path, "--resume", *words)
 
 

@@ -9,9 +9,11 @@ import torch
 from drn import weights
 from drn.device import choose_device, choose_dtype
 from drn.errors import InputError
+from drn.folders import find_images
 from drn.geometry import Margins, Rect, split
-from drn.image import Array, Picture, find_images, mod_crop, read_image, to_tensor
+from drn.image import Array, Picture, mod_crop, to_tensor
 from drn.metrics import psnr
+from drn.reading import read_image
 from drn.resize import downscale
 from drn.resize import upscale as bicubic
 from drn.upscaler import Cancelled, Upscaler

@@ -138,9 +138,6 @@ def _connect(layout: _Layout, upscaler_for: UpscalerFor) -> None:
     def say_cancelled(is_busy: bool) -> tuple[Any, bool]:
         return status_html("Cancelled.") if is_busy else gr.skip(), False
 
-    def clear() -> tuple[str, bool, Any, None]:
-        return IDLE, False, gr.DownloadButton(visible=False), None
-
     status = [layout.status, layout.is_busy]
     outputs = [*status, layout.download, layout.panels]
     inputs = [layout.image, layout.scale, layout.self_ensemble]
@@ -150,8 +147,10 @@ def _connect(layout: _Layout, upscaler_for: UpscalerFor) -> None:
     # After a failure, keep a message from the handler, but remove progress (for example, if the queue is full).
     settle = f"(status, isBusy) => [isBusy ? {json.dumps(IDLE)} : status, false]"
     running.failure(None, status, status, js=settle, api_visibility="private")
-    # A change of the image removes the result of the previous image.
-    layout.image.change(clear, None, outputs, cancels=[running], queue=False, **QUIET)
+    # A change of the image removes the result of the previous image. The browser does it without the server: a late
+    # answer would remove the result of the new image.
+    clear = f"() => [{json.dumps(IDLE)}, false, {{__type__: 'update', visible: false}}, null]"
+    layout.image.change(None, None, outputs, cancels=[running], js=clear, **QUIET)
     layout.cancel.click(say_cancelled, layout.is_busy, status, cancels=[running], queue=False, api_visibility="private")
 
 

@@ -29,10 +29,11 @@ def app_command(
     try:
         page = importlib.import_module("app.main")
     except ModuleNotFoundError as error:
-        if error.name in ("app", "app.main"):
-            raise InputError("The page is not installed here: run the command in a checkout of DRN.") from error
-        raise not_installed("The page", error, "app") from error
+        raise InputError("The page is not installed here: run the command in a checkout of DRN.") from error
     further = tuple(given_methods(results or [], network or [], scale))
     for note in (note for method in further for note in method.notes):
         typer.echo(f"note: {note}", err=True)
-    page.serve(page.PageOptions(tuple(data or ()), further, scale, weights_at, port))
+    try:
+        page.serve(page.PageOptions(tuple(data or ()), further, scale, weights_at, port))
+    except ModuleNotFoundError as error:
+        raise not_installed("The page", error, "app") from error

@@ -47,15 +47,21 @@ def test_the_images_of_the_folders_replace_the_examples(photo: Array, tmp_path: 
     assert [str(path.relative_to(tmp_path)) for path in found] == ["one/a.png", "one/b.png", "two/c.png"]
 
 
-@pytest.mark.parametrize("missing", ["gradio", "app.main"])
-def test_without_the_page_or_gradio_there_is_one_sentence(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(name: str) -> None:
-        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
-
-    monkeypatch.setattr("drn.commands.page.importlib.import_module", fail)
+def test_without_the_page_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "app.main", None)
     error = start()
     assert isinstance(error, InputError)
-    assert str(error).startswith("The page needs gradio" if missing == "gradio" else "The page is not installed here")
+    assert str(error) == "The page is not installed here: run the command in a checkout of DRN."
+
+
+def test_without_gradio_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: PageOptions) -> None:
+        raise ModuleNotFoundError("No module named 'gradio'", name="gradio")
+
+    monkeypatch.setattr(page, "serve", fail)
+    error = start()
+    assert isinstance(error, InputError)
+    assert str(error).startswith("The page needs gradio: ")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +80,7 @@ def test_without_the_page_or_gradio_there_is_one_sentence(missing: str, monkeypa
     ],
 )
 def test_bad_options_get_one_sentence(options: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "launch", lambda *_, **__: sys.exit("it started"))
+    monkeypatch.setattr("app.page.launch", lambda *_, **__: sys.exit("it started"))
     monkeypatch.setattr("app.main.signal.signal", lambda *_: None)
     error = start(*options)
     assert isinstance(error, InputError), error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import threading
 from pathlib import Path
 from unittest.mock import Mock
@@ -152,12 +153,15 @@ def test_upscaling_an_image(page: Page, photo: Array, tmp_path: Path) -> None:
     assert download.value.suggested_filename == "my logo_DRN_x3.png"
     with Image.open(download.value.path()) as result:
         assert (result.size, result.mode) == ((252, 180), "RGBA")
-    # Another image removes the result.
+    # Another image removes the result, without a request to the server.
     Image.fromarray(photo[:30]).save(tmp_path / "other.png")
+    page.route(re.compile("/gradio_api/(queue/join|run/)"), lambda route: None)
     page.locator("#small-image .icon-button-wrapper button").first.click()
     expect(page.locator("#download")).to_be_hidden()
     expect(viewer.locator(".viewer")).to_be_hidden()
+    page.unroute_all()
     page.locator("#small-image input[type=file]").set_input_files(tmp_path / "other.png")
+    expect(page.locator("#small-image img")).to_be_visible()
     expect(page.get_by_test_id("status")).to_contain_text("up to 16 megapixels")
     page.locator("#upscale-start").click()
     expect(page.get_by_test_id("status")).to_have_text("252×90 pixels.")

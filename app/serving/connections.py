@@ -13,6 +13,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 PIECE_SECONDS, REQUEST_SECONDS = 15.0, 120.0
 """Longest time for the next piece of a request, and for the whole request."""
 
+UPLOAD_RATE = 16_000
+"""Bytes of an upload that extend its ``REQUEST_SECONDS`` by a second, so that a slow phone may send a large file."""
+
 SEND_SECONDS = 60.0
 """Longest time for a visitor to receive a piece of an answer."""
 
@@ -21,6 +24,9 @@ SPARE_FILES = 256
 
 LOGGERS = ("uvicorn.error", "asyncio", "app.serving.guard", "app.serving.uploads", "app.serving.jobs")
 """Loggers that write because of visitors' requests."""
+
+QUOTING_LOGGERS = ("python_multipart.multipart",)
+"""Loggers that quote what a visitor has sent."""
 
 
 def raise_file_limit() -> None:
@@ -54,7 +60,9 @@ class OncePerSecond(logging.Filter):
 
 
 def bound_the_log() -> None:
-    """Limit the loggers in ``LOGGERS`` to the same line once a second."""
+    """Limit the loggers in ``LOGGERS`` to the same line once a second, and silence those in ``QUOTING_LOGGERS``."""
+    for name in QUOTING_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     for name in LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(known, OncePerSecond) for known in logger.filters):

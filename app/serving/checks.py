@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -104,5 +103,5 @@ def _is_bounded(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) <= MAX_TEXT
     if isinstance(value, (int, float)):
-        return math.isfinite(value) and abs(value) <= MAX_NUMBER
+        return abs(value) <= MAX_NUMBER  # False for NaN
     return True

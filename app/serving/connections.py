@@ -17,6 +17,9 @@ except ModuleNotFoundError:  # Windows, which has no limit on open files
 PIECE_SECONDS, REQUEST_SECONDS = 15.0, 120.0
 """Longest time for the next piece of a request, and for the whole request, in seconds."""
 
+UPLOAD_RATE = 16_000
+"""Bytes of an upload that extend its ``REQUEST_SECONDS`` by a second, so that a slow phone may send a large file."""
+
 SEND_SECONDS = 60.0
 """Longest time for a visitor to receive a piece of an answer, in seconds."""
 
@@ -28,6 +31,9 @@ SPARE_FILES = 256
 
 LOGGERS = ("uvicorn.error", "asyncio", "app.serving.guard", "app.serving.uploads", "app.serving.jobs")
 """Loggers whose messages visitors' requests can cause."""
+
+QUOTING_LOGGERS = ("python_multipart.multipart",)
+"""Loggers that quote what a visitor has sent."""
 
 
 def raise_file_limit() -> None:
@@ -65,7 +71,9 @@ class OncePerSecond(logging.Filter):
 
 
 def bound_the_log() -> None:
-    """Limit the loggers in ``LOGGERS`` to one line a second for the same message."""
+    """Limit the loggers in ``LOGGERS`` to the same line once a second, and silence those in ``QUOTING_LOGGERS``."""
+    for name in QUOTING_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     for name in LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(known, OncePerSecond) for known in logger.filters):

@@ -37,6 +37,9 @@ MULTIPART_BYTES = 10_000
 
 NOTHING_HERE = "There is nothing at this address."
 
+SLOW = "The request took too long to arrive: send it again."
+UPLOAD_SLOW = "The file took too long to arrive: send a smaller file, or send it again over a faster connection."
+
 UPLOAD = "/gradio_api/upload"
 CANCEL = "/gradio_api/cancel"
 FILE = "/gradio_api/file="
@@ -129,7 +132,7 @@ class Guard:
         if method != "POST":
             await self._read(scope, receive, send)
             return
-        receive = _within_time(receive)
+        receive = _within_time(receive, is_upload=path == UPLOAD)
         check_origin({**scope, "headers": headers.raw}, self._hosts)
         length = _length(headers, MAX_UPLOAD_BYTES + MULTIPART_BYTES if path == UPLOAD else MAX_REQUEST_BYTES)
         if path == UPLOAD:
@@ -219,21 +222,26 @@ def _with_headers(send: Send, further: dict[str, str]) -> Send:
     return send_with_headers
 
 
-def _within_time(receive: Receive) -> Receive:
-    """Make a ``receive`` that limits the time for each piece of a request and for the whole request."""
-    ends: float | None = time.monotonic() + connections.REQUEST_SECONDS
+def _within_time(receive: Receive, *, is_upload: bool) -> Receive:
+    """Make a ``receive`` that limits the time for each piece of a request and for the whole request.
+
+    Each byte of an upload extends the time for the whole, so the limit is on its mean speed.
+    """
+    ends = time.monotonic() + connections.REQUEST_SECONDS
+    is_complete = False
 
     async def receive_within_time() -> Message:
-        nonlocal ends
-        if ends is None:  # the request is complete; the next message is the disconnection
+        nonlocal ends, is_complete
+        if is_complete:  # the next message is the disconnection
             return await receive()
         try:
             async with asyncio.timeout(min(connections.PIECE_SECONDS, ends - time.monotonic())):
                 message = await receive()
         except TimeoutError as error:
-            raise Refused(408, "The request took too long to arrive: send it again.") from error
-        if not message.get("more_body"):
-            ends = None
+            raise Refused(408, UPLOAD_SLOW if is_upload else SLOW) from error
+        if is_upload:
+            ends += len(message.get("body", b"")) / connections.UPLOAD_RATE
+        is_complete = not message.get("more_body")
         return message
 
     return receive_within_time

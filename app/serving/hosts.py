@@ -13,9 +13,13 @@ from starlette.types import Scope
 from app.serving.refused import Refused
 
 PRIVATE_NETWORKS = ("127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-"""Networks whose addresses do not identify a visitor: this machine, and private networks behind a proxy or router."""
+"""Networks of this machine, and of machines behind a proxy or a router."""
 
-_SHARED = tuple(map(ipaddress.ip_network, PRIVATE_NETWORKS))
+_SHARED = tuple(map(ipaddress.ip_network, (*PRIVATE_NETWORKS, "100.64.0.0/10", "169.254.0.0/16", "fe80::/10")))
+"""Networks whose addresses do not identify a visitor; 100.64.0.0/10 is shared by the customers of a provider."""
+
+IPV6_BITS = 64
+"""Bits of an IPv6 address that identify a visitor: a provider gives each customer at least all other addresses."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[0-9a-z._-]{1,253})(:\d{1,5})?", re.IGNORECASE)
 
@@ -82,13 +86,19 @@ def trusted_proxies() -> str:
 
 
 def visitor(scope: Scope) -> str | None:
-    """Return the address of the visitor, or None if it is in a private network, where many visitors may share it.
+    """Return the address of the visitor; for IPv6, the network that the visitor may choose addresses from.
 
     For a request from a trusted proxy, uvicorn has already replaced the proxy's address by that in ``X-Forwarded-For``.
+
+    Returns:
+        The address or network; None if it is not known, or in a private network, where many visitors may share it.
     """
-    address = (scope.get("client") or ("",))[0]
     try:
-        own = ipaddress.ip_address(address)
+        own = ipaddress.ip_address((scope.get("client") or ("",))[0])
     except ValueError:
         return None
-    return None if any(own in network for network in _SHARED) else address
+    if isinstance(own, ipaddress.IPv6Address):
+        own = own.ipv4_mapped or own
+    if any(own in network for network in _SHARED):
+        return None
+    return str(own) if own.version == 4 else str(ipaddress.ip_network((int(own), IPV6_BITS), strict=False))

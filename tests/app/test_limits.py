@@ -102,7 +102,10 @@ def event(**members: Any) -> bytes:
         *(event(fn_index=number) for number in ("1", -1, 10**9, True, 1.5)),
         *(event(trigger_id=number) for number in ("1", -1, 10**9)),
         *(event(data=[value]) for value in ("x" * (MAX_TEXT + 1), {"x" * (MAX_TEXT + 1): 1}, 1e300, -(10**16))),
-        *(event(data=[value]) for value in (float("nan"), float("inf"), [0] * MAX_VALUES, [[[[[[[[[[[[1]]]]]]]]]]]])),
+        *(
+            event(data=[value])
+            for value in (float("nan"), float("inf"), 10**400, [0] * MAX_VALUES, [[[[[[[[[[[[1]]]]]]]]]]]])
+        ),
         event(event_data={str(index): index for index in range(MAX_VALUES)}),
     ],
 )
@@ -333,6 +336,16 @@ def test_many_failing_requests_write_few_lines_to_the_log(web: httpx.Client, cap
     assert lines <= 2 * (time.monotonic() - start + 1) + 2
 
 
+def test_the_log_does_not_quote_damaged_forms(web: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
+    damaged = (b"--b\r\nX-\xff: a\r\n\r\n", b"--bx" * 9, b"--b\r\nA: b\rc", b"--b\r\n" + b"A: b\r\n" * 99)
+    for content in damaged:
+        answer = web.post(
+            "/gradio_api/upload", content=content, headers={"Content-Type": "multipart/form-data; boundary=b"}
+        )
+        assert (answer.status_code, answer.json()["detail"]) == (400, "The form is damaged: send the file again.")
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("name", ["Host", "X-Forwarded-Host"])
 @pytest.mark.parametrize(
     ("host", "allowed"),
@@ -412,7 +425,10 @@ def test_other_sites_can_neither_read_answers_nor_send_requests(web: httpx.Clien
 @pytest.mark.parametrize(
     ("client", "address"),
     [
-        *((("203.0.113.1", 1), "203.0.113.1"), (("2001:db8::1", 1), "2001:db8::1"), (("172.32.0.1", 1), "172.32.0.1")),
+        *((("203.0.113.1", 1), "203.0.113.1"), (("172.32.0.1", 1), "172.32.0.1")),
+        *((("2001:db8:1:2:3:4:5:6", 1), "2001:db8:1:2::/64"), (("2001:db8:1:2::1%eth0", 1), "2001:db8:1:2::/64")),
+        *((("::ffff:203.0.113.1", 1), "203.0.113.1"), (("::ffff:10.0.0.1", 1), None), (("fe80::1%eth0", 1), None)),
+        *((("100.64.0.1", 1), None), (("169.254.1.1", 1), None)),
         *((("127.0.0.1", 1), None), (("::1", 1), None), (("172.17.0.1", 1), None), (None, None), (("x", 1), None)),
     ],
 )

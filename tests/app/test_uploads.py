@@ -18,7 +18,7 @@ from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 
 from app.serving import cache, uploads
-from app.serving.guard import MULTIPART_BYTES
+from app.serving.guard import MULTIPART_BYTES, UPLOAD_SLOW
 from app.serving.limits import MAX_UPLOAD_BYTES
 from app.serving.uploads import NO_ROOM, safe_name
 from drn.image import Array, Picture
@@ -131,6 +131,31 @@ def test_uploads_that_stall_are_ended_and_leave_no_files(web: httpx.Client, monk
                 continue
         assert b"408" in told
     wait_until(lambda: files() == before)
+
+
+@pytest.mark.parametrize(("piece", "status", "told"), [(320, 200, "a.png"), (32, 408, UPLOAD_SLOW)])
+def test_a_steady_upload_may_take_longer(
+    web: httpx.Client, monkeypatch: pytest.MonkeyPatch, piece: int, status: int, told: str
+) -> None:
+    monkeypatch.setattr("app.serving.connections.REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("app.serving.connections.UPLOAD_RATE", 1000)
+    form = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+    end = b"\r\n--b--\r\n"
+
+    def pieces() -> Iterator[bytes]:
+        yield form
+        for _ in range(10):  # 2 s in all, at 1.6 or 0.16 times the rate
+            yield bytes(piece)
+            time.sleep(0.2)
+        yield end
+
+    headers = {
+        "Content-Type": "multipart/form-data; boundary=b",
+        "Content-Length": str(len(form) + 10 * piece + len(end)),
+    }
+    answer = web.post("/gradio_api/upload", content=pieces(), headers=headers)
+    assert answer.status_code == status
+    assert told in answer.text
 
 
 def test_a_full_disk_leaves_no_part_of_an_upload(tmp_path: Path, photo: Array) -> None:

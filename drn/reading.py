@@ -95,7 +95,7 @@ def read_image(
         raise InputError(f"{name} is not an image that can be read ({', '.join(FORMATS)}).") from error
     except Image.DecompressionBombError as error:
         limit = max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise InputError(f"{name} claims too many pixels: the limit here is {limit / 1e6:.2f} megapixels.") from error
+        raise InputError(f"{name} has too many pixels: the limit here is {limit / 1e6:.2f} megapixels.") from error
     except MemoryError as error:
         raise InputError(f"{name} does not fit in the memory of this machine: reduce it first.") from error
     except InputError:

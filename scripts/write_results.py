@@ -1,7 +1,7 @@
 """Write the measured results into README.md and into the model card weights/README.md.
 
-The results are those of weights/results.json. The card also gets its front matter, the results of other networks
-(app/peers.json), and the training hours of weights/curve_x*.csv.
+The results are those of weights/results.json, beside those of other networks (app/peers.json). The card also gets its
+front matter, the origin of the other networks, and the training hours of weights/curve_x*.csv.
 
 python -m scripts.export_run runs/x2
 python -m drn evaluate --data .../Set5 .../Set14 --json > results.json && mv results.json weights/
@@ -71,7 +71,9 @@ def main() -> None:
     for name, content in (("results", measured(results)), ("peers", peers(results)), ("hours", hours())):
         text = fill(text, name, content)
     text = complete_card(text, read_rows(source))
-    store(page, fill(page.read_text(encoding="utf-8"), "results", measured(results)))
+    beside = table(*beside_peers(json.loads(PEERS.read_text(encoding="utf-8")), results))
+    readme = fill(page.read_text(encoding="utf-8"), "results", measured(results))
+    store(page, fill(readme, "peers", beside))
     store(card, text)
 
 

@@ -90,6 +90,12 @@ class Degradation:
         if not (0 <= self.blur <= 10 and 0 <= self.noise <= 100):
             raise InputError("The blur must have a sigma of 0 to 10 pixels, the noise one of 0 to 100 levels.")
 
+    def __str__(self) -> str:
+        """Describe the degradation in a few words, such as ``blur 0.5, JPEG 75``; ``clean`` if there is none."""
+        parts = [f"blur {self.blur:g}"] if self.blur else []
+        parts += [f"noise {self.noise:g}"] if self.noise else []
+        return ", ".join(parts + [f"JPEG {jpeg.quality}" for jpeg in self.jpegs]) or "clean"
+
     def apply(self, lr: Array) -> Array:
         """Degrade ``lr``: uint8, (H, W, 3) -> uint8, (H, W, 3). The same degradation gives the same result."""
         if self.blur or self.noise:
@@ -105,7 +111,10 @@ class Degradation:
         return lr
 
 
-VALIDATION = (*(Degradation(jpegs=(Jpeg(quality),)) for quality in (50, 75, 90)), Degradation())
+CLEAN = Degradation()
+"""No degradation, as in the benchmark protocol."""
+
+VALIDATION = (*(Degradation(jpegs=(Jpeg(quality),)) for quality in (50, 75, 90)), CLEAN)
 """The degradations of validation images, used to select weights for photographs. They are assigned in this order, and
 repeat after the last one."""
 
@@ -113,7 +122,7 @@ repeat after the last one."""
 def draw_degradation(rng: np.random.Generator) -> Degradation:
     """Draw the degradation of a training patch, with the shares and ranges at the top of this module."""
     if rng.random() < CLEAN_SHARE:
-        return Degradation()
+        return CLEAN
     return Degradation(
         blur=rng.uniform(*BLUR_SIGMA) if rng.random() < BLUR_SHARE else 0.0,
         noise=rng.uniform(*NOISE_SIGMA) if rng.random() < NOISE_SHARE else 0.0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +21,12 @@ from drn.commands.options import (
     given_methods,
     load_scales,
 )
+from drn.degrade import CLEAN, Degradation, Jpeg
 from drn.errors import InputError
 from drn.evaluation.benchmark import ImageRow, means, measure_folder
 from drn.evaluation.methods import Method, builtin_methods, builtin_names
 from drn.evaluation.sets import set_names
-from drn.evaluation.tables import format_table, report, write_images
+from drn.evaluation.tables import format_table, outside_protocol, report, write_images
 from drn.metrics import Luma
 from drn.model import SCALES
 from drn.upscaler import Upscaler
@@ -41,20 +42,29 @@ def evaluate_command(
     per_image: Annotated[
         Path | None, typer.Option("--per-image", metavar="FILE.csv", help="Also write a line for each image.")
     ] = None,
+    jpeg: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Store the LR images as 4:2:0 JPEG of this quality.")
+    ] = None,
+    noise: Annotated[float, typer.Option(help="Add Gaussian noise of this sigma, in 8-bit levels, to them.")] = 0.0,
+    blur: Annotated[float, typer.Option(help="First blur them by a Gaussian of this sigma, in pixels.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, including the sha256 of the weights.")] = False,
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Measure PSNR, SSIM (Y channel, crop_border = scale) and seconds per image of bicubic, DRN, DRN+ and others."""
+    """Measure PSNR, SSIM (Y channel, crop_border = scale) and seconds per image of bicubic, DRN, DRN+ and others.
+
+    With --jpeg, --noise or --blur the LR images are degraded, which is outside the benchmark protocol.
+    """
+    degradation = Degradation(blur, noise, jpegs=() if jpeg is None else (Jpeg(jpeg),))
     scales = list(dict.fromkeys(scale or SCALES))
     _check(data, scales, per_image, bool(results or networks))
     given = given_methods(results or [], networks or [], scales[0])
     _print_notes([note for method in given for note in method.notes])
     loaded = load_scales(weights_at, scales)
     upscalers = [Upscaler(part.model, device, dtype, tile) for part in loaded]
-    images = _measure(data, upscalers, given, self_ensemble, luma)
+    images = _measure(data, upscalers, given, self_ensemble, luma, degradation)
     if per_image:
         write_images(per_image, images)
     rows = means(images)
@@ -65,14 +75,17 @@ def evaluate_command(
             "--dtype": dtype if dtype != "auto" else None,
             "--tile": str(tile) if tile else None,
             "--luma": luma if luma != "rounded" else None,
+            "--jpeg": str(jpeg) if jpeg else None,
+            "--noise": f"{noise:g}" if noise else None,
+            "--blur": f"{blur:g}" if blur else None,
         }
-        options = [word for name, value in chosen.items() if value is not None for word in (name, value)]
-        options += [] if self_ensemble else ["--no-self-ensemble"]
-        for name, values in (("--results", results), ("--network", networks)):
-            options += [word for value in values or () for word in (name, value)]
-        typer.echo(json.dumps(report(rows, loaded, upscalers[-1], options, luma), indent=2, allow_nan=False))
+        options = _options(chosen, self_ensemble, {"--results": results or [], "--network": networks or []})
+        printed = report(rows, loaded, upscalers[-1], options, luma, degradation)
+        typer.echo(json.dumps(printed, indent=2, allow_nan=False))
     else:
         typer.echo(format_table(rows, luma))
+        if degradation != CLEAN:
+            typer.echo(outside_protocol(degradation))
     missing = [method.name for method in given if method.name not in {row.method for row in rows}]
     if missing:
         raise InputError(f"{', '.join(missing)} has no result for any of these images: check the names of its files.")
@@ -91,8 +104,26 @@ def _check(data: Sequence[Path], scales: Sequence[int], per_image: Path | None, 
         raise InputError(f"{per_image} cannot be written: give the name of a .csv file in an existing folder.")
 
 
+def _options(chosen: Mapping[str, str | None], self_ensemble: bool, repeated: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the options other than ``--data`` and ``--scale``, for the command in the output.
+
+    Args:
+        chosen: Option -> value; None for the default.
+        self_ensemble: Whether DRN+ is measured, which is the default.
+        repeated: Option -> its values.
+    """
+    options = [word for name, value in chosen.items() if value is not None for word in (name, value)]
+    options += [] if self_ensemble else ["--no-self-ensemble"]
+    return options + [word for name, values in repeated.items() for value in values for word in (name, value)]
+
+
 def _measure(
-    data: Sequence[Path], upscalers: Sequence[Upscaler], given: Sequence[Method], self_ensemble: bool, luma: Luma
+    data: Sequence[Path],
+    upscalers: Sequence[Upscaler],
+    given: Sequence[Method],
+    self_ensemble: bool,
+    luma: Luma,
+    degradation: Degradation,
 ) -> list[ImageRow]:
     """Measure all methods on all sets at all scales, with a progress bar; print a note for each missing result."""
     images: list[ImageRow] = []
@@ -104,7 +135,7 @@ def _measure(
             methods = [*builtin_methods(upscaler, self_ensemble), *given]
             for folder in data:
                 images += measure_folder(
-                    folder, upscaler.scale, methods, luma, bar.update, notes.setdefault, failures.append
+                    folder, upscaler.scale, methods, luma, degradation, bar.update, notes.setdefault, failures.append
                 )
     _print_notes([*notes, *failures])
     return images

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from drn.degrade import CLEAN, Degradation
 from drn.errors import InputError
 from drn.evaluation.comparison import measure
 from drn.evaluation.methods import Method
-from drn.evaluation.pairs import Pair, read_pairs
+from drn.evaluation.pairs import Pair, degrade_pairs, read_pairs
 from drn.evaluation.sets import set_name
 from drn.metrics import Luma
 
@@ -114,6 +115,7 @@ def measure_folder(
     scale: int,
     methods: Iterable[Method],
     luma: Luma = "rounded",
+    degradation: Degradation = CLEAN,
     on_method: Callable[[], object] = lambda: None,
     on_note: Callable[[str], object] = lambda note: None,
     on_failure: Callable[[str], object] = lambda sentence: None,
@@ -128,6 +130,8 @@ def measure_folder(
         scale: Upscaling factor.
         methods: The methods.
         luma: See ``drn.evaluation.comparison.score``.
+        degradation: Degradation of the LR images. Any but ``CLEAN`` is added to the name of the set, because it is
+            outside the benchmark protocol.
         on_method: Called after each method.
         on_failure: Called with a sentence for each image without a usable finished result.
         on_note: See ``read_pairs``.
@@ -136,7 +140,8 @@ def measure_folder(
         InputError: If the folder is missing or holds no images, if an image is damaged or too small, or if a method
             fails on an image.
     """
-    pairs, data = read_pairs(folder, scale, on_note), set_name(folder)
+    pairs = degrade_pairs(read_pairs(folder, scale, on_note), [degradation])
+    data = set_name(folder) + (f" {degradation}" if degradation != CLEAN else "")
     images = []
     for method in methods:
         if not method.is_finished:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from drn.degrade import Degradation
 from drn.errors import InputError
 from drn.evaluation.sets import find_originals
 from drn.geometry import Rect
@@ -95,6 +97,17 @@ def read_pairs(folder: Path, scale: int, on_note: Callable[[str], object] = lamb
     for note, count in changes.items():
         on_note(f"{folder}, {count} of {len(pairs)} images: {note}")
     return pairs
+
+
+def degrade_pairs(pairs: Sequence[Pair], degradations: Sequence[Degradation]) -> list[Pair]:
+    """Degrade the LR images of pairs.
+
+    Args:
+        pairs: The pairs.
+        degradations: At least one. They are assigned in this order, and repeat after the last one.
+    """
+    assigned = zip(pairs, itertools.cycle(degradations), strict=False)
+    return [replace(pair, lr=degradation.apply(pair.lr)) for pair, degradation in assigned]
 
 
 def whole_rect(pair: Pair) -> Rect:

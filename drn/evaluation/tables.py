@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from drn.degrade import CLEAN, Degradation
 from drn.evaluation.benchmark import ImageRow, Row
 from drn.evaluation.methods import BICUBIC, DRN
 from drn.files import replace_file
@@ -29,7 +30,12 @@ LUMA_NOTES: Mapping[Luma, str] = {
 
 
 def report(
-    rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Sequence[str] = (), luma: Luma = "rounded"
+    rows: list[Row],
+    used: list[Weights],
+    upscaler: Upscaler,
+    options: Sequence[str] = (),
+    luma: Luma = "rounded",
+    degradation: Degradation = CLEAN,
 ) -> dict[str, Any]:
     """Return the rows with all facts needed to repeat them: the output of ``drn evaluate --json``.
 
@@ -39,11 +45,12 @@ def report(
         upscaler: One of the upscalers used, for its device and dtype.
         options: Options of the command line other than the test sets and scales.
         luma: The convention that was used.
+        degradation: The degradation of the LR images.
 
     Returns:
         Data that JSON can represent. An infinite PSNR becomes None.
     """
-    names = dict.fromkeys(row.data for row in rows)
+    names = dict.fromkeys(row.data.removesuffix(f" {degradation}") for row in rows)
     scales = dict.fromkeys(str(row.scale) for row in rows)
     return {
         "command": shlex.join(
@@ -62,9 +69,15 @@ def report(
             }
             for part in used
         },
+        **({} if degradation == CLEAN else {"protocol": outside_protocol(degradation)}),
         # Equal images have an infinite PSNR, which JSON cannot represent.
         "rows": [asdict(row) | ({} if math.isfinite(row.psnr) else {"psnr": None}) for row in rows],
     }
+
+
+def outside_protocol(degradation: Degradation) -> str:
+    """Return the sentence that marks numbers of degraded LR images, which do not compare with published ones."""
+    return f"Outside the benchmark protocol: the LR images were degraded ({degradation})."
 
 
 def _psnr_text(psnr: float | None) -> str:

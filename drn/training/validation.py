@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -13,10 +11,10 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from drn import weights
-from drn.degrade import VALIDATION, Degradation
+from drn.degrade import CLEAN, VALIDATION
 from drn.evaluation import methods
 from drn.evaluation.benchmark import measure_set
-from drn.evaluation.pairs import read_pairs
+from drn.evaluation.pairs import degrade_pairs, read_pairs
 from drn.model import DRN
 from drn.training.checkpoint import RunState
 from drn.training.config import TrainConfig
@@ -41,13 +39,9 @@ class ValidationSets:
     """
 
     def __init__(self, folders: tuple[Path, ...], scale: int, degrade: str = "none") -> None:
-        degradations = VALIDATION if degrade == "photo" else (Degradation(),)
+        degradations = VALIDATION if degrade == "photo" else (CLEAN,)
         self.sets = {
-            folder.resolve().name: [
-                replace(pair, lr=degradation.apply(pair.lr))
-                for pair, degradation in zip(read_pairs(folder, scale), itertools.cycle(degradations), strict=False)
-            ]
-            for folder in folders
+            folder.resolve().name: degrade_pairs(read_pairs(folder, scale), degradations) for folder in folders
         }
 
     def measure(self, upscaler: Upscaler, self_ensemble: bool = False) -> dict[str, float]:

@@ -70,7 +70,7 @@ def test_the_time_of_a_job_is_limited_and_what_is_measured_is_kept(folder: Path)
 
 
 def test_two_sets_of_one_name_are_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match="Two of the test sets have the same name"):
+    with pytest.raises(InputError, match="Two test sets have the same name"):
         named_sets([folder, folder], [])
     assert named_sets([], [folder / "a.png"]) == {"examples": [folder / "a.png"]}
 

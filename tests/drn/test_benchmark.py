@@ -15,8 +15,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.metrics import structural_similarity
+from typer.testing import CliRunner
 
 from drn import weights
+from drn.commands.main import app
+from drn.degrade import Degradation, Jpeg
 from drn.evaluation.benchmark import ImageRow, means, measure_folder, measure_image, measure_set
 from drn.evaluation.methods import Method, bicubic, builtin_methods
 from drn.evaluation.pairs import Pair, make_pair
@@ -66,6 +69,28 @@ def test_the_report_names_the_command_that_repeats_it(tmp_path: Path, photo: Arr
     words = shlex.split(told)
     assert words[:8] == ["python", "-m", "drn", "evaluate", "--data", "my set", "--scale", "2"]
     assert words[8:] == ["--weights", str(tmp_path), "--dtype", "fp32", "--no-self-ensemble", "--json"]
+
+
+def test_degraded_images_are_measured_and_labelled(tmp_path: Path, photo: Array) -> None:
+    (tmp_path / "set").mkdir()
+    write_png(tmp_path / "set" / "a.png", Picture(photo))
+    weights.save(tmp_path / "drn_x2.safetensors", small_model(2))
+    degraded = ["--jpeg", "60", "--noise", "2.5", "--blur", "0.5"]
+    usual = ["--data", str(tmp_path / "set"), "--scale", "2", "--no-self-ensemble", "--dtype", "fp32"]
+
+    def printed(*more: str) -> str:
+        command = ["evaluate", *usual, "--weights", str(tmp_path), *degraded, *more]
+        return CliRunner().invoke(app, command, catch_exceptions=False).stdout
+
+    found = json.loads(printed("--json"))
+    label = "blur 0.5, noise 2.5, JPEG 60"
+    assert found["protocol"] == f"Outside the benchmark protocol: the LR images were degraded ({label})."
+    assert "--data set --scale 2" in found["command"]
+    assert " ".join(degraded) in found["command"]
+    assert {row["data"] for row in found["rows"]} == {f"set {label}"}
+    lr = Degradation(0.5, 2.5, jpegs=(Jpeg(60),)).apply(downscale(photo, 2))
+    assert found["rows"][0]["psnr"] == pytest.approx(psnr(upscale(lr, 2), photo, 2))
+    assert printed().splitlines()[-1] == found["protocol"]
 
 
 def test_grey_files_are_measured_on_their_grey_plane(photo: Array) -> None:

@@ -92,6 +92,11 @@ def test_the_default_degradation_changes_nothing(photo: Array) -> None:
     assert np.array_equal(Degradation().apply(photo), photo)
 
 
+def test_a_degradation_is_described_in_the_order_of_its_steps() -> None:
+    assert str(Degradation(0.5, 2.0, jpegs=(Jpeg(60), Jpeg(90)))) == "blur 0.5, noise 2, JPEG 60, JPEG 90"
+    assert str(Degradation()) == "clean"
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [

@@ -48,7 +48,7 @@ def test_two_folders_called_hr_are_two_sets(benchmark: Path, monkeypatch: pytest
     monkeypatch.chdir(benchmark / "Set5" / "HR")
     assert set_name(Path()) == set_name(Path("../HR")) == "Set5"
     assert set_name(Path("..")) == "Set5"
-    with pytest.raises(InputError, match="Two of the test sets have the same name"):
+    with pytest.raises(InputError, match="Two test sets have the same name"):
         set_names([benchmark / "Set5", benchmark / "Set5" / "HR"])
 
 

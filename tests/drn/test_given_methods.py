@@ -127,7 +127,7 @@ def test_the_methods_of_a_figure_can_be_chosen(place: Path, photo: Array) -> Non
 def test_the_commands_for_your_own_method_run(tmp_path: Path, photo: Array, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the section "Compare your own method" of docs/page.md as it stands."""
     text = read("docs/page.md")
-    section = text[text.index("## Compare your own method") : text.index("## Links")]
+    section = text[text.index("## Compare your own method") : text.index("## Your test sets and methods on the page")]
     monkeypatch.chdir(tmp_path)
     for folder in ("Set5", "results/imdn"):
         Path(folder).mkdir(parents=True)

@@ -94,12 +94,18 @@ def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State, opt
         with gr.Tab("Compare", id="compare", elem_id="compare-tab") as compare:
             shelf, compared_key = compare_tab(demo, served.upscaler_for, served.scales, weights_key, options)
         computing = scales_tab(demo, served.upscaler_for, served.scales, shelf, compared_key, weights_key)
+        upscale = upscale_tab(served.upscaler_for, served.scales)
         photographs = examples(options.data)
         tables = SetTables(named_sets(options.data, photographs), served.upscaler_for, options.further)
         results = results_tab(functools.partial(set_table, tables, photographs, served.scales, weights_key))
-        others = compare, upscale_tab(served.upscaler_for, served.scales), results
     # Work for the Scales tab is cancelled when another tab is opened: it would keep other visitors waiting.
-    gr.on([tab.select for tab in others], None, cancels=[computing], queue=False, api_visibility="private")
+    gr.on(
+        [tab.select for tab in (compare, upscale, results)],
+        None,
+        cancels=[computing],
+        queue=False,
+        api_visibility="private",
+    )
 
 
 def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> str:

@@ -98,7 +98,7 @@ def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State, opt
         tables = SetTables(named_sets(options.data, photographs), served.upscaler_for, options.further)
         results = results_tab(functools.partial(set_table, tables, photographs, served.scales, weights_key))
         others = compare, upscale_tab(served.upscaler_for, served.scales), results
-    # Work for the Scales tab is cancelled when another tab is opened: it would keep other visitors waiting.
+    # When another tab is opened, cancel the work for the Scales tab, so that other visitors do not wait for it.
     gr.on([tab.select for tab in others], None, cancels=[computing], queue=False, api_visibility="private")
 
 

@@ -31,7 +31,7 @@ LUMA_NOTES: Mapping[Luma, str] = {
 def report(
     rows: list[Row], used: list[Weights], upscaler: Upscaler, options: Sequence[str] = (), luma: Luma = "rounded"
 ) -> dict[str, Any]:
-    """Return the rows with all facts needed to repeat them: the output of ``drn evaluate --json``.
+    """Return the rows with all facts needed to repeat the measurement: the output of ``drn evaluate --json``.
 
     Args:
         rows: The rows of the table.

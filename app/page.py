@@ -98,14 +98,9 @@ def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State, opt
         photographs = examples(options.data)
         tables = SetTables(named_sets(options.data, photographs), served.upscaler_for, options.further)
         results = results_tab(functools.partial(set_table, tables, photographs, served.scales, weights_key))
-    # Work for the Scales tab is cancelled when another tab is opened: it would keep other visitors waiting.
-    gr.on(
-        [tab.select for tab in (compare, upscale, results)],
-        None,
-        cancels=[computing],
-        queue=False,
-        api_visibility="private",
-    )
+        others = compare, upscale, results
+    # When another tab is opened, cancel the work for the Scales tab, so that other visitors do not wait for it.
+    gr.on([tab.select for tab in others], None, cancels=[computing], queue=False, api_visibility="private")
 
 
 def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> str:

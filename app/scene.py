@@ -45,9 +45,10 @@ def scene_of(session: Session) -> Scene:
 
 
 def _key(session: Session, pair: Pair, name: str) -> str:
-    """Make the viewer's key of an image; it contains the scale if the session has several.
+    """Make the viewer's key of an image; it contains the scale if the session has several scales.
 
-    The names of further methods come from the command line, so they may be long, or equal to the key of another image.
+    Further methods get numbered keys, because their names come from the command line: a name may be long, or equal to
+    the key of another image.
     """
     further = [method.name for method in session.further]
     if name in further:
@@ -56,7 +57,7 @@ def _key(session: Session, pair: Pair, name: str) -> str:
 
 
 def _label(session: Session, method: str) -> tuple[str, str]:
-    """Return the name of a method and a few words on it; ``method`` may be the key of an own result."""
+    """Return the displayed name and a short description of a method, or of a visitor's result if given its key."""
     if method in session.own:
         return session.own[method], "your result"
     notes = DESCRIPTIONS | {further.name: further.description for further in session.further}
@@ -110,7 +111,7 @@ def _maps(session: Session) -> Iterator[Layer]:
 
 
 def numbers_of(session: Session, hr_rect: Rect) -> Numbers:
-    """Measure a region of every result that is shown; the best scores of each scale are marked."""
+    """Measure a region of every displayed result, and mark the best scores of each scale."""
     finished = {*session.own, *(method.name for method in session.further if method.is_finished)}
     groups = []
     for pair in session.pairs:

@@ -40,14 +40,15 @@ class Session:
         picture: The original, as it was read.
         picture_token: Identifies the picture; the viewer keeps its viewport while the token stays the same.
         pairs: The original and its LR image, for each scale; all originals have one size.
-        results: The results that are known, by scale and name of the method, or key of the visitor's result.
+        results: The results that are already computed, by scale and by the name of the method or the key of the
+            visitor's result.
         name: Stem of the example's name; empty for an uploaded photograph.
         view: The viewpoint of a shared link; None for the usual one.
         self_ensemble: Whether DRN+ is shown too.
         further: The methods beside the built-in ones; a session with several scales has none.
-        lacking: Names of those of them that have no result for this photograph.
-        own: Names of the visitor's own results by their keys; they are results at the session's only scale.
-        own_token: Names the files of a session with own results, so that no other session shares them; else empty.
+        lacking: Names of the further methods that have no result for this photograph.
+        own: Key -> name of each result that the visitor added. A session with such results has one scale.
+        own_token: Part of the names of files, so that sessions with such results do not share files; else empty.
         failed: Whether the missing results will not be computed.
         token: Identifies the set of images, so that a request about another set is not answered.
     """
@@ -141,8 +142,8 @@ def compute(
         ends: The time limit; None for the ``deadline()`` of a job that starts now.
 
     Yields:
-        The session with the results of one more method at every scale, or None while work goes on. A further method
-        that fails on this photograph is noted as lacking, and the others go on.
+        The session with the results of one more method at every scale, or None while the work continues. A
+        further method that fails on this photograph is added to ``lacking``, and the work continues.
 
     Raises:
         InputError: If the work takes too long, or a tile fails.
@@ -165,7 +166,7 @@ def compute(
         try:
             result = yield from _measure(pair, method, ends)
             session = replace(session, results={**session.results, (pair.scale, method.name): result})
-        except InputError as error:  # its sentence may name folders of this machine
+        except InputError as error:  # do not show the message, because it may contain paths of this machine
             logger.warning("%s has no result for %s: %s", method.name, session.name or "an upload", error)
             session = replace(session, lacking=session.lacking | {method.name})
         session = replace(session, token=new_token())
@@ -173,7 +174,7 @@ def compute(
 
 
 def _measure(pair: Pair, method: Method, ends: float) -> Generator[None, None, Result]:
-    """Measure a method in a thread, and yield None while that goes on."""
+    """Measure a method in a thread, and yield None until it is done."""
     job = Job(run_in_steps(functools.partial(measure, pair, method), ends))
     for _ in job:
         yield None

@@ -1,6 +1,6 @@
-"""Conversion of decoded images to sRGB: embedded ICC profiles, and the gAMA, cHRM and cICP of files without one.
+"""Conversion of decoded images to sRGB, from an ICC profile, or from the colour chunks or boxes of the file.
 
-The conversions are those of browsers, so that a result has the colours of the preview.
+The conversions are those of browsers, so that a result has the same colours as the preview in a browser.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ PRIMARIES = {
     9: ("BT.2020", (0.708, 0.292, 0.170, 0.797, 0.131, 0.046)),
     12: ("Display P3", (0.680, 0.320, 0.265, 0.690, 0.150, 0.060)),
 }
-"""Number in ITU-T H.273 -> name, and x and y of red, green and blue; white is D65."""
+"""Number of the primaries in ITU-T H.273 -> name, and x and y of red, green and blue. White is D65."""
 
 EXPONENTS = {1: 2.4, 4: 2.2, 5: 2.8, 6: 2.4, 8: 1.0, 14: 2.4, 15: 2.4}
 """Number of a transfer function in ITU-T H.273 -> exponent of the power function that browsers use for it."""
 
 HDR = {16: "PQ", 18: "HLG"}
-"""Transfer functions of high dynamic range, which need a choice of brightness and are not converted."""
+"""Number of a transfer function of high dynamic range -> name. Images with these are not converted."""
 
 D65 = (0.3127, 0.3290)
 
 SRGB_GAMMA, GAMMA_TOLERANCE = 1 / 2.2, 0.05
-"""A gAMA near this value, without other primaries than those of sRGB, means sRGB."""
+"""A gAMA near this value means sRGB, if the primaries are those of sRGB; the tolerance is relative."""
 
 Floats = NDArray[np.float64]
 
 
 def to_srgb(image: Image.Image, file_format: str | None, data: bytes, notes: list[str]) -> Image.Image:
-    """Convert a decoded image to sRGB by the profile or the numbers in its file.
+    """Convert a decoded image to sRGB, from the profile or the colour numbers in its file.
 
     Args:
         image: The image, of mode L, RGB, CMYK or LAB.
         file_format: Pillow's name of the file's format.
         data: The file's content.
-        notes: Gets a sentence if the colours were changed or could not be converted.
+        notes: A sentence is added if the colours were changed or could not be converted.
 
     Returns:
-        The image; a grey one stays grey.
+        The converted image. A grey image without an RGB profile stays grey.
     """
     if file_format == "PNG":
         cicp = png_chunk(data, b"cICP")
@@ -65,7 +65,7 @@ def to_srgb(image: Image.Image, file_format: str | None, data: bytes, notes: lis
 
 
 def _from_profile(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    """Convert an image from its embedded ICC profile; one that cannot be used is ignored, with a note."""
+    """Convert an image from its embedded ICC profile; a profile that cannot be used is ignored, with a note."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         name = ImageCms.getProfileDescription(source).strip()
@@ -78,7 +78,7 @@ def _from_profile(image: Image.Image, profile: bytes, notes: list[str]) -> Image
     if converted is None:
         return image
     if image.mode in ("L", "RGB"):
-        # Most profiles are sRGB under some name. A change by rounding only is not mentioned.
+        # Most embedded profiles describe sRGB. Differences from rounding alone get no note.
         change = ImageChops.difference(converted, image.convert("RGB")).getextrema()
         if max(int(high) for _, high in change) <= 1:  # type: ignore[misc]
             return image
@@ -87,7 +87,10 @@ def _from_profile(image: Image.Image, profile: bytes, notes: list[str]) -> Image
 
 
 def _from_gamma(image: Image.Image, data: bytes, notes: list[str]) -> Image.Image:
-    """Convert a PNG by its gAMA and cHRM. Like browsers, ignore both beside sRGB, and cHRM without gAMA."""
+    """Convert a PNG from its gAMA and cHRM chunks.
+
+    As in browsers, a file with an sRGB chunk or without gAMA is not converted.
+    """
     gamma = png_chunk(data, b"gAMA")
     if png_chunk(data, b"sRGB") is not None or gamma is None or len(gamma) != 4 or not any(gamma):
         return image
@@ -107,7 +110,7 @@ def _from_gamma(image: Image.Image, data: bytes, notes: list[str]) -> Image.Imag
 
 
 def _from_numbers(image: Image.Image, primaries: int, transfer: int, notes: list[str]) -> Image.Image:
-    """Convert an image by the numbers of its primaries and its transfer function in ITU-T H.273."""
+    """Convert an image from the ITU-T H.273 numbers of its primaries and transfer function."""
     if transfer in HDR:
         notes.append(f"Its HDR colours ({HDR[transfer]}) are not supported and were left as they are.")
         return image
@@ -129,10 +132,10 @@ def _converted(
 
     Args:
         image: The image, of mode L or RGB; another mode is returned unchanged.
-        exponent: Linear light is a level to this power; None stands for the curve of sRGB.
-        primaries: x and y of red, green and blue, and of white; None stands for those of sRGB.
-        what: The colours of the file, for the note.
-        notes: Gets a sentence if a level changed.
+        exponent: Linear light is ``level ** exponent``; None for the curve of sRGB.
+        primaries: x and y of red, green and blue, and of white; None for those of sRGB.
+        what: A description of the file's colours for the note.
+        notes: A sentence is added if a level changed by more than 1.
     """
     if image.mode not in ("L", "RGB"):
         return image
@@ -149,7 +152,7 @@ def _converted(
     else:
         matrix = np.linalg.solve(srgb, own).T
         pixels = np.array(image)
-        for row in pixels:  # by rows, because a large image as floats would not fit in memory
+        for row in pixels:  # by rows, because floats of a large image do not fit in memory
             row[:] = _encode(curve[row] @ matrix)
         converted = Image.fromarray(pixels)
     if np.asarray(ImageChops.difference(converted, image)).max() <= 1:
@@ -159,7 +162,7 @@ def _converted(
 
 
 def _encode(linear: Floats) -> NDArray[np.uint8]:
-    """Convert linear light to levels of sRGB (IEC 61966-2-1), clipped to [0, 255] and rounded."""
+    """Convert linear light to sRGB levels (IEC 61966-2-1), clipped to [0, 255] and rounded."""
     linear = linear.clip(0, 1)
     encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     levels: NDArray[np.uint8] = np.rint(255 * encoded).astype(np.uint8)
@@ -167,11 +170,11 @@ def _encode(linear: Floats) -> NDArray[np.uint8]:
 
 
 def _matrix(corners: tuple[float, ...], white: tuple[float, float]) -> Floats | None:
-    """Return the matrix (3, 3) from linear RGB to XYZ under D65; None if the primaries do not span a space.
+    """Return the (3, 3) matrix from linear RGB to XYZ under D65; None if the primaries have no valid matrix.
 
     Args:
         corners: x and y of red, green and blue.
-        white: x and y of white. It is adapted to D65 by scaling in the space of Bradford.
+        white: x and y of white. Bradford chromatic adaptation converts it to D65.
     """
     xs, ys = np.array(corners[::2]), np.array(corners[1::2])
     if min(ys) <= 0 or white[1] <= 0:

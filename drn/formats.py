@@ -45,7 +45,7 @@ NCLX = re.compile(rb"colrnclx\0(.)\0(.)", re.DOTALL)
 SOF_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 START_OF_SCAN, START_OF_IMAGE, END_OF_IMAGE = 0xDA, 0xD8, 0xD9
 JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-"""The next marker after a segment. Coded pixels contain only the markers that are left out here, without a length."""
+"""The next marker after a segment. The markers that are excluded here have no length and occur inside coded pixels."""
 
 _JXL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 

@@ -65,7 +65,7 @@ def psnr(
         sr: uint8, (H, W) or (H, W, 3) RGB.
         hr: The original, of the same shape.
         crop_border: Number of pixels to leave out on each side.
-        y_channel: Measure RGB images on their luma; False measures on RGB.
+        y_channel: Whether RGB images are measured on Y; False measures all three channels together.
         luma: See ``rgb_to_y``.
 
     Returns:
@@ -91,7 +91,7 @@ def ssim(
         sr: uint8, (H, W) or (H, W, 3) RGB.
         hr: The original, of the same shape.
         crop_border: Number of pixels to leave out on each side.
-        y_channel: Measure RGB images on their luma; False averages over R, G and B.
+        y_channel: Whether RGB images are measured on Y; False averages over R, G and B.
         luma: See ``rgb_to_y``.
 
     Returns:

@@ -1,6 +1,6 @@
 """Read image files: every format, mode and colour space becomes 8-bit sRGB, with a note on each change.
 
-What a fault costs follows browsers: a fault in metadata costs the metadata, and damage to the pixels costs the picture.
+Faults are handled as in browsers: metadata with a fault is ignored, and a file with damaged pixels is refused.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ WHITE_IS_ZERO = 0
 """A value of ``PHOTOMETRIC`` that Pillow handles only in 8-bit images."""
 
 GREY_STEPS = {"L;2": 85, "L;4": 17}
-"""Pillow's raw mode of a grey PNG of 2 or 4 bits -> 8-bit levels between two of its levels."""
+"""Pillow's raw mode of a grey PNG of 2 or 4 bits -> factor from a level in the file to an 8-bit level."""
 
 LEAST_SHARE = 0.95
-"""Share of its pixels that an incomplete JPEG must have."""
+"""Least share of the pixels that an incomplete JPEG must contain."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -42,14 +42,14 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> how the stored pixels are turned upright."""
+"""EXIF orientation -> the operation that turns the stored pixels upright."""
 
 
 def check_bytes(name: str, nbytes: int, max_bytes: int) -> None:
     """Refuse a file that is larger than ``max_bytes``.
 
     Raises:
-        InputError: If it is.
+        InputError: If the file is larger.
     """
     if nbytes > max_bytes:
         raise InputError(f"{name} has {nbytes / 1e6:.1f} MB: the limit is {max_bytes / 1e6:.0f} MB.")
@@ -59,7 +59,7 @@ def check_pixels(name: str, width: int, height: int, max_pixels: int) -> None:
     """Refuse an image of more than ``max_pixels``.
 
     Raises:
-        InputError: If it has more.
+        InputError: If the image has more pixels.
     """
     if width * height > max_pixels:
         raise InputError(f"{name} is {width}x{height}: the limit here is {max_pixels / 1e6:.2f} megapixels.")
@@ -71,7 +71,7 @@ def read_image(
     """Read an image file: EXIF orientation applied, colours converted to sRGB.
 
     Args:
-        source: A file name, which may be that of a pipe, or an open binary file.
+        source: The path of a file or a pipe, or an open binary file.
         max_bytes: Largest file accepted.
         max_pixels: Largest width times height accepted; checked before anything is decoded.
         name: The file's name in error messages; by default the name of a ``Path``, and "The file" for an open file.
@@ -100,7 +100,7 @@ def read_image(
         raise InputError(f"{name} does not fit in the memory of this machine: reduce it first.") from error
     except InputError:
         raise
-    except Exception as error:  # on damaged files Pillow's decoders raise whatever they stumble over
+    except Exception as error:  # Pillow's decoders raise many kinds of exceptions for damaged files
         raise InputError(f"{name} is damaged or incomplete and cannot be decoded.") from error
 
 
@@ -119,12 +119,12 @@ def _read_all(file: IO[bytes], name: str, max_bytes: int | None) -> bytes:
 
 
 def _open(data: bytes, name: str, max_pixels: int | None) -> Image.Image:
-    """Open a file and check its size, before anything is decoded.
+    """Open a file and check its size before anything is decoded.
 
     Raises:
-        InputError: If it has too many pixels.
+        InputError: If the image has too many pixels.
     """
-    if (size := formats.jxl_size(data)) is not None:  # its plugin decodes the file on opening
+    if (size := formats.jxl_size(data)) is not None:  # the JPEG XL plugin decodes the file when it is opened
         limit = max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 0)
         check_pixels(name, *size, limit)
     image = _open_despite_metadata(formats.without_bad_chunks(data))
@@ -134,7 +134,7 @@ def _open(data: bytes, name: str, max_pixels: int | None) -> Image.Image:
 
 
 def _open_despite_metadata(data: bytes) -> Image.Image:
-    """Open a file; an AVIF file that is refused is opened again without its EXIF data."""
+    """Open a file; if Pillow refuses an AVIF file, open it again without its EXIF data."""
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:
@@ -144,7 +144,7 @@ def _open_despite_metadata(data: bytes) -> Image.Image:
 
 
 def _decode(image: Image.Image, data: bytes, name: str) -> Picture:
-    """Convert an opened file of any mode to 8-bit RGB and alpha, with notes on what was changed."""
+    """Convert an opened file of any mode to 8-bit RGB and alpha, with notes on the changes."""
     notes: list[str] = []
     if getattr(image, "is_animated", False):  # unlike n_frames, this does not read the whole file
         notes.append("The file has several frames: the first one is used.")
@@ -181,7 +181,7 @@ def _decode(image: Image.Image, data: bytes, name: str) -> Picture:
 
 
 def _depth(image: Image.Image, coding: object, data: bytes) -> int:
-    """Return the bits of each colour in the file, if they are more than 8; else 8 or less."""
+    """Return the bits of each channel in the file; 8 also stands for fewer."""
     rawmode = str(coding)
     is_16_bit = (";16" in rawmode and "BGR;16" not in rawmode) or image.mode.startswith("I")
     if image.format == "PPM" and isinstance(coding, tuple):  # (mode, highest value)
@@ -194,10 +194,10 @@ def _depth(image: Image.Image, coding: object, data: bytes) -> int:
 
 
 def _to_8_bits(image: Image.Image, rawmode: str, tags: dict[int, object], name: str) -> Image.Image:
-    """Reduce grey levels of 12 or 16 bits to their upper 8.
+    """Reduce grey levels of 12 or 16 bits to their upper 8 bits.
 
     Raises:
-        InputError: If the levels have 32 bits or a sign.
+        InputError: If the levels have 32 bits or are signed.
     """
     if ";32" in rawmode:
         raise InputError(f"{name} holds 32-bit numbers: save it as PNG or JPEG first.")
@@ -220,7 +220,7 @@ def _split_alpha(image: Image.Image, notes: list[str]) -> tuple[Image.Image, Arr
     image = image.convert("LA" if image.mode.startswith("L") else "RGBA")
     alpha = np.array(image.getchannel("A"))
     colours = image.convert(image.mode[:-1])
-    if has_channel and not alpha.any():  # a program left the fourth byte of each pixel unused
+    if has_channel and not alpha.any():  # some programs leave the alpha channel unused
         notes.append("Every pixel is marked as transparent: the image was taken as opaque.")
         return colours, None
     return colours, alpha
@@ -238,10 +238,10 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _load_incomplete_jpeg(data: bytes, notes: list[str]) -> Image.Image:
-    """Decode a JPEG that lacks its end, if nearly all of its pixels are there.
+    """Decode a JPEG whose end is missing, if the file contains nearly all pixels.
 
-    The decoder does not tell where the data ended. It is therefore run twice, with different data in place of the
-    missing part: the pixels that are equal came from the file.
+    The decoder does not report where the data ended. It therefore runs twice, with different data in place of the
+    missing part: the pixels that are equal in both results came from the file.
 
     Raises:
         OSError: If too many pixels are missing.

@@ -14,16 +14,16 @@ from drn.image import Picture
 from drn.metadata import NO_METADATA, Metadata, exif_texts, with_mark
 
 SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "avif": ".avif", "tiff": ".tif"}
-"""Format of a result -> end of its name."""
+"""Format of a result -> suffix of its file name."""
 
 FORMAT_OF = {suffix: name for name, suffix in SUFFIX_OF.items()} | {".jpeg": "jpeg", ".tiff": "tiff"}
-"""End of a result's name -> its format."""
+"""Suffix of a result's file name -> format."""
 
 LOSSLESS = ("png", "tiff")
-"""Formats without a quality."""
+"""Formats without a quality setting."""
 
 QUALITY = 95
-"""Quality of JPEG, WebP and AVIF unless another is asked for."""
+"""Default quality of JPEG, WebP and AVIF."""
 
 LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 65_536}
 """Longest side in pixels that a format can hold."""
@@ -55,11 +55,11 @@ def write_image(
 
     Args:
         path: The file to create or replace.
-        picture: The picture. JPEG has no transparency: it gets a white background.
+        picture: The picture. For JPEG, which has no transparency, it is drawn on a white background.
         file_format: One of ``SUFFIX_OF``.
         quality: Quality of a lossy format, 1 to 100.
         metadata: The metadata to write.
-        mark: Text for ``drn.metadata.read_mark``; empty for none.
+        mark: A text that ``drn.metadata.read_mark`` can read from the file; empty to write none.
 
     Raises:
         InputError: If the picture is too large for the format.
@@ -115,7 +115,7 @@ def _metadata_options(file_format: str, metadata: Metadata, mark: str) -> dict[s
 
 
 def _tiff_options(metadata: Metadata, xmp: bytes) -> dict[str, Any]:
-    """Return Pillow's options for the metadata of a TIFF: the tags that are texts, without the other EXIF data."""
+    """Return Pillow's options for the metadata of a TIFF: of the EXIF data, only the texts."""
     tags: dict[int, Any] = {XMP_TAG: xmp} if xmp else {}
     tags |= exif_texts(metadata.exif)
     return {"tiffinfo": tags} | ({"dpi": metadata.dpi} if metadata.dpi else {})

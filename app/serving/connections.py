@@ -71,7 +71,7 @@ class OncePerSecond(logging.Filter):
 
 
 def bound_the_log() -> None:
-    """Limit the loggers in ``LOGGERS`` to the same line once a second, and silence those in ``QUOTING_LOGGERS``."""
+    """Limit ``LOGGERS`` to one line a second for the same message, and silence ``QUOTING_LOGGERS``."""
     for name in QUOTING_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     for name in LOGGERS:

@@ -232,7 +232,7 @@ def _within_time(receive: Receive, *, is_upload: bool) -> Receive:
 
     async def receive_within_time() -> Message:
         nonlocal ends, is_complete
-        if is_complete:  # the next message is the disconnection
+        if is_complete:  # the request is complete; the next message is the disconnection
             return await receive()
         try:
             async with asyncio.timeout(min(connections.PIECE_SECONDS, ends - time.monotonic())):

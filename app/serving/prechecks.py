@@ -181,7 +181,7 @@ def _excess_of_tiff(data: bytes) -> str | None:
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """Read width and height of a WebP's canvas or only frame; None if they are not in their usual place."""
+    """Read width and height of a WebP's canvas or only frame; return None if they are not in their usual place."""
     kind = data[12:16]
     if len(data) < 30 or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         return None

@@ -33,7 +33,7 @@ def compare_tab(
         page: The page that is built.
         upscaler_for: Returns the upscaler for a scale.
         scales: The scales to choose from.
-        weights_key: Identifies the weights in use; when it changes the comparison is computed anew.
+        weights_key: Identifies the weights in use; when it changes, the comparison is computed again.
         options: The choices of the command line.
 
     Returns:
@@ -45,7 +45,7 @@ def compare_tab(
     """
     scale, photographs = options.scale or max(scales), examples(options.data)
     if scale not in scales:
-        raise InputError(f"There are no weights for x{scale}: choose a scale that they have, or other weights.")
+        raise InputError(f"There are no weights for x{scale}: choose another scale or other weights.")
     opened = replace(open_example(photographs[0], scale), further=at_scale(options.further, scale))
     *_, first = filter(None, compute(opened, upscaler_for, self_ensemble=False))
     shelf = Shelf(first, weights_key.value)

@@ -37,7 +37,7 @@ class CompareLayout:
         figure: Downloads that figure; not visible.
         restore: Opens a shared link; not visible.
         own: Takes a visitor's result of another method.
-        own_names: The names of these results; not visible if there are none.
+        own_names: The names of the visitor's results; not visible if there are none.
     """
 
     gallery: gr.Gallery
@@ -69,7 +69,8 @@ def connect(
         [key, layout.panels],
         [layout.scale, layout.self_ensemble, layout.gallery, layout.own_names],
     )
-    # All are sent at once and served in order: the page would send a waiting one later, as if it were chosen then.
+    # With "multiple" the page sends every event at once, and the server handles the events in order. Otherwise the page
+    # would send an event only after the previous event has ended, with that later time as the time of the choice.
     computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls]}
 
     for noted, choice in _connect_choices(layout, handlers, moment):

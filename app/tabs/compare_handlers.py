@@ -45,9 +45,9 @@ class CompareHandlers:
         photographs: The examples, in the order of the gallery.
         scales: The scales to choose from.
         shelf: Keeps the visitors' sessions.
-        upscaler_for: Gives the network for a scale.
-        newest: Tells which choice of a visitor is the newest.
-        further: The methods beside the built-in ones.
+        upscaler_for: Returns the upscaler for a scale.
+        newest: The newest choice of each visitor.
+        further: The methods that the command line added to the built-in ones.
     """
 
     photographs: tuple[Path, ...]
@@ -118,7 +118,7 @@ class CompareHandlers:
         yield shown
 
     def rename_own(self, key: str | None, names: str | None) -> tuple[Any, ...]:
-        """Name the visitor's results anew, or remove them if there is no name."""
+        """Rename the visitor's results, or remove them if there is no name."""
         with errors_for_visitor():
             session, lines = self.shelf.get(key), (names or "").strip().splitlines()
             if not session.own or lines == list(session.own.values()):
@@ -126,15 +126,15 @@ class CompareHandlers:
             return self._put(rename_own(session, lines), key)
 
     def _put(self, session: Session, key: str | None) -> tuple[str, Any, gr.Textbox]:
-        """Keep a session and show it: its key, the viewer's value, and the names of the visitor's results."""
+        """Store a session; return its key, the viewer's value, and the box with the names of the visitor's results."""
         value = scene_value(scene_of(session))
         return self.shelf.put(session, key), value, names_box(session)
 
     def controls_of(self, key: str | None) -> tuple[Any, ...]:
-        """Set the controls to what the session shows; leave them if there is no such session.
+        """Set the controls to the values of the session; without a session, leave them unchanged.
 
         Returns:
-            The values of scale, DRN+, gallery, and names of the visitor's results.
+            Updates of scale, DRN+, gallery, and the names of the visitor's results.
         """
         session = self.shelf.find(key)
         if session is None:
@@ -207,7 +207,7 @@ class CompareHandlers:
             (path,) = (path for path in self.photographs if path.stem == example)
             return open_example(path, scale)
         if shown.pairs[0].scale == scale:
-            return shown  # with its results and its place
+            return shown  # with its results and its viewpoint
         pair = make_pair(shown.picture, scale, shown.name)
         return Session(shown.picture, shown.picture_token, (pair,), name=shown.name)
 

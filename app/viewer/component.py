@@ -122,9 +122,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of one image: the region in view, the whole image, and the seconds its method took.
+    """Measurements of one image: scores of the region in view and of the whole image, and seconds of its method.
 
-    The seconds are None for a result that was not computed here.
+    The seconds are None for a finished result, which was not computed here.
     """
 
     region: Score

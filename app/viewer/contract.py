@@ -140,9 +140,9 @@ class Scores(TypedDict):
 
 
 class ImageNumbers(TypedDict):
-    """The numbers of one image: over the region in view, over the whole image, and the seconds its method took.
+    """The numbers of one image: scores of the region in view and of the whole image, and seconds of its method.
 
-    The seconds are None for a result that was not computed here.
+    The seconds are None for a finished result, which was not computed here.
     """
 
     region: Scores

@@ -101,7 +101,7 @@ def upscale_files(
                 full = "its result does not fit in the memory of this machine: use a lower scale."
                 report.failures.append(f"{image}: {full}")
             except InputError as error:
-                # Name the whole path, because several folders may have a file of this name.
+                # The message names the whole path, because several folders may have a file of this name.
                 what = str(error).removeprefix(str(image)).removeprefix(image.name).lstrip(": ")
                 report.failures.append(f"{image} {what}" if what != str(error) else f"{image}: {what}")
             except OSError as error:

@@ -81,17 +81,17 @@ def measure(
 
 
 def score(pair: Pair, sr: Array, hr_rect: Rect, luma: Luma = "rounded") -> Score:
-    """Return PSNR and SSIM inside ``hr_rect``, without the image's own border of ``scale`` pixels (``crop_border``).
+    """Return PSNR and SSIM inside ``hr_rect``, without the ``crop_border`` of ``scale`` pixels around the image.
 
     Args:
         pair: The original.
         sr: uint8, (H, W, 3), a result for it.
         hr_rect: The region. It may reach beyond the image.
-        luma: ``rounded`` rounds Y, and a greyscale file is its own Y; ``float`` does not round, and takes a greyscale
-            file as RGB.
+        luma: ``rounded`` rounds Y and measures a greyscale file on its own levels; ``float`` does not round, and
+            measures a greyscale file as RGB.
 
     Returns:
-        The scores. A score is None where too few pixels remain to measure it.
+        The scores. A score is None if too few pixels remain to measure it.
     """
     height, width = pair.hr.shape[:2]
     border = pair.scale

@@ -1,6 +1,7 @@
 """Draw the usual figure of super-resolution papers: the whole image, and regions of it by each method.
 
-``lay_out`` decides what lies where, and ``draw`` makes an image of it. ``drn.evaluation.figure_files`` writes files.
+``lay_out`` computes the positions of all parts, and ``draw`` draws them as an image. ``drn.evaluation.figure_files``
+writes the figure as a file.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ GAP, LABEL, FONT = 16, 46, 17
 """Space between panels, height of the text below a panel, and size of the font, in pixels."""
 
 FRAME = 3
-"""Width of the frames that tell several regions apart, in pixels."""
+"""Width in pixels of the coloured frames that distinguish several regions."""
 
 WIDEST = "00.00 dB / 0.0000 "
 """The longest text of scores below a panel."""
@@ -45,10 +46,10 @@ FRAMES: Sequence[Colour] = (
     (200, 90, 220),
     (240, 140, 30),
 )
-"""Colours of the boxes around the regions, in turn."""
+"""Colours of the frames of the first, second, ... region; after the last colour they repeat."""
 
 Text = Sequence[tuple[str, bool]]
-"""Parts of a line of text, each with whether it is drawn in bold."""
+"""Parts of a line of text: the text of each part, and whether it is drawn in bold."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Line:
         left: Left end, in pixels of the figure.
         top: Upper end of the line; the text is ``FONT`` pixels high.
         text: The text.
-        ink: Colour of the parts that are not bold; bold ones have ``INK``.
+        ink: Colour of the parts that are not bold; bold parts have the colour ``INK``.
     """
 
     left: int
@@ -70,14 +71,14 @@ class Line:
 
 @dataclass
 class Figure:
-    """A figure as parts with their places, in pixels.
+    """The parts of a figure with their positions, in pixels.
 
     Attributes:
         width: Width of the figure.
         height: Height of the figure.
-        images: Left, top, and the pixels: uint8, (H, W, 3).
+        images: Left, top and pixels of each image: uint8, (H, W, 3).
         lines: Lines of text.
-        frames: Frames around images of one region: the rectangle inside, and the colour.
+        frames: The rectangle inside each frame, and the colour of the frame.
     """
 
     width: int = 0
@@ -88,7 +89,7 @@ class Figure:
 
 
 def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return the font of the figure, by which its texts are measured."""
+    """Return the font in which the figure's texts are measured and drawn."""
     return ImageFont.load_default(FONT)
 
 
@@ -107,14 +108,14 @@ def lay_out(
 ) -> Figure:
     """Arrange the whole image, and each region by each method.
 
-    A region is enlarged by a whole factor, pixel by pixel, or reduced if a side is longer than ``MAX_SIDE``. The best
-    PSNR and the best SSIM of a region are bold.
+    A region is enlarged by an integer factor without interpolation, or reduced if a side is longer than ``MAX_SIDE``.
+    The best PSNR and the best SSIM of a region are bold.
 
     Args:
         pair: The original and its LR image.
         results: Method name -> result, in the order of the panels between LR and the ground truth.
         hr_rects: The regions to show, at least one, inside the image.
-        columns: Panels in a row; 0 makes two rows of one region, and one row each of several.
+        columns: Panels in a row; 0 makes two rows for a single region, and one row for each of several regions.
         panel: Approximate length of the longer side of a panel, in pixels of the figure.
         luma: See ``drn.evaluation.comparison.score``.
     """
@@ -193,7 +194,7 @@ def _region(image: Array, hr_rect: Rect, size: tuple[int, int]) -> Array:
 
 
 def _score_texts(pair: Pair, results: Mapping[str, Result], hr_rect: Rect, luma: Luma) -> dict[str, Text]:
-    """Return the text of each method's scores in the region; the best of each score is bold."""
+    """Return the text of each method's scores in the region; the best PSNR and the best SSIM are bold."""
     scores = {name: score(pair, result.sr, hr_rect, luma) for name, result in results.items()}
     psnr = best({name: value.psnr for name, value in scores.items()})
     ssim = best({name: value.ssim for name, value in scores.items()})
@@ -204,7 +205,7 @@ def _score_texts(pair: Pair, results: Mapping[str, Result], hr_rect: Rect, luma:
 
 
 def _overview(hr: Array, hr_rects: Sequence[Rect], width: int, height: int) -> Array:
-    """Draw the whole image, at most ``width`` x ``height`` pixels large, with a box around each region."""
+    """Draw the whole image, within ``width`` x ``height`` pixels, with a box around each region."""
     share = min(width / hr.shape[1], height / hr.shape[0])
     size = (max(1, round(hr.shape[1] * share)), max(1, round(hr.shape[0] * share)))
     picture = Image.fromarray(hr).resize(size, Image.Resampling.LANCZOS)

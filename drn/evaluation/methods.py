@@ -1,8 +1,8 @@
 """The methods that can be compared: each has a name, a description, and a function that enlarges an LR image.
 
-This is the only module that knows the names of the built-in methods. Training, the benchmark, the figure and the page
-take a ``Method`` and treat all alike. ``drn.evaluation.results_folder`` and ``drn.evaluation.networks`` make further
-methods from files.
+Only this module contains the names of the built-in methods. Training, the benchmark, the figure and the page treat
+every ``Method`` alike. ``drn.evaluation.results_folder`` and ``drn.evaluation.networks`` make further methods from
+files.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Method:
         name: Label in tables, in figures and on the page; it is unique among the methods that are compared.
         description: A few words that explain the name.
         enlarge: The function; see ``Enlarge``.
-        scale: The only scale of pairs that the method can enlarge; None if it can enlarge any.
+        scale: The only scale that the method supports; None if it supports all.
         notes: One sentence for each fact that a reader of the results should know.
-        is_finished: Whether the method looks up finished results, so that its time says nothing.
+        is_finished: Whether the method looks up finished results. Its time is then not reported.
     """
 
     name: str

@@ -37,7 +37,7 @@ def report(
     luma: Luma = "rounded",
     degradation: Degradation = CLEAN,
 ) -> dict[str, Any]:
-    """Return the rows with all facts needed to repeat them: the output of ``drn evaluate --json``.
+    """Return the rows with all facts needed to repeat the measurement: the output of ``drn evaluate --json``.
 
     Args:
         rows: The rows of the table.

@@ -76,7 +76,7 @@ def test_without_gradio_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -
             ["--weights", "missing.safetensors"],
             "There is no weights file or folder missing.safetensors: check the name.",
         ),
-        (["--scale", "5"], "There are no weights for x5: choose a scale that they have, or other weights."),
+        (["--scale", "5"], "There are no weights for x5: choose another scale or other weights."),
     ],
 )
 def test_bad_options_get_one_sentence(options: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:

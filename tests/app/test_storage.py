@@ -29,16 +29,12 @@ from app.viewer.contract import SceneValue
 from drn.evaluation.pairs import make_pair
 from drn.image import Array, Picture
 from drn.writing import write_png
+from tests.helpers.storage import stored_files
 from tools.load import ROOT
 
 pytestmark = pytest.mark.slow
 
 FULL = "The server cannot store files just now: try again later."
-
-
-def files() -> set[Path]:
-    """List all files and folders that the page has stored."""
-    return set(Path(get_upload_folder()).rglob("*"))
 
 
 @pytest.fixture
@@ -117,9 +113,9 @@ def full_disk(for_what: str) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def removed_afterwards(url: str) -> Iterator[None]:
     """Remove the files that a test stores, because existing files are not written again."""
-    before = files()
+    before = stored_files()
     yield
-    for path in sorted(files() - before, reverse=True):
+    for path in sorted(stored_files() - before, reverse=True):
         if path.is_dir():
             path.rmdir()
         else:
@@ -169,12 +165,12 @@ def test_a_full_disk_is_reported_in_one_sentence_by_every_event(
         event, data = visitor.index("compare"), [visitor.upload(photograph), "2", False, ""]
     else:
         event, data = visitor.index("run"), [visitor.upload(photograph), "2", False]
-    before = files()
+    before = stored_files()
     with full_disk(for_what):
         ended = visitor.send(event, data, query=query)
     assert not ended["success"]
     assert ended["output"]["error"] == FULL
-    assert sorted(files() ^ before) == [], "a part of a file was left"
+    assert sorted(stored_files() ^ before) == [], "a part of a file was left"
     assert visitor.send(event, data, query=query)["success"], "the request fails although there is space again"
 
 
@@ -182,10 +178,10 @@ def test_a_result_that_fails_leaves_no_folder(url: str) -> None:
     def fail(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    before = files()
+    before = stored_files()
     with pytest.raises(OSError, match="No space left"):
         store_result("a.png", fail)
-    assert files() == before
+    assert stored_files() == before
 
 
 NAMES = """

@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import pytest
 from gradio.routes import file_upload_statuses
-from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 
 from app.serving import cache, uploads
@@ -24,6 +23,7 @@ from app.serving.uploads import NO_ROOM, safe_name
 from drn.image import Array, Picture
 from drn.writing import write_png
 from tests.helpers.hub_server import wait_until
+from tests.helpers.storage import stored_files
 from tools.load import served
 
 pytestmark = pytest.mark.slow
@@ -33,10 +33,6 @@ pytestmark = pytest.mark.slow
 def web(url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=url, timeout=20) as web:
         yield web
-
-
-def files() -> set[Path]:
-    return set(Path(get_upload_folder()).rglob("*"))
 
 
 def begin(web: httpx.Client, length: int = 100_000, headers: str = "") -> socket.socket:
@@ -96,23 +92,23 @@ def test_long_names_are_cut() -> None:
     ],
 )
 def test_other_forms_are_refused_and_leave_no_files(web: httpx.Client, form: dict[str, Any], sentence: str) -> None:
-    before = files()
+    before = stored_files()
     answer = web.post("/gradio_api/upload", **form)
     assert answer.status_code == 400
     assert answer.json()["detail"].startswith(sentence)
-    assert files() == before
+    assert stored_files() == before
 
 
 def test_uploads_that_are_broken_off_leave_no_files(web: httpx.Client) -> None:
-    before = files()
+    before = stored_files()
     for _ in range(5):
         with begin(web) as connection:
             connection.sendall(bytes(50_000))
-    wait_until(lambda: files() == before and cache._reserved == 0 and not uploads._under_way)
+    wait_until(lambda: stored_files() == before and cache._reserved == 0 and not uploads._under_way)
 
 
 def test_uploads_that_stall_are_ended_and_leave_no_files(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = files()
+    before = stored_files()
     monkeypatch.setattr("app.serving.connections.PIECE_SECONDS", 0.5)
     with begin(web) as connection:
         connection.sendall(bytes(5000))
@@ -130,7 +126,7 @@ def test_uploads_that_stall_are_ended_and_leave_no_files(web: httpx.Client, monk
             except TimeoutError:
                 continue
         assert b"408" in told
-    wait_until(lambda: files() == before)
+    wait_until(lambda: stored_files() == before)
 
 
 @pytest.mark.parametrize(("piece", "status", "told"), [(320, 200, "a.png"), (32, 408, UPLOAD_SLOW)])
@@ -173,10 +169,10 @@ def test_a_full_disk_leaves_no_part_of_an_upload(tmp_path: Path, photo: Array) -
 
 
 def test_uploads_in_flight_count_before_they_are_written(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    for path in files():
+    for path in stored_files():
         if path.is_file() and not cache.is_own_file(str(path)):
             path.unlink()
-    held = sum(max(path.stat().st_size, cache.LEAST_BYTES) for path in files() if path.is_file())
+    held = sum(max(path.stat().st_size, cache.LEAST_BYTES) for path in stored_files() if path.is_file())
     monkeypatch.setattr(cache, "MAX_STORED_BYTES", held + 250_000)
     with ExitStack() as opened:
         for number in range(2):

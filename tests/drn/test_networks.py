@@ -143,8 +143,8 @@ class Sum(nn.Module):
     ("module", "shapes", "sentence"),
     [
         (Scaled(1.0, 1.0), [(1, 3, 8, 8)], "does not enlarge: it restores an image of the same size"),
-        (Scaled(1.0, 0.5), [(1, 3, 8, 8)], "a network that enlarges it is needed"),
-        (Scaled(1.0, 1.5), [(1, 3, 8, 8)], "a network that enlarges it is needed"),
+        (Scaled(1.0, 0.5), [(1, 3, 8, 8)], "give a network that enlarges it by a whole factor"),
+        (Scaled(1.0, 1.5), [(1, 3, 8, 8)], "give a network that enlarges it by a whole factor"),
         (Scaled(0.5), [(1, 3, 8, 8)], r"does not return a grey field unchanged, neither for \[0, 1\] nor"),
         (Scaled(float("inf")), [(1, 3, 8, 8)], "does not return an image of finite values"),
         (Scaled(1.0), [(1, 4, 8, 8)], "takes images of 4 channels: a network of 1 or 3 can be compared"),

@@ -57,7 +57,8 @@ NetworkOption = Annotated[
     typer.Option(
         "--network",
         metavar="NAME=FILE",
-        help="Another network: an ONNX file, or weights that the package spandrel can read. Use only files that you trust.",
+        help="Another network: an ONNX file, or weights that the package spandrel can read. "
+        "Use only files that you trust.",
     ),
 ]
 
@@ -102,8 +103,8 @@ def given_methods(results: Sequence[str], networks: Sequence[str], scale: int) -
         scale: Scale of the comparison.
 
     Raises:
-        InputError: If an option does not have this form, two methods have the same name, a folder or file cannot be used, or
-            a network has another scale.
+        InputError: If an option does not have this form, two methods have the same name, a folder or file cannot be
+            used, or a network has another scale.
     """
     folders = [_name_and_path(text, "--results NAME=DIR") for text in results]
     files = [_name_and_path(text, "--network NAME=FILE") for text in networks]

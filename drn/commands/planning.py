@@ -102,7 +102,8 @@ def _images_in(folder: Path, output: Path, left_out: list[str]) -> list[Path]:
     left_out += [f"The folder {path} cannot be read and was left out." for path in found.unreadable]
     if earlier:
         left_out.append(
-            f"{_files(len(earlier))} left out of {folder}, as results of earlier runs: give the path of a file to enlarge it."
+            f"{_files(len(earlier))} left out of {folder}, as results of earlier runs: "
+            "give the path of a file to enlarge it."
         )
     if found.unknown:
         suffixes = sorted({path.suffix.lower() or "no suffix" for path in found.unknown})

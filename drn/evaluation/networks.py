@@ -205,7 +205,8 @@ def _scale_and_peak(loaded: _Network, file: Path) -> tuple[int, int]:
             scale = output.shape[2] // height
             if output.shape != (1, loaded.channels, height * scale, width * scale) or scale < 1:
                 raise InputError(
-                    f"{file} makes {output.shape} of a {width}x{height} image: give a network that enlarges it by a whole factor."
+                    f"{file} makes {output.shape} of a {width}x{height} image: "
+                    "give a network that enlarges it by a whole factor."
                 )
             if scale == 1:
                 raise InputError(
@@ -274,6 +275,6 @@ def _run_tiles(
 
 
 def _window(start: int, length: int, side: int, extent: int) -> tuple[int, int]:
-    """Return start and length of a window of at most ``side`` pixels inside ``extent``, centred on the tile if possible."""
+    """Return start and length of a window of at most ``side`` pixels in ``extent``, centred on the tile if possible."""
     side = min(side, extent)
     return min(max(start - (side - length) // 2, 0), extent - side), side

@@ -164,7 +164,7 @@ def test_measuring_a_set_is_cancelled_and_goes_on(opened: Page) -> None:
     opened.locator("#set-scale").get_by_label("x3").check()
     opened.locator("#set-start").click()
     opened.locator("#set-cancel").click()
-    expect(opened.locator("#set-status")).to_contain_text("Stopped: what is measured is kept.")
+    expect(opened.locator("#set-status")).to_contain_text("Stopped: the finished measurements are kept.")
     opened.locator("#set-start").click()
     expect(opened.locator("#set-status")).to_contain_text("All 2 results are measured.", timeout=60_000)
     expect(opened.locator("#set-means")).to_contain_text("bicubic")

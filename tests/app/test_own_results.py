@@ -1,4 +1,4 @@
-"""Results that visitors add to a comparison: sizes, names, limits, and who can find their files."""
+"""Results that visitors add to a comparison: sizes, names, limits, and access to their files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def session(photo: Array) -> Session:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> dict[str, Array]:
-    """The uploads by path, in place of the upload route and the decoders."""
+    """Path -> pixels of each upload; replaces the upload route and the decoders."""
     uploads: dict[str, Array] = {}
 
     def read(path: str, *_: object) -> Any:

@@ -1,4 +1,4 @@
-"""`drn upscale` on real folders: formats and metadata of results, earlier results, pipes, names and terminals."""
+"""`drn upscale`: formats and metadata of results, earlier results, pipes, unusual file names, and terminals."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class SetTables:
 
 
 def named_sets(folders: Sequence[Path], photographs: Sequence[Path]) -> dict[str, list[Path]]:
-    """Return name -> images of each set in ``folders``; without folders, ``photographs`` as one set.
+    """Return the images of each set by the set's name; without folders, ``photographs`` are one set.
 
     Raises:
         InputError: If a folder is missing or holds no images, or two folders have the same name.

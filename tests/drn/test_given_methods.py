@@ -143,9 +143,8 @@ def test_the_commands_for_your_own_method_run(tmp_path: Path, photo: Array, monk
     finished, network, figure = outputs
     assert "IMDN           1      inf   1.0000         –" in finished
     psnrs = dict(re.findall(r"x4  (\S+) +1 +(\S+)", network))
-    assert float(psnrs["own"]) == pytest.approx(
-        float(psnrs["DRN"]), abs=0.03
-    )  # DRN runs in bfloat16 on one small image
+    # DRN runs in bfloat16 on one small image.
+    assert float(psnrs["own"]) == pytest.approx(float(psnrs["DRN"]), abs=0.03)
     assert [line.split()[0] for line in figure.splitlines()] == 2 * ["bicubic", "IMDN", "own", "DRN"]
     assert Path("figure.svg").is_file()
     assert read_image(Path("Set5/baby.png")).rgb.shape == photo.shape

@@ -105,7 +105,10 @@ def _without_scale(labels: list[str]) -> list[str]:
 
 
 def _stated_scale(path: Path, labels: list[str]) -> int | None:
-    """Return the scale that the last label with a scale states, or else the nearest folder; None if none is stated."""
+    """Return the scale stated in the labels, or else in the names of the folders; None if no scale is stated.
+
+    If several are stated, the last label counts, or the nearest folder.
+    """
     folders = [part.lower() for part in reversed(path.parts[:-1])]
     for word in [*reversed(labels), *folders]:
         if found := SCALE_WORD.fullmatch(word):

@@ -38,7 +38,7 @@ def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
     take_any(scale)
 
     def scale_of(given: Any) -> int:
-        """Return the scale that a client sent as a text or a number."""
+        """Return the scale, which a client may send as text or as a number."""
         sent = str(_given("scale", given)).removesuffix(".0")
         if sent not in map(str, scales):
             raise InputError(f"The scale {sent[:20]!r} is unknown: give one of {', '.join(map(str, scales))}.")

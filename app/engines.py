@@ -74,10 +74,10 @@ class ServedWeights:
     A set of weights is replaced as a whole. A request that has begun continues with its own network.
 
     Args:
-        place: A weights file, a folder or a Hub repo to serve instead, which is loaded before this returns.
+        place: A weights file, a folder or a Hub repo, used instead of the bundled weights. It is loaded at once.
 
     Raises:
-        InputError: If no bundled weights can be used, or those at ``place`` cannot.
+        InputError: If the weights cannot be used. Of the bundled weights, one usable scale is enough.
     """
 
     def __init__(self, place: str | None = None) -> None:

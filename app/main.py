@@ -14,7 +14,7 @@ from app.options import PageOptions
 from app.serving.startup import prepare_environment
 
 M_ARENA_MAX = -8
-"""glibc's number for the option of ``mallopt`` that bounds the memory arenas."""
+"""Number of the option of glibc's ``mallopt`` that limits the number of memory arenas."""
 
 
 def use_few_arenas() -> None:
@@ -33,7 +33,7 @@ def serve(options: PageOptions = PageOptions()) -> NoReturn:
         InputError: If a folder, a file, the weights, or a setting in the environment cannot be used.
     """
     prepare_environment()
-    # These import gradio, which reads the environment.
+    # These modules import gradio, which reads the environment, so they are imported after it is prepared.
     from app.page import build, launch
     from app.serving.cache import remove_own_folder
     from app.serving.connections import raise_file_limit

@@ -1,4 +1,4 @@
-"""Results of other methods that visitors add to their comparison: images of the size of the original."""
+"""Results of other methods that visitors add to their comparison."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from drn.upscaler import OnTile
 
 
 def add_own(session: Session, path: str, ends: float) -> Generator[tuple[int, int], None, Session]:
-    """Add an uploaded result to a session; closing the generator ends the decoding.
+    """Add an uploaded result to a session; closing the generator stops the work.
 
     Args:
         session: The session.
         path: The path that the visitor sent.
-        ends: When to give up: the ``deadline()`` of the job.
+        ends: When to stop: the ``deadline()`` of the job.
 
     Returns:
-        The session with the result (the generator's value). The result has the name of its file.
+        The session with the result, which is named after its file. It is the value of the generator.
 
     Raises:
-        InputError: If the session has ``MAX_OWN`` results already, or the file is not, or no longer, an upload of this
-            page, cannot be decoded within the limits, or has another size than the original.
+        InputError: If the session already has ``MAX_OWN`` added results, or if the file is not an upload of this page,
+            was removed, cannot be decoded within the limits, or has another size than the original.
     """
     if len(session.own) >= MAX_OWN:
-        raise InputError(f"This comparison has {MAX_OWN} results of yours already: remove them first.")
+        raise InputError(f"This comparison already has {MAX_OWN} results of yours: remove them first.")
     picture = yield from read_upload(path, MAX_PIXELS, ends)
     pair = session.pairs[0]
     sr = fit(picture.rgb, session.picture.rgb, pair, Path(path).name)
@@ -57,16 +57,16 @@ def add_own(session: Session, path: str, ends: float) -> Generator[tuple[int, in
 
 
 def fit(sr: Array, original: Array, pair: Pair, name: str) -> Array:
-    """Return a result in the size of ``pair.hr``.
+    """Return a result, cropped to the size of ``pair.hr`` if it has the size of the whole original.
 
     Args:
         sr: The result, uint8, (h, w, 3).
         original: The original before it was cropped, uint8, (h, w, 3).
-        pair: The original as it is compared.
+        pair: The cropped original and its LR image.
         name: Name of the result's file.
 
     Raises:
-        InputError: If it has neither the size of the original nor that of its part whose sides the scale divides.
+        InputError: If the result has neither the size of the original nor that of the cropped original.
     """
     if sr.shape == original.shape:
         return mod_crop(sr, pair.scale)
@@ -80,26 +80,27 @@ def fit(sr: Array, original: Array, pair: Pair, name: str) -> Array:
 
 
 def rename_own(session: Session, names: Sequence[str]) -> Session:
-    """Name the visitor's results anew.
+    """Rename the visitor's results.
 
     Args:
         session: The session.
-        names: The new names, one for each result, in their order. No name at all removes the results.
+        names: The new names, one for each result, in the order of the results. If all are empty, the
+            results are removed.
 
     Raises:
-        InputError: If their number is wrong, or a name is empty, too long, or taken by another method.
+        InputError: If the number of names is wrong, or if a name is empty, too long, or used by another method.
     """
     cleaned = [_clean(name) for name in names]
     if not any(cleaned):
         return without_own(session)
     if len(cleaned) != len(session.own):
         raise InputError(
-            f"There are {len(session.own)} results of yours: write one name for each, each in its own line."
+            f"There are {len(session.own)} results of yours: write one name for each, each on its own line."
         )
     taken = _taken(session)
     for name in cleaned:
         if not 0 < len(name) <= MAX_OWN_NAME:
-            raise InputError(f"A name of a result has 1 to {MAX_OWN_NAME} characters: write such a name.")
+            raise InputError(f"The name of a result must have 1 to {MAX_OWN_NAME} characters: change it.")
         if name.lower() in taken:
             raise InputError(f"Two methods have the name {name}: give each its own.")
         taken.add(name.lower())
@@ -113,17 +114,17 @@ def without_own(session: Session) -> Session:
 
 
 def _clean(name: str) -> str:
-    """Return a name with single spaces and without characters that cannot be seen."""
+    """Return a name with single spaces and without invisible characters."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
 
 
 def _taken(session: Session) -> set[str]:
-    """Return the names, in lower case, that the other images of a figure have."""
+    """Return the names, in lower case, of the other images of a figure."""
     return {name.lower() for name in (*session.methods, "LR", "ground truth")}
 
 
 def _free_name(session: Session, wished: str) -> str:
-    """Return a name that no method of the session has, made from the name of a file."""
+    """Return a name made from ``wished`` that no method of the session has."""
     taken = _taken(session) | {name.lower() for name in session.own.values()}
     name = _clean(wished)[: MAX_OWN_NAME - 4].strip() or "result"
     candidates = [name, *(f"{name} ({number})" for number in range(2, MAX_OWN + 2))]

@@ -36,7 +36,7 @@ def examples(folders: Sequence[Path] = ()) -> list[Path]:
     image that cannot be shown is left out, with a warning in the log.
 
     Args:
-        folders: Folders whose images are listed instead.
+        folders: Folders whose originals are listed instead of the examples.
 
     Raises:
         InputError: If a folder is missing or holds no images.
@@ -53,7 +53,7 @@ def examples(folders: Sequence[Path] = ()) -> list[Path]:
 
 
 def _usable(paths: list[Path]) -> Iterator[Path]:
-    """List the images that can be shown, and log why each other one is left out."""
+    """Yield the images that can be shown; log a warning for each of the others."""
     for path in paths:
         try:
             read_example(path)

@@ -1,4 +1,4 @@
-"""Whole test sets, measured image by image; the results are kept as long as the server runs."""
+"""Measure whole test sets image by image; the results are kept while the server runs."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from drn.upscaler import OnTile
 logger = logging.getLogger(__name__)
 
 Key = tuple[str, int, str]
-"""Name of the set, scale, and key of the weights."""
+"""Name of the set, scale, and identifier of the weights."""
 
 
 @dataclass
 class SetTables:
-    """Measures the methods on test sets, and keeps what is measured.
+    """Measurements of the methods on test sets; each is made once and kept.
 
     Attributes:
-        sets: The images of each set by its name.
-        upscaler_for: Gives the network for a scale.
-        further: The methods beside the built-in ones.
+        sets: Name of a set -> its images.
+        upscaler_for: Returns the upscaler for a scale.
+        further: The methods that the command line added to the built-in ones.
     """
 
     sets: dict[str, list[Path]]
@@ -45,25 +45,25 @@ class SetTables:
         return [*builtin_methods(self.upscaler_for(scale), False), *at_scale(self.further, scale)]
 
     def rows(self, key: Key) -> list[ImageRow]:
-        """Return what is measured of a set, in the order of its images."""
+        """Return the finished measurements of a set, in the order of its images."""
         return [row for row in self._known.get(key, {}).values() if row is not None]
 
     def failures(self, key: Key) -> int:
-        """Return how many results of a set cannot be measured."""
+        """Return the number of results of a set that could not be measured."""
         return sum(row is None for row in self._known.get(key, {}).values())
 
     def measure(self, key: Key, ends: float) -> Generator[tuple[int, int], None, None]:
-        """Measure what is missing of a set; closing the generator stops the work, and keeps what is measured.
+        """Make the missing measurements of a set; closing the generator stops the work and keeps the finished ones.
 
         Args:
             key: The set, the scale and the weights.
             ends: When to stop: the ``deadline()`` of the job.
 
         Yields:
-            The number of results that are measured, and their number in all.
+            The number of finished measurements, and the number of all.
 
         Raises:
-            InputError: If the time is over, or the server is closing.
+            InputError: If the time is over, or if the server is closing.
         """
         name, scale, _ = key
         known, methods = self._known.setdefault(key, {}), self.methods(scale)
@@ -80,7 +80,7 @@ class SetTables:
 
 
 def named_sets(folders: Sequence[Path], photographs: Sequence[Path]) -> dict[str, list[Path]]:
-    """Return the images of each set by its name: those of ``folders``, or else the bundled photographs as one set.
+    """Return the images of each set by the set's name; without folders, ``photographs`` are one set.
 
     Raises:
         InputError: If a folder is missing or holds no images, or two folders have the same name.
@@ -93,7 +93,7 @@ def named_sets(folders: Sequence[Path], photographs: Sequence[Path]) -> dict[str
 def _measure_file(
     data: str, path: Path, scale: int, method: Method, of_job: OnTile, job_cancelled: Callable[[], bool]
 ) -> ImageRow | None:
-    """Measure a method on one image of a set; None if the method fails on it, or it cannot be measured."""
+    """Measure a method on one image of a set; None if the method fails or if the image cannot be measured."""
 
     def enlarge(pair: Pair, on_tile: OnTile | None = None, cancelled: Callable[[], bool] | None = None) -> Array:
         return method.enlarge(pair, of_job, job_cancelled)

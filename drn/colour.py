@@ -48,7 +48,7 @@ def to_srgb(image: Image.Image, file_format: str | None, data: bytes, notes: lis
         notes: A sentence is added if the colours were changed or could not be converted.
 
     Returns:
-        The converted image. A grey image without an RGB profile stays grey.
+        The image, converted or unchanged.
     """
     if file_format == "PNG":
         cicp = png_chunk(data, b"cICP")

@@ -10,7 +10,7 @@ from drn.errors import InputError
 from drn.formats import SUFFIXES
 
 SYSTEM_NAMES = ("thumbs.db", "desktop.ini", "__macosx")
-"""Files and folders that systems leave among images, in lower case. Names that begin with a dot count as such too."""
+"""Files and folders that operating systems create, in lower case. They are ignored, like names with a leading dot."""
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Found:
 
     Attributes:
         images: Every image file, sorted by path.
-        unknown: Everything else, such as other files and broken links, except files of the system.
+        unknown: All other files and broken links, except files of the operating system.
         unreadable: The folders that could not be read.
     """
 
@@ -31,8 +31,8 @@ class Found:
 def search_folder(folder: Path) -> Found:
     """List the files below ``folder``, at any depth.
 
-    Links to folders are followed. A folder that is reached twice, as through a link to a folder above it, is searched
-    once, by its own path if it is below ``folder``.
+    Links to folders are followed. A folder that is reached several times, for example through a link, is searched once.
+    If it is itself below ``folder``, its own path is used and not that of the link.
 
     Raises:
         InputError: If the folder is missing.

@@ -1,7 +1,7 @@
-"""The image formats that can be read, and what their files say before Pillow decodes them.
+"""The image formats that can be read, and functions on the bytes of image files.
 
-Pillow's plugins for HEIC and JPEG XL are registered here. The functions work on the bytes of a file: browsers show
-files with certain faults that Pillow refuses, and these functions find and remove the faults.
+Pillow's plugins for HEIC and JPEG XL are registered here. Some functions read facts that Pillow does not report. Others
+remove faults for which Pillow refuses a file, although browsers show it.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif", ".jxl"),
 )
-"""The names of files that are images end so, in any case of letters."""
+"""Suffixes of image files, in lower case."""
 
 PNG_START, JPEG_START = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 JXL_STARTS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
 CHUNK_BYTES = {b"gAMA": 4, b"cHRM": 32, b"pHYs": 9, b"sRGB": 1, b"tIME": 7, b"cICP": 4}
-"""Kind of PNG chunk -> length of its content, where there is only one."""
+"""Kind of PNG chunk -> length of its content in bytes, for the kinds of a fixed length."""
 
 TRANSPARENCY_BYTES = {0: 2, 2: 6}
-"""Colour type of a PNG -> length of its transparent colour."""
+"""Colour type of a PNG -> length of its transparent colour in bytes."""
 
 ICC_START = re.compile(rb"[^\0]{1,79}\0\0")
-"""The name of a profile in a PNG, and its method of compression."""
+"""The start of an iCCP chunk: the profile's name, and the number of the compression method."""
 
 AVIF_EXIF = re.compile(rb"(infe[\x02\x03]\0\0.(?:..|....)\0\0)Exif", re.DOTALL)
-"""The entry of the EXIF data in the list of items of an AVIF file."""
+"""The entry for the EXIF data in the item list of an AVIF file."""
 
 NCLX = re.compile(rb"colrnclx\0(.)\0(.)", re.DOTALL)
-"""The box of an AVIF or HEIC file with the numbers of its primaries and its transfer function."""
+"""The colour box of an AVIF or HEIC file, with the numbers of its primaries and its transfer function."""
 
 SOF_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 START_OF_SCAN, START_OF_IMAGE, END_OF_IMAGE = 0xDA, 0xD8, 0xD9
@@ -51,7 +51,7 @@ _JXL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """List the kind, the start and the end of each complete chunk of a PNG; both places are offsets in ``data``."""
+    """List kind, start and end of each complete chunk of a PNG; start and end are offsets in ``data``."""
     at = len(PNG_START)
     while at + 12 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
@@ -62,7 +62,7 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def png_chunk(data: bytes, kind: bytes) -> bytes | None:
-    """Return the content of the first chunk of a kind before the pixels of a PNG, or None."""
+    """Return the content of the first chunk of a kind that precedes the pixels of a PNG, or None."""
     for found, start, end in png_chunks(data):
         if found == kind:
             return data[start + 8 : end - 4]
@@ -72,9 +72,9 @@ def png_chunk(data: bytes, kind: bytes) -> bytes | None:
 
 
 def without_bad_chunks(data: bytes) -> bytes:
-    """Return a PNG without the damaged ones of the chunks beside the pixels; other data is returned unchanged.
+    """Return a PNG without its damaged ancillary chunks; return other data unchanged.
 
-    A browser ignores such chunks, and Pillow refuses the file.
+    Browsers ignore damaged ancillary chunks, but Pillow refuses a file that has one.
     """
     if not data.startswith(PNG_START):
         return data
@@ -94,7 +94,7 @@ def without_bad_chunks(data: bytes) -> bytes:
 
 
 def _is_malformed(data: bytes, kind: bytes, start: int, end: int) -> bool:
-    """Tell whether the content of a chunk, from ``start`` to ``end``, cannot be that of its kind."""
+    """Return whether the content of a chunk, from ``start`` to ``end``, is invalid for its kind."""
     if kind == b"iCCP":
         return not ICC_START.match(data, start, end)
     if kind == b"tRNS":
@@ -108,7 +108,7 @@ def without_avif_exif(data: bytes) -> bytes:
 
 
 def is_avif(data: bytes) -> bool:
-    """Tell whether a file says that it is AVIF."""
+    """Return whether the header of a file is that of AVIF."""
     return data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis")
 
 
@@ -119,14 +119,14 @@ def nclx_colours(data: bytes) -> tuple[int, int] | None:
 
 
 def avif_depth(data: bytes) -> int:
-    """Return the bits of each colour in an AVIF file: 8, 10 or 12."""
+    """Return the bits of each channel in an AVIF file: 8, 10 or 12."""
     at = data.find(b"av1C", 0, 65_536)
     flags = data[at + 6] if 0 <= at < len(data) - 6 else 0
     return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
 
 
 def jxl_size(data: bytes) -> tuple[int, int] | None:
-    """Return width and height of a JPEG XL file, whose plugin decodes it on opening; None if they are not found."""
+    """Return width and height of a JPEG XL file without decoding it; None if they are not found."""
     if data.startswith(JXL_STARTS[1]):
         at = data.find(b"jxlc", 0, 1_000_000)
         start = at + 4 if at >= 0 else (data.find(b"jxlp", 0, 1_000_000) + 8)
@@ -155,9 +155,10 @@ def jxl_size(data: bytes) -> tuple[int, int] | None:
 
 
 def jpeg_has_all_scans(data: bytes) -> bool:
-    """Tell whether the scans that a JPEG begins hold every coefficient in full.
+    """Return whether a JPEG contains the start of every scan that its pixels need.
 
-    A baseline JPEG needs one scan for each component, and a progressive one the last bit of all 64 coefficients.
+    A baseline JPEG needs one scan for each component. A progressive JPEG needs, for each component, scans with the last
+    bit of all 64 coefficients.
     """
     missing: dict[int, set[int]] = {}
     at, is_progressive = 0, False

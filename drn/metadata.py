@@ -1,7 +1,7 @@
-"""Metadata of image files: EXIF, resolution, texts and XMP, read without trust and written for an enlarged image.
+"""Read the metadata of image files (EXIF, resolution, texts and XMP), and change it for an enlarged image.
 
-EXIF data is changed in place and never written anew, because a fault in one entry must cost neither the picture nor
-the other entries.
+The data may be damaged or malicious. EXIF data is changed in place and never encoded again, so that a fault in one
+entry affects neither the picture nor the other entries.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ ASCII, SHORT, LONG, RATIONAL = 2, 3, 4, 5
 """Types of EXIF values."""
 
 MAX_ENTRIES = 1000
-"""Entries of one EXIF directory that are looked at."""
+"""Largest number of entries that are read from one EXIF directory."""
 
 MAX_EXIF_BYTES = 65_000
-"""Largest EXIF data that is kept: a JPEG cannot hold more."""
+"""Largest size of EXIF data that is kept, because a JPEG cannot hold more."""
 
 MAX_TEXT = 10_000
-"""Characters of one text that are kept."""
+"""Length in characters of the longest text that is kept."""
 
 XMP_ORIENTATION = re.compile(rb'\s*tiff:Orientation="\d+"|<tiff:Orientation>\d+</tiff:Orientation>')
 XMP_TOOL = re.compile(rb'<rdf:Description rdf:about="" xmlns:drn="urn:drn" drn:result="([^"]*)"/>')
@@ -48,10 +48,10 @@ class Metadata:
     """Metadata of an image file.
 
     Attributes:
-        exif: EXIF data from its byte order mark on, with orientation 1 and without the embedded thumbnail; or empty.
+        exif: EXIF data from its byte order mark on, with orientation 1 and without a thumbnail; empty if there is none.
         dpi: Horizontal and vertical resolution in pixels per inch, or None.
-        texts: Keywords and texts, such as a comment or a copyright.
-        xmp: The XMP packet without an orientation, or empty.
+        texts: Pairs of a keyword and a text, such as a comment or a copyright.
+        xmp: The XMP packet without an orientation; empty if there is none.
     """
 
     exif: bytes = b""
@@ -77,7 +77,7 @@ NO_METADATA = Metadata()
 
 
 def read_metadata(image: Image.Image) -> Metadata:
-    """Collect the metadata of a decoded image. What cannot be read is left out."""
+    """Collect the metadata of a decoded image, without the parts that cannot be read."""
     info = image.info
     exif = _tiff_texts(image) if image.format == "TIFF" else _clean_exif(raw_exif(info))
     texts = {str(key): str(value) for key, value in getattr(image, "text", {}).items() if isinstance(value, str)}
@@ -98,7 +98,7 @@ def raw_exif(info: dict[Any, Any]) -> bytes:
     """Return the EXIF data in Pillow's ``info`` from its byte order mark on; empty if there is none."""
     exif = info.get("exif")
     if not isinstance(exif, bytes):
-        profile = info.get("Raw profile type exif")  # as ImageMagick writes it into a PNG
+        profile = info.get("Raw profile type exif")  # ImageMagick stores EXIF data in a PNG under this key
         try:
             exif = bytes.fromhex("".join(str(profile).split("\n")[3:])) if profile else b""
         except ValueError:
@@ -109,7 +109,7 @@ def raw_exif(info: dict[Any, Any]) -> bytes:
 
 
 def read_orientation(exif: bytes) -> int:
-    """Return the orientation, 1 to 8, in EXIF data; 1 if it is absent or cannot be found."""
+    """Return the orientation in EXIF data, 1 to 8; 1 if it cannot be found."""
     for tag, kind, _, offset, order in _entries(exif):
         if tag == ORIENTATION and kind == SHORT:
             (value,) = struct.unpack_from(order + "H", exif, offset)
@@ -118,7 +118,7 @@ def read_orientation(exif: bytes) -> int:
 
 
 def exif_texts(exif: bytes) -> dict[int, str]:
-    """Return the texts in EXIF data that a TIFF holds as tags of its own: number of the tag -> text."""
+    """Return the texts in EXIF data that a TIFF stores as tags: number of the tag -> text."""
     texts = {}
     for tag, kind, count, offset, order in _entries(exif):
         if tag in TIFF_TEXTS and kind == ASCII and count <= MAX_TEXT:
@@ -155,7 +155,7 @@ def _entries(exif: bytes, directory: int | None = None) -> Iterator[tuple[int, i
         directory: Offset of the directory; by default the first one.
 
     Yields:
-        Tag, type, number of values, offset of the four bytes with the value or its place, and the byte order.
+        Tag, type, number of values, offset of the four bytes that hold the value or its offset, and the byte order.
     """
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None or len(exif) < 8:
@@ -231,7 +231,7 @@ def _tiff_texts(image: Image.Image) -> bytes:
 
 
 def _dpi(info: dict[Any, Any]) -> tuple[float, float] | None:
-    """Return the resolution in Pillow's ``info``, if it makes sense."""
+    """Return the resolution in Pillow's ``info``; None if it is missing or not a plausible number."""
     try:
         x, y = (float(value) for value in info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):

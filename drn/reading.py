@@ -1,6 +1,7 @@
 """Read image files: every format, mode and colour space becomes 8-bit sRGB, with a note on each change.
 
-Faults are handled as in browsers: metadata with a fault is ignored, and a file with damaged pixels is refused.
+Faults are handled as in browsers: faulty metadata is ignored, and a file with damaged pixels is refused. The
+exception is a JPEG of which only a small part at the end is missing.
 """
 
 from __future__ import annotations

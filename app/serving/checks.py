@@ -61,9 +61,9 @@ def checked_event(body: bytes) -> bytes:
 
 
 def _without_address(value: Any) -> Any:
-    """Return a value of an event; a file that is only an address becomes a text, so that nothing can open it.
+    """Return a value of an event; replace a file that is only a URL by a text, so that it is never opened.
 
-    The endpoint then answers with a sentence, which a client shows, unlike the sentence of a refused request.
+    The endpoint then answers with an error message. Clients show this message, but not that of a refused request.
     """
     is_address = isinstance(value, dict) and value.get("meta") == FILE_META and isinstance(value.get("path"), str)
     if is_address and value["path"].startswith(("http://", "https://")):

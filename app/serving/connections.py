@@ -18,7 +18,7 @@ PIECE_SECONDS, REQUEST_SECONDS = 15.0, 120.0
 """Longest time for the next piece of a request, and for the whole request, in seconds."""
 
 UPLOAD_RATE = 16_000
-"""Bytes of an upload that extend its ``REQUEST_SECONDS`` by a second, so that a slow phone may send a large file."""
+"""Bytes of an upload that extend its ``REQUEST_SECONDS`` by a second, so that a slow phone can send a large file."""
 
 SEND_SECONDS = 60.0
 """Longest time for a visitor to receive a piece of an answer, in seconds."""
@@ -33,7 +33,7 @@ LOGGERS = ("uvicorn.error", "asyncio", "app.serving.guard", "app.serving.uploads
 """Loggers whose messages visitors' requests can cause."""
 
 QUOTING_LOGGERS = ("python_multipart.multipart",)
-"""Loggers that quote what a visitor has sent."""
+"""Loggers whose lines contain data from visitors."""
 
 
 def raise_file_limit() -> None:

@@ -67,9 +67,9 @@ def take_path(component: gr.components.Component) -> None:
 
 
 def take_file_or_refuse(component: gr.components.Component) -> None:
-    """Let a component of an endpoint give the path of an upload, and answer anything else with a sentence.
+    """Let a component of an endpoint return the path of an upload; answer any other value with an error message.
 
-    gradio would answer a text, a number or a list without a message. The description for clients stays.
+    gradio has no message for a text, a number or a list. The description of the endpoint for clients stays the same.
     """
     described = component.api_info()
     component.api_info = lambda: described  # type: ignore[method-assign]
@@ -86,7 +86,7 @@ def take_file_or_refuse(component: gr.components.Component) -> None:
 
 
 def take_any(component: gr.components.Component) -> None:
-    """Let a component of an endpoint give any value to its handler, which must check it."""
+    """Let a component of an endpoint pass any value to its handler, which must check the value."""
     component.preprocess = lambda payload: payload  # type: ignore[method-assign]
 
 

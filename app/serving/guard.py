@@ -225,7 +225,7 @@ def _with_headers(send: Send, further: dict[str, str]) -> Send:
 def _within_time(receive: Receive, *, is_upload: bool) -> Receive:
     """Make a ``receive`` that limits the time for each piece of a request and for the whole request.
 
-    Each byte of an upload extends the time for the whole, so the limit is on its mean speed.
+    Each byte of an upload extends the time for the whole request, so the limit is a least mean speed.
     """
     ends = time.monotonic() + connections.REQUEST_SECONDS
     is_complete = False

@@ -13,13 +13,13 @@ from starlette.types import Scope
 from app.serving.refused import Refused
 
 PRIVATE_NETWORKS = ("127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-"""Networks of this machine, and of machines behind a proxy or a router."""
+"""The network of this machine, and private networks behind a proxy or router."""
 
 _SHARED = tuple(map(ipaddress.ip_network, (*PRIVATE_NETWORKS, "100.64.0.0/10", "169.254.0.0/16", "fe80::/10")))
-"""Networks whose addresses do not identify a visitor; 100.64.0.0/10 is shared by the customers of a provider."""
+"""Networks whose addresses do not identify a visitor. Customers of a provider share 100.64.0.0/10."""
 
 IPV6_BITS = 64
-"""Bits of an IPv6 address that identify a visitor: a provider gives each customer at least all other addresses."""
+"""Leading bits of an IPv6 address that identify a visitor, because a visitor can choose the other bits."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[0-9a-z._-]{1,253})(:\d{1,5})?", re.IGNORECASE)
 
@@ -86,12 +86,12 @@ def trusted_proxies() -> str:
 
 
 def visitor(scope: Scope) -> str | None:
-    """Return the address of the visitor; for IPv6, the network that the visitor may choose addresses from.
+    """Return the address of the visitor; for IPv6, the network in which the visitor can choose addresses.
 
     For a request from a trusted proxy, uvicorn has already replaced the proxy's address by that in ``X-Forwarded-For``.
 
     Returns:
-        The address or network; None if it is not known, or in a private network, where many visitors may share it.
+        The address or network. None if it is unknown, or if it is private, because many visitors may then share it.
     """
     try:
         own = ipaddress.ip_address((scope.get("client") or ("",))[0])

@@ -24,7 +24,7 @@ MAX_KEY, MAX_SHOWN = 32, 16
 """Largest number of characters of an image key in a shared link, and largest number of keys."""
 
 MAX_OWN, MAX_OWN_NAME = 4, 32
-"""Results that a visitor may add to a comparison, and the characters of the name of one."""
+"""Most results that a visitor may add to a comparison, and most characters in the name of a result."""
 
 MAX_WAITING = 32
 """Largest number of requests in the queue; further requests are refused with a message."""

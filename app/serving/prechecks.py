@@ -74,7 +74,7 @@ def check_effort(data: bytes, name: str, max_pixels: int) -> None:
         too_many = _excess_of_gif(data)
     elif data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         too_many = _excess_of_tiff(data)
-    elif size := _webp_size(data) or jxl_size(data):  # Pillow allocates the pixels before it tells the size
+    elif size := _webp_size(data) or jxl_size(data):  # Pillow allocates the pixels before the size can be read
         check_pixels(name, *size, max_pixels)
     elif data[4:8] == b"ftyp":
         too_many = _excess_of_boxes(data)
@@ -197,7 +197,7 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _excess_of_boxes(data: bytes) -> str | None:
-    """Count the items of an AVIF or HEIC file: its image may be a grid of many small images, each with its header."""
+    """Count the items of an AVIF or HEIC file, whose image can be a grid of many small images with headers."""
     return f"{MAX_ITEMS} items" if data.count(b"infe") > MAX_ITEMS else None
 
 

@@ -1,4 +1,4 @@
-"""Checks of the environment before gradio is imported, which reads some of it and would end with a traceback."""
+"""Checks of environment variables before gradio is imported, because gradio would end with a traceback."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def prepare_environment() -> None:
-    """Check the address to serve at and the proxies, and let requests to this machine go without a proxy.
+    """Check the server's address and the proxies, and exclude this machine from the use of proxies.
 
     Raises:
-        InputError: If the page could not be served with these settings.
+        InputError: If the page cannot be served with these settings.
     """
     host = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     own = [name for name in (*LOOPBACK, host) if name not in ("0.0.0.0", "::", "")]  # noqa: S104
     for variable in ("NO_PROXY", "no_proxy"):
-        # The page asks itself whether it runs. A proxy cannot reach the loopback address of this machine.
+        # gradio sends a request to the page at its start. A proxy cannot reach the loopback address of this machine.
         listed = [name for name in os.environ.get(variable, "").split(",") if name]
         os.environ[variable] = ",".join(dict.fromkeys([*listed, *own]))
     try:
@@ -37,7 +37,7 @@ def _check_address(host: str, port: str | None) -> None:
     """Check that the page can be served at ``host`` and ``port``; without a port, gradio searches for a free one.
 
     Raises:
-        InputError: If it cannot.
+        InputError: If the page cannot be served there.
     """
     if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
         raise InputError(f"GRADIO_SERVER_PORT is {port[:20]!r}: give a number from 1 to 65535.")

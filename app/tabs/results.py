@@ -21,10 +21,10 @@ PEERS = Path(__file__).parent.parent / "peers.json"
 
 
 def results_tab(set_table: Callable[[], None]) -> gr.Tab:
-    """Add the tab: results of ``weights/results.json``, other networks, and the training curves beside that file.
+    """Add the tab, with ``weights/results.json``, ``peers.json`` and the training curves in ``weights/``.
 
     Args:
-        set_table: Adds the table of whole test sets.
+        set_table: Called to add the table of whole test sets.
     """
     peers = json.loads(PEERS.read_text(encoding="utf-8"))
     results = read_results(BUNDLED / "results.json")
@@ -86,7 +86,7 @@ def peers_html(peers: dict[str, Any], results: dict[str, Any] | None) -> str:
     ours = results or {"weights": {}, "rows": []}
     sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in standing(peers, ours))
     return (
-        f'<h3>Against other networks: PSNR in dB</h3><div class="charts">{"".join(charts)}</div>'
+        f'<h3>Comparison with other networks: PSNR in dB</h3><div class="charts">{"".join(charts)}</div>'
         f'{table(*beside_peers(peers, ours))}<ul class="note">{sentences}</ul>'
         f'<p class="note">{escape(peers["what"])}</p>{table(*peer_sources(peers))}'
         f'<p class="note">{escape(peers["published"]["what"])}</p>{table(*published_peers(peers))}'

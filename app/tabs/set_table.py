@@ -1,4 +1,4 @@
-"""The table of a whole test set: each image by each method, measured on request."""
+"""The table of a whole test set: scores of each method on each image, measured on request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPEN_JS = """(index, scale) => {
   if (!choice?.checked) choice?.click();
   setTimeout(() => document.querySelectorAll("#examples .thumbnail-item")[index]?.click(), 100);
 }"""
-"""JavaScript that opens an image in the Compare tab, through the controls that visitors use there."""
+"""JavaScript that opens an image in the Compare tab by clicking the controls of this tab."""
 
 WAITING = status_html("Waiting for the server…", UNKNOWN)
 
@@ -36,7 +36,7 @@ class SetTableHandlers:
     """Handlers of the table's events.
 
     Attributes:
-        tables: Measures the sets and keeps the results.
+        tables: The measurements of the sets.
         stems: Names of the photographs, in the order of the gallery in the Compare tab.
     """
 
@@ -54,17 +54,19 @@ class SetTableHandlers:
                     shown = done
                 sentence = f"All {total} results are measured."
                 if failures := self.tables.failures(key):
-                    sentence = f"{total - failures} of {total} results are measured; the others do not exist."
+                    sentence = f"{total - failures} of {total} results are measured; the others could not be measured."
             except InputError as error:
                 is_late = time.monotonic() > ends
                 sentence = (
-                    f"Stopped after {JOB_SECONDS:.0f} seconds: measure again to go on." if is_late else str(error)
+                    f"Stopped after {JOB_SECONDS:.0f} seconds: press Measure again to continue."
+                    if is_late
+                    else str(error)
                 )
             file = store_result(f"{name}_x{scale}.csv", functools.partial(write_images, images=self.tables.rows(key)))
         yield status_html(sentence), *self._tables(key), gr.DownloadButton(value=str(file), visible=True)
 
     def clear(self) -> tuple[Any, ...]:
-        """Empty the tables, because another set or scale is chosen."""
+        """Clear the tables after the choice of another set or scale."""
         return (
             status_html(""),
             gr.Dataframe(visible=False),
@@ -73,7 +75,7 @@ class SetTableHandlers:
         )
 
     def find(self, event: gr.SelectData) -> int:
-        """Return the place in the gallery of the image whose row was clicked."""
+        """Return the index in the gallery of the image whose row was clicked."""
         row = (event._data or {}).get("row_value")
         name = row[0] if isinstance(row, list) and row else None
         if name not in self.stems:
@@ -98,10 +100,10 @@ class SetTableHandlers:
 
 
 def image_table(rows: Sequence[ImageRow], methods: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
-    """Arrange measurements as a table with a row for each image and PSNR and SSIM of each method.
+    """Arrange measurements as a table: a row for each image, with PSNR and SSIM of each method.
 
     Returns:
-        The names of the columns, and the rows; a value that is not measured is None.
+        The names of the columns, and the rows; None stands for a missing value.
     """
     known = {(row.image, row.method): row for row in rows}
     head, values = ["image"], []
@@ -117,10 +119,10 @@ def image_table(rows: Sequence[ImageRow], methods: Sequence[str]) -> tuple[list[
 
 
 def set_table(tables: SetTables, photographs: Sequence[Path], scales: Sequence[int], weights_key: gr.State) -> None:
-    """Add the components and events to the tab that is built.
+    """Add the components and events to the current tab.
 
     Args:
-        tables: Measures the sets.
+        tables: The measurements of the sets.
         photographs: The photographs of the Compare tab.
         scales: The scales to choose from.
         weights_key: Identifies the weights in use.
@@ -139,7 +141,7 @@ def set_table(tables: SetTables, photographs: Sequence[Path], scales: Sequence[i
         elem_id="set-images", label="Click an image to open it in Compare", pinned_columns=1, **options
     )
     averages = gr.Dataframe(
-        headers=["method", "images", "mean PSNR", "mean SSIM", "seconds an image"], elem_id="set-means", **options
+        headers=["method", "images", "mean PSNR", "mean SSIM", "seconds per image"], elem_id="set-means", **options
     )
     download = gr.DownloadButton("Download CSV", visible=False, size="sm", elem_id="set-csv")
     index = gr.Number(visible=False)
@@ -149,8 +151,8 @@ def set_table(tables: SetTables, photographs: Sequence[Path], scales: Sequence[i
     plain: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     start.click(None, None, status, js=f"() => {json.dumps(WAITING)}", **plain)
     running = start.click(handlers.measure, [name, scale, weights_key], outputs, **{**HEAVY, "trigger_mode": "once"})
-    stopped = status_html("Stopped: what is measured is kept.")
-    # Cancelling counts as a failure too. A message of the handler stays; progress does not.
+    stopped = status_html("Stopped: the finished measurements are kept.")
+    # Cancelling also counts as a failure. A message of the handler stays; a progress bar is replaced.
     settle = f"(status) => status.includes('<progress') ? {json.dumps(stopped)} : status"
     running.failure(None, status, status, js=settle, **plain)
     cancel.click(lambda: stopped, None, status, cancels=[running], queue=False, **plain)

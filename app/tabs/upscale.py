@@ -147,8 +147,8 @@ def _connect(layout: _Layout, upscaler_for: UpscalerFor) -> None:
     # After a failure, keep a message from the handler, but remove progress (for example, if the queue is full).
     settle = f"(status, isBusy) => [isBusy ? {json.dumps(IDLE)} : status, false]"
     running.failure(None, status, status, js=settle, api_visibility="private")
-    # A change of the image removes the result of the previous image. The browser does it without the server: a late
-    # answer would remove the result of the new image.
+    # A change of the image removes the result of the previous image. The browser does this without the server,
+    # because a late answer of the server could remove the result of the new image.
     clear = f"() => [{json.dumps(IDLE)}, false, {{__type__: 'update', visible: false}}, null]"
     layout.image.change(None, None, outputs, cancels=[running], js=clear, **QUIET)
     layout.cancel.click(say_cancelled, layout.is_busy, status, cancels=[running], queue=False, api_visibility="private")

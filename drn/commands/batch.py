@@ -40,7 +40,7 @@ class Options:
         self_ensemble: Whether to use DRN+.
         strip: Whether to leave out the metadata of the source.
         overwrite: Whether to replace every existing result.
-        weights: Identifies the weights: results of other weights are replaced.
+        weights: The sha256 of the weights. Results of other weights are replaced.
     """
 
     file_format: str = "png"
@@ -51,7 +51,7 @@ class Options:
     weights: str = ""
 
     def mark(self, data: bytes, scale: int) -> str:
-        """Return the text in a result by which a later run recognises the same source and the same options."""
+        """Return the text that is stored in a result, so that a later run can recognise the same source and options."""
         made = (scale, self.file_format, self.quality, self.self_ensemble, self.strip, self.weights)
         return f"x{scale} {hashlib.sha256(repr(made).encode() + data).hexdigest()[:24]}"
 
@@ -85,8 +85,8 @@ def upscale_files(
     Args:
         targets: Image -> result (see ``plan``). Results are written atomically, and folders are created.
         upscaler: The network.
-        options: How they are enlarged and written.
-        say: Called with one line for each result; None also turns off the progress bar.
+        options: How the images are enlarged and written.
+        say: Called with one line for each result. None also turns off the progress bar.
     """
     report = Report()
     with tqdm(targets.items(), unit="image", disable=None if say else True) as bar:
@@ -117,7 +117,7 @@ def upscale_files(
 
 
 def printable(line: str) -> str:
-    """Return a line with escapes in place of control characters and of bytes that are no text, as in a file name."""
+    """Return a line with escapes in place of characters that cannot be printed, which file names may contain."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
 
 
@@ -166,7 +166,7 @@ def _mark_of(target: Path) -> str | None:
     try:
         with Image.open(target, formats=FORMATS) as image:
             return read_mark(image.info)
-    except Exception:  # a damaged file is not ours to judge
+    except Exception:  # a damaged file has no mark
         return None
 
 

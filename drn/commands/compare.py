@@ -1,4 +1,4 @@
-"""The command ``compare``: regions of one image by each method, as a figure and as numbers."""
+"""The command ``compare``: show regions of one image by each method, as a figure and as numbers."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def compare_command(
 
 
 def _chosen(known: list[Method], names: list[str] | None) -> list[Method]:
-    """Return the methods of these names in their order, or all methods without names.
+    """Return the methods with the given names in the order of the names, or all methods if no names are given.
 
     Raises:
-        InputError: If there is no method of a name.
+        InputError: If no method has one of the names.
     """
     by_name = {method.name: method for method in known}
     for name in names or ():

@@ -1,4 +1,4 @@
-"""The command ``evaluate``: methods on test sets, as a table, as JSON, and image by image."""
+"""The command ``evaluate``: measure methods on test sets; write a table, JSON, or a line for each image."""
 
 from __future__ import annotations
 
@@ -92,14 +92,14 @@ def evaluate_command(
 
 
 def _check(data: Sequence[Path], scales: Sequence[int], per_image: Path | None, has_given: bool) -> None:
-    """Refuse options that cannot be used together, before anything is loaded.
+    """Check the options before anything is loaded.
 
     Raises:
-        InputError: If they cannot.
+        InputError: If options cannot be used together, or if ``per_image`` cannot be written.
     """
     set_names(data)
     if has_given and len(scales) > 1:
-        raise InputError("--results and --network are for one scale: give it, such as --scale 4.")
+        raise InputError("--results and --network are for one scale: give it, for example --scale 4.")
     if per_image and (per_image.is_dir() or not per_image.parent.is_dir() or per_image.suffix.lower() != ".csv"):
         raise InputError(f"{per_image} cannot be written: give the name of a .csv file in an existing folder.")
 

@@ -202,7 +202,7 @@ def main() -> None:
     disable_progress_bars()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file name that cannot be printed is no error
+            stream.reconfigure(errors="backslashreplace")  # so that file names that cannot be printed cause no error
     try:
         app()
     except (InputError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they load."""
+"""Options that several commands share, and functions that load the weights and methods they name."""
 
 from __future__ import annotations
 
@@ -40,14 +40,16 @@ EnsembleOption = Annotated[
 LumaOption = Annotated[
     Luma,
     typer.Option(
-        help="How Y is measured: rounded to 8 bits, with a greyscale file as its own Y; or not rounded (float), with "
-        "greyscale files as RGB."
+        help="How Y is measured: rounded to 8 bits, with greyscale files measured on their own levels; or not rounded "
+        "(float), with greyscale files measured as RGB."
     ),
 ]
 ResultsOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--results", metavar="NAME=DIR", help="A folder of finished results, found by the names of the originals."
+        "--results",
+        metavar="NAME=DIR",
+        help="A folder of finished results. Their file names begin with those of the originals.",
     ),
 ]
 NetworkOption = Annotated[
@@ -55,7 +57,8 @@ NetworkOption = Annotated[
     typer.Option(
         "--network",
         metavar="NAME=FILE",
-        help="Another network: an ONNX file, or weights that the package spandrel can read. Use files you trust.",
+        help="Another network: an ONNX file, or weights that the package spandrel can read. "
+        "Use only files that you trust.",
     ),
 ]
 
@@ -92,7 +95,7 @@ def load_scales(weights_at: str | None, scales: list[int] | None = None) -> list
 
 
 def given_methods(results: Sequence[str], networks: Sequence[str], scale: int) -> list[Method]:
-    """Return the methods that the options name, in their order.
+    """Return the methods that the options name: the folders of results first, then the networks.
 
     Args:
         results: ``NAME=DIR`` of each option ``--results``.
@@ -100,8 +103,8 @@ def given_methods(results: Sequence[str], networks: Sequence[str], scale: int) -
         scale: Scale of the comparison.
 
     Raises:
-        InputError: If an option has another form, two methods have the same name, a folder or file cannot be used, or
-            a network has another scale.
+        InputError: If an option does not have this form, two methods have the same name, a folder or file cannot be
+            used, or a network has another scale.
     """
     folders = [_name_and_path(text, "--results NAME=DIR") for text in results]
     files = [_name_and_path(text, "--network NAME=FILE") for text in networks]

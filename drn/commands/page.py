@@ -1,4 +1,4 @@
-"""``drn app``: the page, with test sets and methods of the person who starts it."""
+"""``drn app``: the page, with test sets and methods from the command line."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def app_command(
     results: ResultsOption = None,
     network: NetworkOption = None,
     scale: Annotated[
-        int, typer.Option(help="Scale that the page opens with; the results and networks are for this one.")
+        int, typer.Option(help="Scale that the page opens with, and scale of the results and networks.")
     ] = 4,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the server. [default: 7860]")] = None,
     weights_at: WeightsOption = None,
 ) -> None:
-    """Serve the page: every method beside the original, with its numbers. Needs the extra ``app``."""
-    # The library must not import the page, so this command alone loads it, by name.
+    """Serve the page, which shows each method beside the original, with scores. Needs the extra ``app``."""
+    # The library must not import the page. Only this command loads it, by its name.
     try:
         page = importlib.import_module("app.main")
     except ModuleNotFoundError as error:

@@ -20,11 +20,11 @@ RESULT = re.compile(r".*_DRN_x[2-4]")
 
 @dataclass
 class Plan:
-    """The work of a run.
+    """The files of one run.
 
     Attributes:
-        targets: Image -> result.
-        left_out: One sentence for each kind of file that was found and is not enlarged.
+        targets: Path of an image -> path of its result.
+        left_out: One sentence for each kind of file that was found and will not be enlarged.
     """
 
     targets: dict[Path, Path] = field(default_factory=dict)
@@ -32,10 +32,10 @@ class Plan:
 
 
 def choose_format(output: Path, asked: str | None) -> str:
-    """Return the format of the results: the one that was asked for, or that of a file name, or PNG.
+    """Return the format of the results: ``asked``, or the format of the file name ``output``, or PNG.
 
     Raises:
-        InputError: If it is unknown, or differs from that of the file name ``output``.
+        InputError: If ``asked`` is unknown or differs from the format of the file name.
     """
     named = None if output.is_dir() else FORMAT_OF.get(output.suffix.lower())
     if asked is not None and asked not in SUFFIX_OF:
@@ -80,7 +80,7 @@ def plan(inputs: list[Path], output: Path, scale: int, file_format: str = "png")
 
 
 def _stem(image: Path) -> str:
-    """Return the first part of the result's name; pipes have no name of their own."""
+    """Return the first part of the result's name: ``stdin`` or ``pipe`` for an input without a file name."""
     if str(image) in STDIN:
         return "stdin"
     return "pipe" if image.parent.name == "fd" and image.name.isdigit() else image.stem
@@ -90,7 +90,7 @@ def _images_in(folder: Path, output: Path, left_out: list[str]) -> list[Path]:
     """List the images to enlarge below a folder, and add sentences about the other files to ``left_out``.
 
     Raises:
-        InputError: If the folder has no images, or is the folder of the results.
+        InputError: If the folder has no images, or if it is the folder of the results.
     """
     if folder.resolve() == output.resolve():
         raise InputError(f"The results cannot be written into the folder of the images, {folder}: give another folder.")
@@ -102,12 +102,13 @@ def _images_in(folder: Path, output: Path, left_out: list[str]) -> list[Path]:
     left_out += [f"The folder {path} cannot be read and was left out." for path in found.unreadable]
     if earlier:
         left_out.append(
-            f"{_files(len(earlier))} left out of {folder}, as results of an earlier run: name one to enlarge it."
+            f"{_files(len(earlier))} left out of {folder}, as results of earlier runs: "
+            "give the path of a file to enlarge it."
         )
     if found.unknown:
         suffixes = sorted({path.suffix.lower() or "no suffix" for path in found.unknown})
         listed = ", ".join(suffixes[:6]) + (", ..." if len(suffixes) > 6 else "")
-        left_out.append(f"{_files(len(found.unknown))} left out of {folder}, as no images by their names ({listed}).")
+        left_out.append(f"{_files(len(found.unknown))} left out of {folder} because of unknown suffixes ({listed}).")
     if not images:
         reason = "except results of earlier runs" if own or earlier else f"({', '.join(SUFFIXES)})"
         raise InputError(f"The folder {folder} has no images {reason}: {' '.join(left_out) or 'give another folder.'}")

@@ -27,7 +27,7 @@ class ImageRow:
         method: Name of the method.
         psnr: PSNR in dB (Y channel, crop_border = scale).
         ssim: SSIM.
-        seconds: Time for the enlargement; None for a method that looks up finished results.
+        seconds: Time to enlarge the image; None for a method that looks up finished results.
     """
 
     data: str
@@ -67,7 +67,7 @@ def measure_image(data: str, pair: Pair, method: Method, luma: Luma = "rounded")
 
     Args:
         data: Name of the set.
-        pair: Large enough for SSIM (see ``read_pair``).
+        pair: The original and its LR image, large enough for SSIM (see ``read_pair``).
         method: The method.
         luma: See ``drn.evaluation.comparison.score``.
 
@@ -83,7 +83,7 @@ def measure_image(data: str, pair: Pair, method: Method, luma: Luma = "rounded")
 
 
 def means(images: Iterable[ImageRow]) -> list[Row]:
-    """Average the rows of each test set, scale and method; the order is that of their first rows."""
+    """Average the rows of each test set, scale and method, in the order in which these first occur."""
     groups: dict[tuple[str, int, str], list[ImageRow]] = {}
     for image in images:
         groups.setdefault((image.data, image.scale, image.method), []).append(image)

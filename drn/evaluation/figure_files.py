@@ -1,4 +1,4 @@
-"""Write a figure as PNG, JPEG, SVG or PDF. SVG and PDF keep its texts as text and embed its images."""
+"""Write a figure as PNG, JPEG, SVG or PDF. SVG and PDF contain the texts as text, and the images as pixels."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _jpeg(made: Figure) -> bytes:
 
 
 def _svg(made: Figure) -> bytes:
-    """Return the figure as SVG. ``textLength`` keeps its texts as wide as they were measured, in any font."""
+    """Return the figure as SVG. ``textLength`` gives each text its measured width in any font."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{made.width}" height="{made.height}" '
         f'viewBox="0 0 {made.width} {made.height}">',
@@ -96,7 +96,7 @@ def _svg_line(line: Line) -> str:
 
 
 def _pdf(made: Figure) -> bytes:
-    """Return the figure as PDF, one point for each pixel, with the font of ``draw`` embedded."""
+    """Return the figure as PDF: one point is one pixel, and the font of ``draw`` is embedded."""
     from fpdf import FPDF
     from fpdf.enums import TextMode
 
@@ -144,4 +144,4 @@ WRITERS: dict[str, Callable[[Figure], bytes]] = {
     ".svg": _svg,
     ".pdf": _pdf,
 }
-"""Suffix -> function that returns the content of a file."""
+"""Suffix -> function that returns the content of the file."""

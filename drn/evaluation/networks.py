@@ -1,6 +1,6 @@
 """A method made of another project's network: an ONNX file, or weights that the package spandrel can read.
 
-The networks run in float32. Only the command line names them, because reading a foreign file is a risk.
+The networks run in float32. Only the command line can name them, because reading a file of unknown origin is a risk.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from drn.resize import upscale as upscale_bicubic
 from drn.upscaler import Cancelled, OnTile
 
 TILE, OVERLAP = 256, 32
-"""Side of a tile, and the context on each of its sides, in LR pixels."""
+"""Side of a tile without its context, and width of the context on each side, in LR pixels."""
 
 PROBE_SIDE = 64
-"""Side of the grey field that finds scale and range, in LR pixels, where the network does not fix the size."""
+"""Side in LR pixels of the grey field by which scale and range are found, unless the network has a fixed size."""
 
 GREYS = (0.25, 0.5, 0.75)
-"""Levels of the grey field, as shares of the range."""
+"""Levels of the grey fields, as fractions of the range."""
 
 MAX_DEVIATION = 0.05
-"""Largest median difference between such a level and the network's output, relative to the level."""
+"""Largest accepted median difference between a grey level and the network's output, relative to the level."""
 
 Planes = NDArray[np.float32]
 """Float32, (1, C, H, W)."""
@@ -46,9 +46,9 @@ class _Network:
     """A network that is ready to run.
 
     Attributes:
-        run: (1, C, h, w) -> (1, C, h*scale, w*scale).
+        run: Enlarges (1, C, h, w) to (1, C, h*scale, w*scale).
         channels: 1 for luma, 3 for RGB.
-        size: The only height and width that ``run`` takes; None if it takes any.
+        size: The only height and width that ``run`` accepts; None if it accepts any.
     """
 
     run: Callable[[Planes], Planes]
@@ -59,8 +59,8 @@ class _Network:
 def network(name: str, file: Path) -> Method:
     """Return a method that runs a network of another project, in float32 on the CPU.
 
-    An RGB network takes the LR image. A network of one channel takes its luma (BT.601 limited range), and the result
-    gets the colours of bicubic interpolation.
+    An RGB network gets the LR image. A network of one channel gets the luma of the LR image (BT.601 limited range); the
+    colours of its result come from bicubic interpolation.
 
     Args:
         name: Name of the method.
@@ -93,7 +93,7 @@ def network(name: str, file: Path) -> Method:
         luma = rgb_to_y(pair.lr).astype(np.float32)[:, :, None]
         target = _run_tiles(loaded, scale, peak, luma, on_tile, cancelled)
         colours = upscale_bicubic(pair.lr, scale)
-        # The same amount added to R, G and B changes luma alone: by 219/255 of it.
+        # Adding the same amount to R, G and B changes only luma, by 219/255 of this amount.
         change = (target - rgb_to_y(colours)[:, :, None]) * (255 / 219)
         return _to_levels(colours + change)
 
@@ -121,7 +121,7 @@ def _load_onnx(file: Path) -> _Network:
     except ModuleNotFoundError as error:
         raise not_installed("A network in an ONNX file", error, "networks") from error
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # failures arrive as exceptions
+    options.log_severity_level = 4  # errors are raised as exceptions
     options.intra_op_num_threads = torch.get_num_threads()
     try:
         session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
@@ -150,7 +150,7 @@ def _load_weights(file: Path) -> _Network:
     """Read weights and let spandrel build the network that they belong to.
 
     Raises:
-        InputError: If spandrel is missing, the file is damaged, or it holds another kind of network.
+        InputError: If spandrel is missing, the file is damaged, or it contains another kind of network.
     """
     try:
         import spandrel
@@ -166,7 +166,7 @@ def _load_weights(file: Path) -> _Network:
         state = spandrel.canonicalize_state_dict(state)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{file} is damaged: download it again.") from error
-    except Exception as error:  # unpickling raises whatever it stumbles over
+    except Exception as error:  # damaged pickles raise many kinds of exceptions
         raise InputError(f"{file} does not hold weights alone: convert it to .safetensors, or export ONNX.") from error
     try:
         model = spandrel.ModelLoader("cpu").load_from_state_dict(state)
@@ -186,16 +186,16 @@ def _load_weights(file: Path) -> _Network:
 def _scale_and_peak(loaded: _Network, file: Path) -> tuple[int, int]:
     """Run grey fields through a network to find its scale and the range of its values.
 
-    A network returns a grey field nearly unchanged if the values have its range. [0, 1] is tried first: a network for
-    [0, 255] changes such values, which are nearly black for it, by more than ``MAX_DEVIATION``. The opposite does not
-    hold, because large values hide a small change.
+    A network returns a grey field nearly unchanged if the values have the right range. The order matters: [0, 1] is
+    tried first. A network for [0, 255] changes such small values by more than ``MAX_DEVIATION``, but a network for
+    [0, 1] may change values up to 255 by less, relative to the values.
 
     Returns:
         The scale, and the upper end of the range: 1 or 255.
 
     Raises:
-        InputError: If the network fails on the field, does not enlarge it by a whole factor above 1, or returns
-            something else than the same grey.
+        InputError: If the network fails on the field, does not enlarge it by a whole factor above 1, or does
+            not return the same grey.
     """
     height, width = loaded.size or (PROBE_SIDE, PROBE_SIDE)
     for peak in (1, 255):
@@ -205,7 +205,8 @@ def _scale_and_peak(loaded: _Network, file: Path) -> tuple[int, int]:
             scale = output.shape[2] // height
             if output.shape != (1, loaded.channels, height * scale, width * scale) or scale < 1:
                 raise InputError(
-                    f"{file} makes {output.shape} of a {width}x{height} image: a network that enlarges it is needed."
+                    f"{file} makes {output.shape} of a {width}x{height} image: "
+                    "give a network that enlarges it by a whole factor."
                 )
             if scale == 1:
                 raise InputError(
@@ -218,7 +219,11 @@ def _scale_and_peak(loaded: _Network, file: Path) -> tuple[int, int]:
 
 
 def _checked(loaded: _Network, planes: Planes, file: Path | None = None) -> Planes:
-    """Run the network once; ``InputError`` if it fails or returns something else than finite planes."""
+    """Run the network once.
+
+    Raises:
+        InputError: If it fails, or if its output is not an image of finite values.
+    """
     height, width = planes.shape[2:]
     try:
         output = loaded.run(planes)
@@ -270,6 +275,6 @@ def _run_tiles(
 
 
 def _window(start: int, length: int, side: int, extent: int) -> tuple[int, int]:
-    """Return start and length of a window of ``side`` pixels, inside ``extent``, with the tile near its middle."""
+    """Return start and length of a window of at most ``side`` pixels in ``extent``, centred on the tile if possible."""
     side = min(side, extent)
     return min(max(start - (side - length) // 2, 0), extent - side), side

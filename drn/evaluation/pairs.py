@@ -28,7 +28,7 @@ class Pair:
         lr: uint8, (H/scale, W/scale, 3).
         scale: Upscaling factor.
         is_grey: Whether the file was greyscale. The metrics then compare grey planes.
-        name: Name of the original's file without its suffix, by which finished results are found; "" if unknown.
+        name: Name of the original's file without its suffix; empty if unknown. It identifies finished results.
         notes: One sentence for each change that was made to the original (see ``notes_on``).
     """
 
@@ -84,7 +84,7 @@ def read_pairs(folder: Path, scale: int, on_note: Callable[[str], object] = lamb
     Args:
         folder: The folder of the set (see ``find_originals``).
         scale: Upscaling factor.
-        on_note: Called with a sentence about the choice of the images, and one for each change to images.
+        on_note: Called with a sentence about the choice of the images, and with one for each kind of change to them.
 
     Raises:
         InputError: If the folder is missing or holds no images, or if ``read_pair`` refuses an image.

@@ -1,4 +1,4 @@
-"""A method made of finished results: a folder of SR images that belong to the originals by their file names."""
+"""A method made of finished results: a folder of SR images, matched to the originals by their file names."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SCALE_WORD = re.compile(r"x(\d)|(\d)x")
 def results_folder(name: str, folder: Path, scale: int) -> Method:
     """Return a method that looks up finished SR images.
 
-    The file of an original is found by its name without suffix and regardless of case: ``baby.png`` belongs to
-    ``baby.bmp``. The scale and labels may follow: ``babyx4.png``, ``baby_x4_IMDN.png``. A file that states another
-    scale, in its name or as the name of its folder, is not used.
+    A result is matched to an original by its file name, without suffix and regardless of case: ``baby.png`` belongs to
+    ``baby.bmp``. The scale and labels may follow the name: ``babyx4.png``, ``baby_x4_IMDN.png``. A file is not used if
+    its name, or that of its folder, states another scale.
 
     Args:
         name: Name of the method.
-        folder: Holds the results, at any depth.
+        folder: The folder that contains the results, at any depth.
         scale: Scale of the results.
 
     Returns:
@@ -45,7 +45,7 @@ def results_folder(name: str, folder: Path, scale: int) -> Method:
         path = find_result(files, folder, pair.name, scale)
         sr = read_image(path).rgb
         expected = pair.hr.shape
-        # A result for the whole original, or for the part whose sides are multiples of the scale.
+        # The result may have the size of the whole original, or of its part whose sides are multiples of the scale.
         if sr.shape != expected and mod_crop(sr, scale).shape == expected:
             sr = mod_crop(sr, scale)
         if sr.shape != expected:
@@ -86,9 +86,9 @@ def find_result(files: Sequence[Path], folder: Path, original: str, scale: int) 
 
 
 def _labels(path: Path, original: str) -> list[str] | None:
-    """Return the words that follow the original's name in the name of a result; None if the file is not a result of it.
+    """Return the words after the original's name in a file name; None if the file does not belong to the original.
 
-    A word of digits alone is no label, because it belongs to a name: ``img_10`` is not a result of ``img``.
+    A word of digits only is part of a name and not a label: ``img_10`` does not belong to ``img``.
     """
     stem, prefix = path.stem.lower(), original.lower()
     if not prefix or not stem.startswith(prefix):
@@ -105,7 +105,10 @@ def _without_scale(labels: list[str]) -> list[str]:
 
 
 def _stated_scale(path: Path, labels: list[str]) -> int | None:
-    """Return the scale stated by the last such word of the labels, or else by the nearest folder; None if none does."""
+    """Return the scale stated in the labels, or else in the names of the folders; None if no scale is stated.
+
+    If several are stated, the last label counts, or the nearest folder.
+    """
     folders = [part.lower() for part in reversed(path.parts[:-1])]
     for word in [*reversed(labels), *folders]:
         if found := SCALE_WORD.fullmatch(word):

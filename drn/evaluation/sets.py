@@ -1,4 +1,4 @@
-"""Test sets on disk: which images of a folder are the originals, and the name of the set."""
+"""Test sets on disk: find the originals in a folder, and name the set."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from drn.errors import InputError
 from drn.folders import find_images
 
 ORIGINALS = ("hr", "gt", "gtmod12", "original", "originals")
-"""Names, in lower case, of the folder with the originals in the layouts of common test sets."""
+"""Names, in lower case, that common test sets use for the folder with the originals."""
 
 
 def find_originals(folder: Path) -> tuple[list[Path], str | None]:
     """Find the originals of a test set.
 
-    Sets are often stored as ``Set5/HR`` with the LR images beside it, in ``Set5/LR_bicubic/X2``. Of such a folder only
-    the originals are taken, because an LR image measured as an original gives a wrong mean.
+    Sets are often stored as ``Set5/HR`` with the LR images beside it, in ``Set5/LR_bicubic/X2``. From such a folder
+    only the originals are used, because an LR image measured as an original would make the mean wrong.
 
     Args:
         folder: The folder of the set.
 
     Returns:
-        The images, and a sentence about them if they are not simply those in ``folder``, else None.
+        The images; and a sentence if the choice needs an explanation, else None.
 
     Raises:
         InputError: If the folder is missing or has no images.
@@ -42,7 +42,7 @@ def find_originals(folder: Path) -> tuple[list[Path], str | None]:
 
 
 def set_names(folders: Sequence[Path]) -> list[str]:
-    """Name test sets after their folders, as they were given: ``Set5/HR`` is Set5, and a link has its own name.
+    """Return the names of test sets: the names of their folders. ``Set5/HR`` is Set5; a link has the name of the link.
 
     Raises:
         InputError: If two sets would have the same name.
@@ -57,5 +57,5 @@ def set_names(folders: Sequence[Path]) -> list[str]:
 
 def set_name(folder: Path) -> str:
     """Return the name of the test set in ``folder`` (see ``set_names``)."""
-    given = Path(os.path.abspath(folder))  # noqa: PTH100  # unlike resolve(), it keeps the name of a link
+    given = Path(os.path.abspath(folder))  # noqa: PTH100  # unlike resolve(), abspath keeps the name of a link
     return given.parent.name if given.name.lower() in ORIGINALS and given.parent.name else given.name

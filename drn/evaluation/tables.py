@@ -23,10 +23,10 @@ from drn.upscaler import Upscaler
 from drn.weights import Weights
 
 LUMA_NOTES: Mapping[Luma, str] = {
-    "rounded": "Y rounded to 8 bits; a greyscale file is its own Y",
+    "rounded": "Y rounded to 8 bits; a greyscale file is measured on its own levels",
     "float": "Y not rounded; a greyscale file is measured as RGB",
 }
-"""What each convention for luma means."""
+"""Convention for luma -> description."""
 
 
 def report(
@@ -106,7 +106,7 @@ def beside_peers(peers: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[
         results: The output of ``report``.
 
     Returns:
-        The head and the rows of the table; bicubic first, then the networks by their PSNR at the first column.
+        The head and the rows of the table; bicubic first, then the networks sorted by PSNR in the first column.
     """
     columns = [(data, scale) for data in ("Set5", "Set14") for scale in SCALES]
     head = ["network", "parameters", *(f"{data} x{scale}" for data, scale in columns)]
@@ -125,14 +125,14 @@ def beside_peers(peers: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[
 
 
 def standing(peers: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
-    """Say for each test set and scale which networks DRN is ahead of, and which are ahead of it.
+    """Compare the PSNR of DRN with that of the other networks, in one sentence for each test set and scale.
 
     Args:
         peers: The content of ``app/peers.json``.
         results: The output of ``report``.
 
     Returns:
-        One sentence for each test set and scale that both have.
+        One sentence for each test set and scale for which both arguments have results.
     """
     sentences = []
     for row in results["rows"]:

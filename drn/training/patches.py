@@ -67,7 +67,7 @@ class PatchSampler:
         self.pixels = torch.from_numpy(pixels).to(device)
 
     def count_small(self, patch_size: int) -> tuple[int, int]:
-        """Count the images without their shrunk versions: those smaller than a patch, and all of them."""
+        """Return the number of images smaller than a patch, and of all images; shrunk versions are not counted."""
         small = self.sizes[:: self._versions].min(1) < patch_size * self.scale
         return int(small.sum()), len(small)
 
@@ -113,10 +113,10 @@ class PatchSampler:
 
 
 def fingerprint(data: tuple[Path, ...], valid: tuple[Path, ...]) -> str:
-    """Return a text that is the same for the same images, wherever their folders are.
+    """Return a text that identifies the training and validation images, independently of where the folders are.
 
-    Images count as the same if their names within the folders and their sizes in bytes are. The names of the
-    validation folders count too, because the curve has a column for each.
+    The text depends on the paths within the folders and on the sizes in bytes. It also depends on the names of the
+    validation folders, because the curve has a column for each of them.
 
     Raises:
         InputError: If a folder is missing or has no images.

@@ -1,4 +1,4 @@
-"""Results that visitors add to a comparison: sizes, names, limits, and who can find their files."""
+"""Results that visitors add to a comparison: sizes, names, limits, and access to their files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def session(photo: Array) -> Session:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> dict[str, Array]:
-    """The uploads by path, in place of the upload route and the decoders."""
+    """Path -> pixels of each upload; replaces the upload route and the decoders."""
     uploads: dict[str, Array] = {}
 
     def read(path: str, *_: object) -> Any:
@@ -81,7 +81,7 @@ def test_the_number_of_results_and_their_names_are_limited(session: Session, sen
         session = add(session, path)
     assert len({name.lower() for name in (*session.shown, *session.own.values())}) == 2 + 2 * MAX_OWN
     assert all(len(name) <= MAX_OWN_NAME for name in session.own.values())
-    with pytest.raises(InputError, match=f"{MAX_OWN} results of yours already"):
+    with pytest.raises(InputError, match=f"already has {MAX_OWN} results of yours"):
         add(session, "/0/DRN.png")
 
 
@@ -91,10 +91,10 @@ def test_the_number_of_results_and_their_names_are_limited(session: Session, sen
         (["a", "A"], "Two methods have the name A: give each its own."),
         (["a", "Ground truth"], "Two methods have the name Ground truth: give each its own."),
         (["Bicubic", "b"], "Two methods have the name Bicubic: give each its own."),
-        (["a"], "There are 2 results of yours: write one name for each, each in its own line."),
-        (["a", "b", "c"], "There are 2 results of yours: write one name for each, each in its own line."),
-        (["a", " \u202e "], "A name of a result has 1 to 32 characters: write such a name."),
-        (["a", "b" * 33], "A name of a result has 1 to 32 characters: write such a name."),
+        (["a"], "There are 2 results of yours: write one name for each, each on its own line."),
+        (["a", "b", "c"], "There are 2 results of yours: write one name for each, each on its own line."),
+        (["a", " \u202e "], "The name of a result must have 1 to 32 characters: change it."),
+        (["a", "b" * 33], "The name of a result must have 1 to 32 characters: change it."),
     ],
 )
 def test_names_that_cannot_be_used(session: Session, sent: dict[str, Array], names: list[str], sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""Whole test sets on the page: their numbers, and what is kept."""
+"""Whole test sets on the page: scores, and measurements that are kept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.helpers.models import small_model
 
 @pytest.fixture
 def folder(photo: Array, tmp_path: Path) -> Path:
-    """A test set of two images, and one that is too small to measure at x3."""
+    """A test set of two images, and a third image that is too small to measure at x3."""
     (tmp_path / "Set2").mkdir()
     for name, pixels in {"a": photo, "b": photo[::-1], "tiny": photo[:16, :16]}.items():
         write_png(tmp_path / "Set2" / f"{name}.png", Picture(pixels))
@@ -45,12 +45,12 @@ def test_the_numbers_are_those_of_the_command_line_and_are_kept(folder: Path) ->
     work = tables.measure(key, deadline())
     while not tables.rows(key):
         next(work)
-    work.close()  # as a visitor who cancels
+    work.close()  # this happens when a visitor cancels
     assert 0 < len(tables.rows(key)) < 4
     assert list(tables.measure(key, deadline()))[-1] == (9, 9)
     assert list(tables.measure(key, deadline())) == [(9, 9)]
     assert calls == ["a", "b"]
-    assert tables.failures(key) == 4  # of the small image, and of "b" by the last method
+    assert tables.failures(key) == 4  # three for the small image, and one for "b" by the last method
     (folder / "tiny.png").unlink()
     expected = means(measure_folder(folder, 3, builtin_methods(upscaler, False)))
     found = means(tables.rows(key))

@@ -1,4 +1,4 @@
-"""The start of the page by ``drn app``: what it needs, and bad input."""
+"""Starting the page with ``drn app``: missing packages and bad input."""
 
 from __future__ import annotations
 

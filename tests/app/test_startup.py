@@ -1,4 +1,4 @@
-"""Starting the page: proxies, ports, host names, a prefix that a proxy keeps, and systems without fcntl."""
+"""Starting the page: proxies, ports, host names, a prefix that a proxy does not remove, and systems without fcntl."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"
 def clean(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in (*PROXIES, "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
         monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv(name, os.environ.get(name, ""))  # so that the variables are restored
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # so that the variables are restored after the test
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -76,7 +76,7 @@ def test_requests_to_this_machine_go_without_a_proxy(clean: pytest.MonkeyPatch, 
         server.settimeout(5)
         with pytest.raises(httpx.ReadTimeout):
             httpx.get(f"http://127.0.0.1:{server.getsockname()[1]}/", timeout=0.3)
-        server.accept()[0].close()  # the request arrived here and not at the proxy
+        server.accept()[0].close()  # the request arrived at this server and not at the proxy
 
 
 def test_a_proxy_of_an_unknown_kind_gets_one_sentence(clean: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_the_program_ends_with_one_sentence(variables: dict[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The address of a page that runs with useless proxies and with the prefix /drn."""
+    """The address of a page that runs with the prefix /drn and with proxies that do not exist."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -154,7 +154,7 @@ def test_a_bad_example_is_left_out(
 
 
 def test_the_lock_of_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without fcntl, one byte of the lock file is locked by msvcrt, and a second lock of it is refused."""
+    """Without fcntl, msvcrt locks one byte of the lock file, and a second lock is refused."""
     held: set[int] = set()
 
     def locking(handle: int, mode: int, nbytes: int) -> None:

@@ -1,4 +1,4 @@
-"""``drn app``: test sets, finished results and networks of the command line on the page."""
+"""``drn app``: test sets, finished results and networks from the command line appear on the page."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name != "third":
             write_finished(folder / "finished" / f"{name}_x2_mine.png", hr, upscaler)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that this kind of export is old
+        warnings.simplefilter("ignore")  # the export without dynamo warns that it is old
         torch.onnx.export(
             load_model(scale=2),
             (torch.rand(1, 3, 32, 32),),
@@ -100,11 +100,11 @@ def test_the_methods_of_the_command_line_are_panels_with_numbers(opened: Page) -
     opened.get_by_role("button", name="a network error").click()
     assert "a network error" in names(opened)
 
-    thumbnails(opened).nth(2).click()  # it has no finished result
+    thumbnails(opened).nth(2).click()  # this image has no finished result
     expect(opened.get_by_text("mine has no result for this photograph.")).to_be_visible()
     assert names(opened)[:4] == ["LR", "bicubic", "DRN", "a network"]
     numbers(opened, "further-2", "whole")
-    opened.locator("#scale").get_by_label("x3").check()  # both are for x2
+    opened.locator("#scale").get_by_label("x3").check()  # both methods are for x2
     expect(opened.locator('#viewer [data-panel="a network"]')).to_have_count(0)
     third, _ = numbers(opened, "drn", "whole")
     thumbnails(opened).nth(1).click()
@@ -118,7 +118,7 @@ def test_the_methods_of_the_command_line_are_panels_with_numbers(opened: Page) -
 
 def test_an_upload_has_no_finished_result(opened: Page, photo: Array, tmp_path: Path) -> None:
     numbers(opened, "further-2", "whole")
-    write_png(tmp_path / "first.png", Picture(photo))  # the name of an original does not make it that original
+    write_png(tmp_path / "first.png", Picture(photo))  # an upload named like an original gets no finished result
     opened.locator("input[type=file]").first.set_input_files(tmp_path / "first.png")
     expect(opened.get_by_text("mine has no result for this photograph.")).to_be_visible()
     numbers(opened, "further-2", "whole")
@@ -136,7 +136,7 @@ def test_a_whole_set_is_measured_and_its_images_open_in_compare(opened: Page) ->
     texts = [text.strip() for text in cells.all_inner_texts()]
     lines = {line[0]: [float(value) for value in line[1:]] for line in (texts[:9], texts[9:])}
     assert set(lines) == {"first", "second"}
-    assert all(values[4:6] == values[2:4] for values in lines.values())  # "mine" and DRN
+    assert all(values[4:6] == values[2:4] for values in lines.values())  # the scores of "mine" equal those of DRN
     with opened.expect_download() as downloading:
         opened.locator("#set-csv").click()
     head, *rows = csv.reader(downloading.value.path().read_text(encoding="utf-8").splitlines())
@@ -164,7 +164,7 @@ def test_measuring_a_set_is_cancelled_and_goes_on(opened: Page) -> None:
     opened.locator("#set-scale").get_by_label("x3").check()
     opened.locator("#set-start").click()
     opened.locator("#set-cancel").click()
-    expect(opened.locator("#set-status")).to_contain_text("Stopped: what is measured is kept.")
+    expect(opened.locator("#set-status")).to_contain_text("Stopped: the finished measurements are kept.")
     opened.locator("#set-start").click()
     expect(opened.locator("#set-status")).to_contain_text("All 2 results are measured.", timeout=60_000)
     expect(opened.locator("#set-means")).to_contain_text("bicubic")

@@ -105,7 +105,10 @@ def test_the_table_has_aligned_columns(photo: Array) -> None:
     assert lines[0].split() == ["data", "scale", "method", "images", "PSNR", "SSIM", "s/image"]
     assert lines[1].split()[:6] == ["set", "x2", "perfect", "1", "inf", "1.0000"]
     assert len(set(map(len, lines[:2]))) == 1
-    assert lines[2] == "PSNR and SSIM on Y rounded to 8 bits; a greyscale file is its own Y (--luma rounded)."
+    assert (
+        lines[2]
+        == "PSNR and SSIM on Y rounded to 8 bits; a greyscale file is measured on its own levels (--luma rounded)."
+    )
     finished = replace(perfect, method="a name longer than the column", seconds=None)
     wide = format_table([perfect, finished], "float").splitlines()
     assert len(set(map(len, wide[:3]))) == 1

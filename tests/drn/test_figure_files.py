@@ -73,7 +73,8 @@ def test_pdf_has_text_as_text_and_every_image(made: Figure, tmp_path: Path) -> N
     assert data.startswith(b"%PDF-")
     assert f"/MediaBox [0 0 {made.width} {made.height}]".encode() in data.replace(b".00", b"")
     distinct = {(pixels.shape, pixels.tobytes()) for *_, pixels in made.images}
-    assert data.count(b"/Subtype /Image") == len(distinct) == 1 + 2 * 3  # a perfect result is stored once
+    # The perfect result and the ground truth have the same pixels and are stored once.
+    assert data.count(b"/Subtype /Image") == len(distinct) == 1 + 2 * 3
     streams = []
     for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.S):
         try:

@@ -1,4 +1,4 @@
-"""Folders as people have them: hidden files, links, loops, folders without permission."""
+"""Search in folders with hidden files, links, loops, and folders without permission."""
 
 from __future__ import annotations
 

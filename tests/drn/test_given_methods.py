@@ -1,4 +1,4 @@
-"""The command line compares methods of other projects: finished results and networks."""
+"""Methods of other projects on the command line: finished results and networks."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_the_methods_of_a_figure_can_be_chosen(place: Path, photo: Array) -> Non
     ]
     with Image.open("a.png") as image:
         drawn = np.asarray(image.convert("RGB"))
-    expected = photo[:20, :20].repeat(3, 0).repeat(3, 1)  # of the finished result, and of the ground truth
+    expected = photo[:20, :20].repeat(3, 0).repeat(3, 1)  # the region of the finished result and of the ground truth
     corners = zip(*np.nonzero((drawn == expected[0, 0]).all(2)), strict=True)
     assert sum(np.array_equal(drawn[y : y + 60, x : x + 60], expected) for y, x in corners) == 2
     wrong = drn(*compare, "-o", "a.png", "--methods", "IMDN")
@@ -125,7 +125,7 @@ def test_the_methods_of_a_figure_can_be_chosen(place: Path, photo: Array) -> Non
 
 
 def test_the_commands_for_your_own_method_run(tmp_path: Path, photo: Array, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the section "Compare your own method" of docs/page.md as it stands."""
+    """Run the commands and the code of the section "Compare your own method" of docs/page.md."""
     text = read("docs/page.md")
     section = text[text.index("## Compare your own method") : text.index("## Your test sets and methods on the page")]
     monkeypatch.chdir(tmp_path)
@@ -133,7 +133,7 @@ def test_the_commands_for_your_own_method_run(tmp_path: Path, photo: Array, monk
         Path(folder).mkdir(parents=True)
         write_png(Path(folder) / "baby.png", Picture(photo))
     (code,) = [code for language, code in FENCE.findall(section) if language == "python"]
-    exec(code, {})  # the text is ours
+    exec(code, {})  # the code comes from our own documentation
     commands = "".join(code for language, code in FENCE.findall(section) if language == "sh").replace("\\\n", " ")
     outputs = []
     for line in commands.strip().splitlines():
@@ -143,7 +143,8 @@ def test_the_commands_for_your_own_method_run(tmp_path: Path, photo: Array, monk
     finished, network, figure = outputs
     assert "IMDN           1      inf   1.0000         –" in finished
     psnrs = dict(re.findall(r"x4  (\S+) +1 +(\S+)", network))
-    assert float(psnrs["own"]) == pytest.approx(float(psnrs["DRN"]), abs=0.03)  # of one small image, in bfloat16
+    # DRN runs in bfloat16 on one small image.
+    assert float(psnrs["own"]) == pytest.approx(float(psnrs["DRN"]), abs=0.03)
     assert [line.split()[0] for line in figure.splitlines()] == 2 * ["bicubic", "IMDN", "own", "DRN"]
     assert Path("figure.svg").is_file()
     assert read_image(Path("Set5/baby.png")).rgb.shape == photo.shape

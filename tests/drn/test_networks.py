@@ -29,7 +29,7 @@ from drn.upscaler import Cancelled, Upscaler
 
 
 class Plain(nn.Module):
-    """A small network of another shape: one convolution and a pixel shuffle, for values in [0, ``peak``]."""
+    """A small network that is not a DRN: one convolution and a pixel shuffle, for values in [0, ``peak``]."""
 
     def __init__(self, scale: int = 2, channels: int = 3, peak: int = 1) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def levels(module: nn.Module, lr: Array, peak: int) -> Array:
 
 
 def same(a: Array, b: Array) -> bool:
-    """Return whether two images agree, except for one level at values that lie halfway between two."""
+    """Return whether two images agree, except for a difference of one level where a value is halfway between levels."""
     return int(np.abs(a.astype(int) - b.astype(int)).max()) <= 1 and float(np.mean(a != b)) < 1e-3
 
 
@@ -97,7 +97,7 @@ def test_a_network_of_one_channel_enlarges_luma(tmp_path: Path, photo: Array) ->
     sr = method.enlarge(pair)
     luma = np.rint(rgb2ycbcr(pair.lr)[..., :1]).astype(np.uint8)
     got, colours = rgb2ycbcr(sr), rgb2ycbcr(upscale(pair.lr, 2))
-    assert np.abs(got[..., 0] - levels(module, luma, 1)[..., 0]).max() < 1.01  # both are rounded
+    assert np.abs(got[..., 0] - levels(module, luma, 1)[..., 0]).max() < 1.01  # both sides are rounded
     assert np.abs(got[..., 1:] - colours[..., 1:]).max() < 1
 
 
@@ -122,7 +122,7 @@ def test_tiles_give_the_whole_image(tmp_path: Path, photo: Array, monkeypatch: p
 
 
 class Scaled(nn.Module):
-    """Multiplies by a factor after enlarging; the result is not the grey that went in."""
+    """A network that enlarges and multiplies by a factor, so that it changes a grey field."""
 
     def __init__(self, factor: float, scale: float = 2.0) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Scaled(nn.Module):
 
 
 class Sum(nn.Module):
-    """Takes two images."""
+    """A network that takes two images."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return nn.functional.interpolate(x + y, scale_factor=2.0)
@@ -143,8 +143,8 @@ class Sum(nn.Module):
     ("module", "shapes", "sentence"),
     [
         (Scaled(1.0, 1.0), [(1, 3, 8, 8)], "does not enlarge: it restores an image of the same size"),
-        (Scaled(1.0, 0.5), [(1, 3, 8, 8)], "a network that enlarges it is needed"),
-        (Scaled(1.0, 1.5), [(1, 3, 8, 8)], "a network that enlarges it is needed"),
+        (Scaled(1.0, 0.5), [(1, 3, 8, 8)], "give a network that enlarges it by a whole factor"),
+        (Scaled(1.0, 1.5), [(1, 3, 8, 8)], "give a network that enlarges it by a whole factor"),
         (Scaled(0.5), [(1, 3, 8, 8)], r"does not return a grey field unchanged, neither for \[0, 1\] nor"),
         (Scaled(float("inf")), [(1, 3, 8, 8)], "does not return an image of finite values"),
         (Scaled(1.0), [(1, 4, 8, 8)], "takes images of 4 channels: a network of 1 or 3 can be compared"),
@@ -176,7 +176,7 @@ def test_files_that_cannot_be_read_get_one_sentence(tmp_path: Path, monkeypatch:
 
 
 class Descriptor:
-    """What spandrel returns for a network of images."""
+    """Stands for the object that spandrel returns for an image network."""
 
     input_channels = 3
 
@@ -191,7 +191,7 @@ class Descriptor:
 
 
 class Loader:
-    """Stands for ``spandrel.ModelLoader``: knows one architecture."""
+    """Stands for ``spandrel.ModelLoader``, and supports one architecture."""
 
     def __init__(self, device: str) -> None:
         assert device == "cpu"

@@ -1,4 +1,4 @@
-"""Files with faults that browsers overlook, and the formats beside the classic ones."""
+"""Files with faults that browsers ignore, and the formats AVIF, HEIC and JPEG XL."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_fault_in_the_exif_data_does_not_cost_the_picture(photo: Array, file_f
 
 @pytest.mark.parametrize("fault", FAULTY)
 def test_a_fault_in_the_exif_data_of_avif_and_heic(photo: Array, fault: str) -> None:
-    """Both formats turn by their own boxes, and not by EXIF data."""
+    """In both formats, boxes and not EXIF data determine the orientation."""
     exif, _ = FAULTY[fault]
     image = Image.fromarray(photo)
     for file_format in ("AVIF", "HEIF"):

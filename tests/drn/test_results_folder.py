@@ -1,4 +1,4 @@
-"""Finished results as a method: which file belongs to which original, and which sizes fit."""
+"""Finished results as a method: the file for each original, and the accepted sizes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drn.writing import write_png
 
 
 def looked_up(folder: Path, names: list[str], original: str = "baby", scale: int = 4) -> str:
-    """Return the name of the file that is taken; each file holds its own grey level."""
+    """Return the name of the file that is used; each file has a different grey level."""
     for level, name in enumerate(names):
         (folder / name).parent.mkdir(exist_ok=True)
         write_png(folder / name, Picture(np.full((24, 24, 3), level, np.uint8)))
@@ -38,7 +38,7 @@ def test_the_stated_scale_and_the_plain_name_decide(tmp_path: Path) -> None:
     assert looked_up(tmp_path / "x", ["X2/baby.png", "X4/baby.png"]) == "X4/baby.png"
     (tmp_path / "y").mkdir()
     assert looked_up(tmp_path / "y", ["baby_IMDN.png", "baby.png"]) == "baby.png"
-    (tmp_path / "z").mkdir()  # the LR image's own name states a scale too
+    (tmp_path / "z").mkdir()  # the name of the original also states a scale
     assert looked_up(tmp_path / "z", ["babyx4_DRN_x4.png", "img_10.png"], "BabyX4") == "babyx4_DRN_x4.png"
 
 

@@ -1,4 +1,4 @@
-"""Test sets in the layouts in which people store them."""
+"""Test sets in common folder layouts."""
 
 from __future__ import annotations
 

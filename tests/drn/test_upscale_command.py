@@ -1,4 +1,4 @@
-"""`drn upscale` on real folders: formats and metadata of results, earlier results, pipes, names and terminals."""
+"""`drn upscale`: formats and metadata of results, earlier results, pipes, unusual file names, and terminals."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_earlier_results_are_not_enlarged_again_unless_named(small: Array, tmp_p
     planned = plan([tmp_path], tmp_path / "new", 2)
     assert list(planned.targets) == [tmp_path / "a.png"]
     assert planned.left_out == [
-        f"2 files were left out of {tmp_path}, as results of an earlier run: name one to enlarge it."
+        f"2 files were left out of {tmp_path}, as results of earlier runs: give the path of a file to enlarge it."
     ]
     named = tmp_path / "old" / "b_DRN_x4.png"
     assert list(plan([named], tmp_path / "new", 2).targets) == [named]
@@ -192,7 +192,7 @@ def test_files_that_are_left_out_are_counted(small: Array, tmp_path: Path) -> No
     for name in ("b.psd", "c.cr2", "none", "._a.png", "Thumbs.db"):
         (tmp_path / name).touch()
     assert plan([tmp_path], tmp_path / "out", 2).left_out == [
-        f"3 files were left out of {tmp_path}, as no images by their names (.cr2, .psd, no suffix)."
+        f"3 files were left out of {tmp_path} because of unknown suffixes (.cr2, .psd, no suffix)."
     ]
 
 

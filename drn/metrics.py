@@ -1,7 +1,7 @@
 """PSNR and SSIM as the super-resolution literature reports them.
 
 Both are measured on 8-bit images, on the luma (Y) of BT.601 limited-range YCbCr, without a border of ``crop_border``
-pixels on each side. The usual border is the scale. A greyscale image is its own Y.
+pixels on each side. The usual border is the scale. A greyscale image is measured on its own levels.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ def evaluate_command(
     jpeg: Annotated[
         int | None, typer.Option(min=1, max=100, help="Store the LR images as 4:2:0 JPEG of this quality.")
     ] = None,
-    noise: Annotated[float, typer.Option(help="Add Gaussian noise of this sigma, in 8-bit levels, to them.")] = 0.0,
-    blur: Annotated[float, typer.Option(help="First blur them by a Gaussian of this sigma, in pixels.")] = 0.0,
+    noise: Annotated[float, typer.Option(help="Add Gaussian noise to the LR images; sigma in 8-bit levels.")] = 0.0,
+    blur: Annotated[float, typer.Option(help="First blur the LR images by a Gaussian; sigma in pixels.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, including the sha256 of the weights.")] = False,
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",

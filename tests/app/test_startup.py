@@ -25,6 +25,8 @@ from drn.errors import InputError
 from drn.image import Array
 from tools.load import ROOT
 
+pytestmark = pytest.mark.slow
+
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "no_proxy", "NO_PROXY")
 
 

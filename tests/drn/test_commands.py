@@ -79,6 +79,7 @@ def test_compare_prints_the_numbers_and_draws_the_figure(tmp_path: Path, photo: 
     assert any(np.array_equal(drawn[y : y + height, x : x + width], expected) for y, x in corners)
 
 
+@pytest.mark.slow
 def test_evaluate_takes_several_scales_and_sets(tmp_path: Path, photo: Array, small_weights: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

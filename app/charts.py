@@ -132,7 +132,9 @@ def _padded(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
-    """Choose three to eight round numbers in a range, 1, 2 or 5 times a power of ten apart.
+    """Choose the tick values of an axis: three to eight round numbers.
+
+    Their distance is 1, 2 or 5 times a power of ten.
 
     Args:
         low: Start of the range.

@@ -128,10 +128,11 @@ UNPUBLISHED = "was not published, and its previous content is still in use"
 
 
 def publish(model: str, space: str | None, private: bool, say: Callable[[str], object]) -> None:
-    """Upload the model repo, then the Space, each as one commit; a repo without changes gets no commit.
+    """Upload the model repo, then the Space.
 
-    The variable ``DRN_HUB_REPO`` of the Space is set last, to the model's new commit. After a failure at any step, a
-    running Space continues with its previous weights.
+    Each upload is one commit. If a repo has no changes, it gets no commit. The last step sets the variable
+    ``DRN_HUB_REPO`` of the Space to the new commit of the model repo. If any step fails, a running Space keeps its
+    previous weights.
 
     Args:
         model: ``owner/name`` of the model repo.

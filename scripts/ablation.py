@@ -126,7 +126,7 @@ def make_step(variant: Variant, batch_size: int) -> Callable[[], None]:
 
 
 def train_variant(name: str, variant: Variant, iterations: int, config: TrainConfig) -> Path:
-    """Train a variant, unless its run is already complete, and return the folder of the run.
+    """Return the folder of a variant's run. If the run is not complete, train it first.
 
     Args:
         name: Name of the variant, from which the name of the folder is made.

@@ -25,7 +25,7 @@ def main(
     data: Annotated[list[Path], typer.Option(help="Folders of HR images.")],
     folder: Annotated[Path, typer.Option("--weights", help="Folder of weights files.")] = weights.BUNDLED,
 ) -> None:
-    """Print a table with a row for each scale and a column for each block, first group first."""
+    """Print a table of silent units: one row for each scale, one column for each block, in the order of the network."""
     try:
         rows = [count_row(data, folder, scale) for scale in weights.available_scales(folder)]
     except (InputError, OSError) as error:
@@ -37,9 +37,9 @@ def main(
 
 
 def count_row(data: list[Path], folder: Path, scale: int) -> list[str]:
-    """Return a label with the scale and the number of units in a block, and the number of silent units in each block.
+    """Return a row of the table: a label, then the number of silent units in each block.
 
-    A network without ReLU has no counts.
+    The label gives the scale and the number of units in a block. A network without ReLU has no counts.
     """
     model = weights.load(weights.find(scale, folder)).model
     lr, _ = PatchSampler(data, scale, seed=0).batch(0, PROBE_PATCHES, PROBE_SIZE)

@@ -143,7 +143,8 @@ class Listeners:
         self._queue.compute_analytics_summary = lambda _: {}  # type: ignore[method-assign]  # it makes a table at each event
         self._listening: Counter[str] = Counter()
         self._heard: dict[str, float] = {}
-        self._states: dict[str, OrderedDict[str, float]] = {}  # sessions by address, with the time of their last use
+        # address -> session -> time of the session's last use
+        self._states: dict[str, OrderedDict[str, float]] = {}
         self._push = self._queue.push
         self._queue.push = self._push_within_bounds  # type: ignore[method-assign]
 

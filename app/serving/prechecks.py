@@ -176,7 +176,8 @@ def _excess_of_tiff(data: bytes) -> str | None:
         if tag in STRIP_TAGS and count > MAX_STRIPS:
             return f"{MAX_STRIPS} strips or tiles"
         nbytes += TIFF_SIZES.get(kind, 0) * count
-    # Tags may share bytes of the file, but each tag takes memory of its own.
+    # Several tags can point to the same bytes of the file. A decoder copies these bytes once for each tag, so a small
+    # file can need much memory.
     return f"{len(data) / 1e6:.1f} MB of tags" if nbytes > len(data) else None
 
 

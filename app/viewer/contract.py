@@ -98,7 +98,7 @@ class Viewpoint(TypedDict):
 
 
 class SceneValue(TypedDict):
-    """The viewer's value: images that are shown under one viewport.
+    """The value of the viewer component: images, and how they are shown.
 
     Attributes:
         token: Identifies this set of images; it changes whenever an image changes.
@@ -106,7 +106,7 @@ class SceneValue(TypedDict):
         width: Width of the original image.
         height: Height of the original image.
         images: The images in the order of the number keys.
-        start: The first viewpoint.
+        start: The viewpoint when the images are opened.
         columns: Largest number of panels in a row; None for as many as fit.
         hint: A sentence shown below the panels; may be empty.
         link: Query that opens these images again, without a viewpoint; None if no link can open them.

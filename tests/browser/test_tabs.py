@@ -153,7 +153,7 @@ def test_upscaling_an_image(page: Page, photo: Array, tmp_path: Path) -> None:
     assert download.value.suggested_filename == "my logo_DRN_x3.png"
     with Image.open(download.value.path()) as result:
         assert (result.size, result.mode) == ((252, 180), "RGBA")
-    # Another image removes the result, without a request to the server.
+    # When the image is removed, the browser hides the result itself. Requests to the server are held back here.
     Image.fromarray(photo[:30]).save(tmp_path / "other.png")
     page.route(re.compile("/gradio_api/(queue/join|run/)"), lambda route: None)
     page.locator("#small-image .icon-button-wrapper button").first.click()

@@ -125,7 +125,7 @@ def test_the_methods_of_a_figure_can_be_chosen(place: Path, photo: Array) -> Non
 
 
 def test_the_commands_for_your_own_method_run(tmp_path: Path, photo: Array, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the commands and the code of the section "Compare your own method" of docs/page.md."""
+    """Run all commands and code blocks in one section of docs/page.md: "Compare your own method"."""
     text = read("docs/page.md")
     section = text[text.index("## Compare your own method") : text.index("## Your test sets and methods on the page")]
     monkeypatch.chdir(tmp_path)

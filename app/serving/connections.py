@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import logging
 import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import ClassVar
 
 import h11
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from app.serving.hosts import trusted_proxies, visitor
+from app.serving.refused import Refused
 
 try:
     import resource
@@ -28,6 +37,11 @@ MOST_CONNECTIONS = 4096
 
 SPARE_FILES = 256
 """Number of file descriptors that are reserved for other uses than connections."""
+
+SHARES = 8
+"""One address may use one of so many equal shares of the connections."""
+
+MANY_REQUESTS = "Too many requests from your address are open: close some of its pages, or try again in a minute."
 
 LOGGERS = ("uvicorn.error", "asyncio", "app.serving.guard", "app.serving.uploads", "app.serving.jobs")
 """Loggers whose messages visitors' requests can cause."""
@@ -50,6 +64,43 @@ def max_connections() -> int:
         return MOST_CONNECTIONS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(64, min(MOST_CONNECTIONS, soft - SPARE_FILES))
+
+
+def max_connections_each() -> int:
+    """Return the number of connections, or of requests that are being answered, that one address may have."""
+    return max(32, max_connections() // SHARES)
+
+
+_requests: Counter[str] = Counter()
+"""The number of requests that are being answered, by address; many of them may come through one proxy."""
+
+
+@contextlib.contextmanager
+def counted_request(address: str | None) -> Iterator[None]:
+    """Count a request while it is answered.
+
+    Args:
+        address: The visitor's address; None if it is not known, for which there is no limit.
+
+    Raises:
+        Refused: If the address has too many already.
+    """
+    if address is None:
+        yield
+        return
+    if _requests[address] >= max_connections_each():
+        raise Refused(503, MANY_REQUESTS)
+    _requests[address] += 1
+    try:
+        yield
+    finally:
+        _requests[address] -= 1
+        if not _requests[address]:
+            del _requests[address]
+
+
+trusted_hosts = functools.lru_cache(_TrustedHosts)
+"""The proxies that bring connections of many visitors, as uvicorn reads them from ``FORWARDED_ALLOW_IPS``."""
 
 
 class OncePerSecond(logging.Filter):
@@ -81,18 +132,24 @@ def bound_the_log() -> None:
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's HTTP protocol with a limit on the number of connections and on waiting for a client.
+    """uvicorn's HTTP protocol with limits on the number of connections and on waiting for a client.
 
-    The limit holds for the head of a request, and for the part of a request that arrives after its answer was sent.
-    ``app.serving.guard`` limits the time for the part before the answer.
+    The limit on waiting holds for the head of a request, and for the part of a request that arrives after its answer
+    was sent. ``app.serving.guard`` limits the time for the part before the answer.
     """
 
+    _of_address: ClassVar[Counter[str | None]] = Counter()
+    _address: str | None = None
     _closing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Close the connection at once if there are too many; otherwise wait for a request."""
         super().connection_made(transport)
-        if len(self.connections) > max_connections():
+        if self.client is not None and self.client[0] not in trusted_hosts(trusted_proxies()):
+            self._address = visitor({"client": self.client})
+        self._of_address[self._address] += 1
+        is_over_share = self._address is not None and self._of_address[self._address] > max_connections_each()
+        if is_over_share or len(self.connections) > max_connections():
             transport.abort()
         self._watch()
 
@@ -109,6 +166,9 @@ class PatientProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop()
+        self._of_address[self._address] -= 1
+        if not self._of_address[self._address]:
+            del self._of_address[self._address]
         super().connection_lost(exc)
 
     def _watch(self) -> None:

@@ -107,7 +107,8 @@ class Guard:
         send = _with_headers(send, PRIVATE if scope["path"].startswith(FILE) else {})
         try:
             check_host(scope, self._hosts)
-            await Failures(self._serve)(scope, receive, send)
+            with connections.counted_request(visitor(scope)):
+                await Failures(self._serve)(scope, receive, send)
         except Refused as refused:
             headers = {"Connection": "close"} if refused.status == 408 else None
             await JSONResponse({"detail": refused.sentence}, refused.status, headers)(scope, receive, send)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,41 @@ def test_the_number_of_connections_is_limited(web: httpx.Client, monkeypatch: py
     finally:
         for connection in opened:
             connection.close()
+
+
+def test_one_address_has_a_share_of_the_connections(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "max_connections_each", lambda: 8)
+    monkeypatch.setattr(connections, "visitor", lambda _: "203.0.113.1")
+    monkeypatch.setattr(connections, "trusted_hosts", lambda _: {"203.0.113.9"})
+    address = (web.base_url.host, web.base_url.port or 80)
+    for _ in range(2):
+        opened = [socket.create_connection(address) for _ in range(12)]
+        try:
+            assert 4 <= sum(answer_within(connection, 0.5) == b"" for connection in opened) < 12
+        finally:
+            for connection in opened:
+                connection.close()
+        wait_until(lambda: "203.0.113.1" not in connections.PatientProtocol._of_address)
+    monkeypatch.setattr(connections, "trusted_hosts", lambda _: {"127.0.0.1"})  # a proxy has no limit
+    with ExitStack() as proxied:
+        opened = [proxied.enter_context(socket.create_connection(address)) for _ in range(12)]
+        assert not any(answer_within(connection, 0.1) == b"" for connection in opened)
+
+
+def test_one_address_has_a_share_of_the_requests(web: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "max_connections_each", lambda: 3)
+    one, other = {"X-Forwarded-For": "203.0.113.1"}, {"X-Forwarded-For": "203.0.113.2"}
+    with ExitStack() as opened:
+        held = [
+            opened.enter_context(web.stream("GET", f"/gradio_api/heartbeat/held-{number}", headers=one))
+            for number in range(5)
+        ]
+        assert [stream.status_code for stream in held] == [200] * 3 + [503] * 2
+        assert json.loads(held[-1].read()) == {"detail": connections.MANY_REQUESTS}
+        assert web.get("/", headers=one).status_code == 503
+        assert web.get("/", headers=other).status_code == 200
+    wait_until(lambda: not connections._requests)
+    assert web.get("/", headers=one).status_code == 200
 
 
 def test_the_soft_limit_on_open_files_is_raised() -> None:

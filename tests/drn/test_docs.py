@@ -188,6 +188,14 @@ def test_files_that_are_named_exist(page: str) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in HISTORY])
+def test_tests_that_are_named_exist(page: str) -> None:
+    defined = {
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    assert [code for code in inline_code(page) if re.fullmatch(r"test_\w+", code) and code not in defined] == []
+
+
 def test_the_example_in_the_readme_runs(photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = [code for language, code in FENCE.findall(read("README.md")) if language == "python"]
     Image.fromarray(photo[:16, :20]).save(tmp_path / "photo.jpg")

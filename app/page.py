@@ -90,14 +90,14 @@ def build(options: PageOptions = PageOptions()) -> gr.Blocks:
 
 
 def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State, options: PageOptions) -> None:
+    upscaler_for, scales, photographs = served.upscaler_for, served.scales, examples(options.data)
     with gr.Tabs():
         with gr.Tab("Compare", id="compare", elem_id="compare-tab") as compare:
-            shelf, compared_key = compare_tab(demo, served.upscaler_for, served.scales, weights_key, options)
-        computing = scales_tab(demo, served.upscaler_for, served.scales, shelf, compared_key, weights_key)
-        upscale = upscale_tab(served.upscaler_for, served.scales)
-        photographs = examples(options.data)
-        tables = SetTables(named_sets(options.data, photographs), served.upscaler_for, options.further)
-        results = results_tab(functools.partial(set_table, tables, photographs, served.scales, weights_key))
+            shelf, compared_key = compare_tab(demo, upscaler_for, scales, weights_key, photographs, options)
+        computing = scales_tab(demo, upscaler_for, scales, shelf, compared_key, weights_key)
+        upscale = upscale_tab(upscaler_for, scales)
+        tables = SetTables(named_sets(options.data, photographs), upscaler_for, options.further)
+        results = results_tab(functools.partial(set_table, tables, photographs, scales, weights_key))
         others = compare, upscale, results
     # When another tab is opened, cancel the work for the Scales tab, so that other visitors do not wait for it.
     gr.on([tab.select for tab in others], None, cancels=[computing], queue=False, api_visibility="private")

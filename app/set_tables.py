@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.engines import UpscalerFor
@@ -16,7 +16,6 @@ from drn.evaluation.benchmark import ImageRow, measure_image
 from drn.evaluation.methods import Method, builtin_methods
 from drn.evaluation.pairs import Pair, read_pair
 from drn.evaluation.sets import find_originals, set_names
-from drn.image import Array
 from drn.upscaler import OnTile
 
 logger = logging.getLogger(__name__)
@@ -68,10 +67,11 @@ class SetTables:
         name, scale, _ = key
         known, methods = self._known.setdefault(key, {}), self.methods(scale)
         total = len(self.sets[name]) * len(methods)
+        read = functools.lru_cache(maxsize=1)(read_pair)  # all methods of an image follow each other
         for path in self.sets[name]:
             for method in methods:
                 if (path.stem, method.name) not in known:
-                    work = functools.partial(_measure_file, name, path, scale, method)
+                    work = functools.partial(_measure_file, name, read, path, scale, method)
                     job = Job(run_in_steps(work, ends))
                     for _ in job:
                         yield len(known), total
@@ -91,15 +91,17 @@ def named_sets(folders: Sequence[Path], photographs: Sequence[Path]) -> dict[str
 
 
 def _measure_file(
-    data: str, path: Path, scale: int, method: Method, of_job: OnTile, job_cancelled: Callable[[], bool]
+    data: str,
+    read: Callable[[Path, int], Pair],
+    path: Path,
+    scale: int,
+    method: Method,
+    on_tile: OnTile,
+    cancelled: Callable[[], bool],
 ) -> ImageRow | None:
     """Measure a method on one image of a set; None if the method fails or if the image cannot be measured."""
-
-    def enlarge(pair: Pair, on_tile: OnTile | None = None, cancelled: Callable[[], bool] | None = None) -> Array:
-        return method.enlarge(pair, of_job, job_cancelled)
-
     try:
-        return measure_image(data, read_pair(path, scale), replace(method, enlarge=enlarge))
+        return measure_image(data, read(path, scale), method, on_tile=on_tile, cancelled=cancelled)
     except InputError as error:
         logger.warning("%s has no score for %s of %s: %s", method.name, path.stem, data, error)
         return None

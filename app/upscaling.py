@@ -16,7 +16,7 @@ from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN, DRN_PLUS
 from drn.image import Picture, fill_clear, on_checkers
 from drn.resize import upscale
 from drn.upscaler import OnTile, Upscaler
-from drn.writing import write_png
+from drn.writing import write_image
 
 CHECKER = 4
 """Side of the checkers behind transparent pixels, in LR pixels."""
@@ -92,5 +92,5 @@ def enlarge(path: str, upscaler: Upscaler, self_ensemble: bool) -> Generator[tup
         return upscaler.upscale_picture(lr, self_ensemble=self_ensemble, on_tile=on_tile, cancelled=cancelled)
 
     sr = yield from run_in_steps(work, ends)
-    file = store_result(f"{Path(path).stem}_DRN_x{scale}.png", functools.partial(write_png, picture=sr))
+    file = store_result(f"{Path(path).stem}_DRN_x{scale}.png", functools.partial(write_image, picture=sr))
     return Enlarged(lr, sr, scale, DRN_PLUS if self_ensemble else DRN, file)

@@ -24,7 +24,7 @@ SUFFIXES = (
 )
 """Suffixes of image files, in lower case."""
 
-PNG_START, JPEG_START = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
+PNG_START = b"\x89PNG\r\n\x1a\n"
 JXL_STARTS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
 CHUNK_BYTES = {b"gAMA": 4, b"cHRM": 32, b"pHYs": 9, b"sRGB": 1, b"tIME": 7, b"cICP": 4}

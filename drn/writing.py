@@ -19,9 +19,6 @@ SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "avif": ".avif", "t
 FORMAT_OF = {suffix: name for name, suffix in SUFFIX_OF.items()} | {".jpeg": "jpeg", ".tiff": "tiff"}
 """Suffix of a result's file name -> format."""
 
-LOSSLESS = ("png", "tiff")
-"""Formats without a quality setting."""
-
 QUALITY = 95
 """Default quality of JPEG, WebP and AVIF."""
 
@@ -32,15 +29,6 @@ EXIF_START = b"Exif\0\0"
 
 XMP_TAG = 700
 """Number of the TIFF tag of the XMP packet."""
-
-
-def write_png(path: Path, picture: Picture) -> None:
-    """Write ``picture`` as PNG (L, LA, RGB or RGBA) without metadata, atomically.
-
-    Raises:
-        OSError: If the folder does not exist or the disk is full.
-    """
-    write_image(path, picture)
 
 
 def write_image(

@@ -61,11 +61,10 @@ def client(url: str) -> Client:
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(20_000)
-    page.goto(url)
-    yield page
-    page.close()
+    from tests.helpers.browsing import opened
+
+    with opened(browser, url) as page:
+        yield page
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from app.engines import UpscalerFor
 from app.events import QUIET
 from app.measurements import PROTOCOL
 from app.options import PageOptions
-from app.photographs import examples, thumbnail
+from app.photographs import thumbnail
 from app.scene import scene_of
 from app.serving.gradio_patches import take_path
 from app.serving.limits import MAX_OWN, MAX_OWN_NAME
@@ -25,7 +25,12 @@ from drn.errors import InputError
 
 
 def compare_tab(
-    page: gr.Blocks, upscaler_for: UpscalerFor, scales: list[int], weights_key: gr.State, options: PageOptions
+    page: gr.Blocks,
+    upscaler_for: UpscalerFor,
+    scales: list[int],
+    weights_key: gr.State,
+    photographs: list[Path],
+    options: PageOptions,
 ) -> tuple[Shelf, gr.State]:
     """Add the tab's components and events, and compute the first comparison, which is part of the page.
 
@@ -34,6 +39,7 @@ def compare_tab(
         upscaler_for: Returns the upscaler for a scale.
         scales: The scales to choose from.
         weights_key: Identifies the weights in use; when it changes, the comparison is computed again.
+        photographs: The photographs of the gallery.
         options: The choices of the command line.
 
     Returns:
@@ -43,7 +49,7 @@ def compare_tab(
     Raises:
         InputError: If there are no weights for the chosen scale, or a photograph cannot be used.
     """
-    scale, photographs = options.scale or max(scales), examples(options.data)
+    scale = options.scale or max(scales)
     if scale not in scales:
         raise InputError(f"There are no weights for x{scale}: choose another scale or other weights.")
     opened = replace(open_example(photographs[0], scale), further=at_scale(options.further, scale))

@@ -15,7 +15,7 @@ import gradio as gr
 from app.events import EACH, HEAVY, QUIET
 from app.serving.jobs import JOB_SECONDS, deadline, errors_for_visitor, store_result
 from app.set_tables import Key, SetTables
-from app.tabs.upscale import UNKNOWN, status_html
+from app.status import HIDDEN_JS, WAITING, status_html
 from drn.errors import InputError
 from drn.evaluation.benchmark import ImageRow, means
 from drn.evaluation.tables import write_images
@@ -27,8 +27,6 @@ OPEN_JS = """(index, scale) => {
   setTimeout(() => document.querySelectorAll("#examples .thumbnail-item")[index]?.click(), 100);
 }"""
 """JavaScript that opens an image in the Compare tab by clicking the controls of this tab."""
-
-WAITING = status_html("Waiting for the server…", UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -44,13 +42,13 @@ class SetTableHandlers:
     stems: tuple[str, ...]
 
     def measure(self, name: str, scale: str, weights_key: str) -> Iterator[tuple[Any, ...]]:
-        """Yield the status, the table, the means and the download while a set is measured."""
+        """Measure a set, and yield values for the status, ``is_busy``, the two tables and the download."""
         key, ends, shown = (name, int(scale), weights_key), deadline(), -1
         with errors_for_visitor():
             try:
                 for done, total in self.tables.measure(key, ends):
                     status = status_html(f"{done} of {total} results measured", done / total)
-                    yield (status, *(self._tables(key) if done != shown else (gr.skip(), gr.skip())), gr.skip())
+                    yield (status, True, *(self._tables(key) if done != shown else (gr.skip(), gr.skip())), gr.skip())
                     shown = done
                 sentence = f"All {total} results are measured."
                 if failures := self.tables.failures(key):
@@ -63,16 +61,7 @@ class SetTableHandlers:
                     else str(error)
                 )
             file = store_result(f"{name}_x{scale}.csv", functools.partial(write_images, images=self.tables.rows(key)))
-        yield status_html(sentence), *self._tables(key), gr.DownloadButton(value=str(file), visible=True)
-
-    def clear(self) -> tuple[Any, ...]:
-        """Clear the tables after the choice of another set or scale."""
-        return (
-            status_html(""),
-            gr.Dataframe(visible=False),
-            gr.Dataframe(visible=False),
-            gr.DownloadButton(visible=False),
-        )
+        yield status_html(sentence), False, *self._tables(key), gr.DownloadButton(value=str(file), visible=True)
 
     def find(self, event: gr.SelectData) -> int:
         """Return the index in the gallery of the image whose row was clicked."""
@@ -136,6 +125,7 @@ def set_table(tables: SetTables, photographs: Sequence[Path], scales: Sequence[i
         start = gr.Button("Measure", variant="primary", size="sm", elem_id="set-start", min_width=120)
         cancel = gr.Button("Cancel", size="sm", elem_id="set-cancel", min_width=120)
     status = gr.HTML(status_html(""), elem_id="set-status")
+    is_busy = gr.Checkbox(visible="hidden")
     options: dict[str, Any] = {"interactive": False, "visible": False, "show_search": "none"}
     images = gr.Dataframe(
         elem_id="set-images", label="Click an image to open it in Compare", pinned_columns=1, **options
@@ -147,15 +137,21 @@ def set_table(tables: SetTables, photographs: Sequence[Path], scales: Sequence[i
     index = gr.Number(visible=False)
 
     handlers = SetTableHandlers(tables, tuple(path.stem for path in photographs))
-    outputs = [status, images, averages, download]
+    outputs = [status, is_busy, images, averages, download]
     plain: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    start.click(None, None, status, js=f"() => {json.dumps(WAITING)}", **plain)
-    running = start.click(handlers.measure, [name, scale, weights_key], outputs, **{**HEAVY, "trigger_mode": "once"})
+    start.click(None, None, [status, is_busy], js=f"() => [{json.dumps(WAITING)}, true]", **plain)
+    # A click soon after Cancel must count, although the cancelled event may not have ended yet.
+    running = start.click(
+        handlers.measure, [name, scale, weights_key], outputs, **{**HEAVY, "trigger_mode": "multiple"}
+    )
     stopped = status_html("Stopped: the finished measurements are kept.")
     # Cancelling also counts as a failure. A message of the handler stays; a progress bar is replaced.
-    settle = f"(status) => status.includes('<progress') ? {json.dumps(stopped)} : status"
-    running.failure(None, status, status, js=settle, **plain)
-    cancel.click(lambda: stopped, None, status, cancels=[running], queue=False, **plain)
-    gr.on([name.change, scale.change], handlers.clear, None, outputs, cancels=[running], queue=False, **QUIET)
+    settle = f"(status, isBusy) => [isBusy ? {json.dumps(stopped)} : status, false]"
+    shown = [status, is_busy]
+    running.failure(None, shown, shown, js=settle, **plain)
+    cancel.click(lambda: (stopped, False), None, shown, cancels=[running], queue=False, **plain)
+    # The browser clears the tables without the server, because a late answer would clear those of the new choice.
+    clear = f"() => [{json.dumps(status_html(''))}, false, {HIDDEN_JS}, {HIDDEN_JS}, {HIDDEN_JS}]"
+    gr.on([name.change, scale.change], None, None, outputs, js=clear, cancels=[running], **QUIET)
     opened = images.select(handlers.find, None, index, queue=False, **EACH)
     opened.success(None, [index, scale], None, js=OPEN_JS, api_visibility="private")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -15,28 +14,12 @@ from app.events import HEAVY, QUIET
 from app.serving.gradio_patches import take_path
 from app.serving.jobs import Job, errors_for_visitor
 from app.serving.limits import MAX_OUTPUT_PIXELS
+from app.status import HIDDEN_JS, UNKNOWN, WAITING, status_html
 from app.upscaling import enlarge
 from app.viewer.component import scene_value, viewer
 from drn.errors import InputError
 
-UNKNOWN = -1.0
-"""Value of ``progress`` for work without a known total."""
-
-
-def status_html(text: str, progress: float | None = None) -> str:
-    """Make a line of text and, unless ``progress`` is None, a progress bar.
-
-    Args:
-        text: The text; it is escaped.
-        progress: The part that is done, 0 to 1, or ``UNKNOWN``.
-    """
-    value = "" if progress in (None, UNKNOWN) else f' value="{progress:.3f}"'
-    bar = "" if progress is None else f'<progress aria-label="Progress" max="1"{value}></progress>'
-    return f'<p class="note" role="status" data-testid="status">{escape(text)}</p>{bar}'
-
-
 IDLE = status_html(f"The result may have up to {MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels.")
-WAITING = status_html("Waiting for the server…", UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -149,7 +132,7 @@ def _connect(layout: _Layout, upscaler_for: UpscalerFor) -> None:
     running.failure(None, status, status, js=settle, api_visibility="private")
     # A change of the image removes the result of the previous image. The browser does this without the server,
     # because a late answer of the server could remove the result of the new image.
-    clear = f"() => [{json.dumps(IDLE)}, false, {{__type__: 'update', visible: false}}, null]"
+    clear = f"() => [{json.dumps(IDLE)}, false, {HIDDEN_JS}, null]"
     layout.image.change(None, None, outputs, cancels=[running], js=clear, **QUIET)
     layout.cancel.click(say_cancelled, layout.is_busy, status, cancels=[running], queue=False, api_visibility="private")
 

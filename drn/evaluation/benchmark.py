@@ -14,6 +14,7 @@ from drn.evaluation.methods import Method
 from drn.evaluation.pairs import Pair, degrade_pairs, read_pairs
 from drn.evaluation.sets import set_name
 from drn.metrics import Luma
+from drn.upscaler import OnTile
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,14 @@ class Row:
     seconds: float | None
 
 
-def measure_image(data: str, pair: Pair, method: Method, luma: Luma = "rounded") -> ImageRow:
+def measure_image(
+    data: str,
+    pair: Pair,
+    method: Method,
+    luma: Luma = "rounded",
+    on_tile: OnTile | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> ImageRow:
     """Measure a method on one image of a test set.
 
     Args:
@@ -70,12 +78,15 @@ def measure_image(data: str, pair: Pair, method: Method, luma: Luma = "rounded")
         pair: The original and its LR image, large enough for SSIM (see ``read_pair``).
         method: The method.
         luma: See ``drn.evaluation.comparison.score``.
+        on_tile: See ``Enlarge``.
+        cancelled: See ``Enlarge``.
 
     Raises:
         InputError: If the method fails on the image.
+        Cancelled: If ``cancelled`` returned True.
         ValueError: If the pair is too small to measure.
     """
-    result = measure(pair, method, luma=luma)
+    result = measure(pair, method, on_tile, cancelled, luma)
     if result.whole.psnr is None or result.whole.ssim is None:
         raise ValueError(f"An LR image of {pair.lr.shape[1]}x{pair.lr.shape[0]} is too small to measure.")
     seconds = None if method.is_finished else result.seconds
@@ -133,8 +144,8 @@ def measure_folder(
         degradation: Degradation of the LR images. Any but ``CLEAN`` is added to the name of the set, because it is
             outside the benchmark protocol.
         on_method: Called after each method.
-        on_failure: Called with a sentence for each image without a usable finished result.
         on_note: See ``read_pairs``.
+        on_failure: Called with a sentence for each image without a usable finished result.
 
     Raises:
         InputError: If the folder is missing or holds no images, if an image is damaged or too small, or if a method

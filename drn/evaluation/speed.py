@@ -32,7 +32,7 @@ from drn.image import Array, Picture, quantize, to_tensor
 from drn.metrics import psnr
 from drn.model import DRN
 from drn.upscaler import Upscaler
-from drn.writing import write_png
+from drn.writing import write_image
 
 Run = Callable[[], object]
 MEGAPIXELS = (1, 4, 12, 48)
@@ -221,7 +221,7 @@ def measure_size(upscaler: Upscaler, megapixels: float) -> dict[str, float]:
     sr = upscaler.upscale(lr)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
     with tempfile.TemporaryDirectory() as folder:
-        write_png(Path(folder) / "sr.png", Picture(sr))
+        write_image(Path(folder) / "sr.png", Picture(sr))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {
         "megapixels": sr.shape[0] * sr.shape[1] / 1e6,

@@ -23,7 +23,7 @@ from drn.metrics import psnr, ssim
 from drn.reading import read_image
 from drn.resize import downscale
 from drn.upscaler import Upscaler
-from drn.writing import write_png
+from drn.writing import write_image
 
 PAGE_DOC = Path(__file__).resolve().parents[2] / "docs" / "page.md"
 
@@ -44,7 +44,7 @@ def test_only_two_endpoints_are_public(client: Client) -> None:
 
 def test_upscale_returns_the_pixels_of_the_network(client: Client, photo: Array, tmp_path: Path) -> None:
     alpha = np.linspace(1, 255, photo.shape[0] * photo.shape[1]).reshape(photo.shape[:2]).astype(np.uint8)
-    write_png(tmp_path / "small one.png", Picture(photo, alpha))
+    write_image(tmp_path / "small one.png", Picture(photo, alpha))
     result = client.predict(handle_file(str(tmp_path / "small one.png")), "2", api_name="/upscale")
     assert Path(result).name == "small one_DRN_x2.png"
     with Image.open(result) as image:
@@ -54,7 +54,7 @@ def test_upscale_returns_the_pixels_of_the_network(client: Client, photo: Array,
 
 
 def test_compare_measures_the_crop_and_the_image(client: Client, photo: Array, tmp_path: Path) -> None:
-    write_png(tmp_path / "photo.png", Picture(photo))
+    write_image(tmp_path / "photo.png", Picture(photo))
     file = handle_file(str(tmp_path / "photo.png"))
     numbers, figure = client.predict(file, "3", self_ensemble=True, crop="30,20,60,45", api_name="/compare")
     hr = mod_crop(photo, 3)
@@ -74,7 +74,7 @@ def test_compare_measures_the_crop_and_the_image(client: Client, photo: Array, t
 
 def test_compare_accepts_a_long_photograph(client: Client, photo: Array, tmp_path: Path) -> None:
     long = np.tile(photo[:16], (1, 14, 1))
-    write_png(tmp_path / "long.png", Picture(long))
+    write_image(tmp_path / "long.png", Picture(long))
     numbers, figure = client.predict(handle_file(str(tmp_path / "long.png")), "4", api_name="/compare")
     assert long.shape[1] > 2000
     assert numbers["crop"] == [0, 0, long.shape[1] // 4 * 4, 16]
@@ -102,7 +102,7 @@ def test_compare_accepts_a_long_photograph(client: Client, photo: Array, tmp_pat
 def test_bad_input_gets_one_sentence(
     client: Client, photo: Array, tmp_path: Path, api_name: str, arguments: dict[str, Any], sentence: str
 ) -> None:
-    write_png(tmp_path / "photo.png", Picture(photo))
+    write_image(tmp_path / "photo.png", Picture(photo))
     given = {"image": handle_file(str(tmp_path / "photo.png")), **arguments}
     with pytest.raises(AppError, match=re.escape(sentence)):
         client.predict(**given, api_name=api_name)
@@ -110,7 +110,7 @@ def test_bad_input_gets_one_sentence(
 
 @pytest.mark.parametrize("scale", [2, 2.0, "2"])
 def test_the_scale_may_be_a_number(client: Client, photo: Array, tmp_path: Path, scale: Any) -> None:
-    write_png(tmp_path / "photo.png", Picture(photo[:20, :24]))
+    write_image(tmp_path / "photo.png", Picture(photo[:20, :24]))
     result = client.predict(handle_file(str(tmp_path / "photo.png")), scale, api_name="/upscale")
     assert read_image(Path(result)).rgb.shape == (40, 48, 3)
 
@@ -143,7 +143,7 @@ def test_the_documented_example_runs(url: str, photo: Array, tmp_path: Path) -> 
     blocks = re.findall(r"```python\n(.*?)```", PAGE_DOC.read_text(encoding="utf-8"), re.S)
     (code,) = [block for block in blocks if "gradio_client" in block]
     assert "http://127.0.0.1:7860" in code
-    write_png(tmp_path / "photo.png", Picture(photo))
+    write_image(tmp_path / "photo.png", Picture(photo))
     code = code.replace("http://127.0.0.1:7860", url.rstrip("/"))
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -24,7 +24,7 @@ from drn.errors import InputError
 from drn.image import Array, Picture
 from drn.reading import read_image
 from drn.upscaler import Cancelled
-from drn.writing import write_png
+from drn.writing import write_image
 from tools import hostile
 from tools.fuzz import seeds
 from tools.load import resident
@@ -349,7 +349,7 @@ def test_the_server_itself_decodes_no_upload(
     client: Client, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither our code nor gradio's code opens a visitor's image in the server's process."""
-    write_png(tmp_path / "photo.png", Picture(photo))
+    write_image(tmp_path / "photo.png", Picture(photo))
     with monkeypatch.context() as watched:
         watched.setattr("PIL.Image.open", lambda *_, **__: pytest.fail("an image was opened"))
         watched.setattr("app.photographs.read_image", lambda *_, **__: pytest.fail("an image was read"))
@@ -363,7 +363,7 @@ def test_the_server_itself_decodes_no_upload(
 def test_an_upload_that_crashes_or_hangs_frees_the_queue(
     client: Client, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api_name: str
 ) -> None:
-    write_png(tmp_path / "photo.png", Picture(photo))
+    write_image(tmp_path / "photo.png", Picture(photo))
     given = handle_file(str(tmp_path / "photo.png"))
     for body, seconds, sentence in (
         ("os.kill(os.getpid(), 11)", 10, r"^photo\.png cannot be decoded: save it again as PNG or JPEG\.$"),

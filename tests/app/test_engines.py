@@ -20,7 +20,7 @@ from drn.image import Array, Picture
 from drn.model import DRN
 from drn.upscaler import Upscaler
 from drn.weights import Weights
-from drn.writing import write_png
+from drn.writing import write_image
 from tests.helpers.hub_server import wait_until
 from tests.helpers.late_hub import late_hub, other_weights
 from tests.helpers.models import small_model
@@ -101,7 +101,7 @@ def test_one_comparison_uses_one_set_of_weights(
     """The Hub's weights arrive between DRN and DRN+, which both use the bundled weights."""
     served = ServedWeights()
     bundled = served.upscaler_for(2)
-    write_png(tmp_path / "a.png", Picture(photo))
+    write_image(tmp_path / "a.png", Picture(photo))
     session = open_example(tmp_path / "a.png", 2)
     for computed in compute(session, served.upscaler_for, self_ensemble=True):
         session = computed or session

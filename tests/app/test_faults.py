@@ -36,7 +36,7 @@ from drn.errors import InputError
 from drn.image import Array, Picture
 from drn.reading import read_image
 from drn.upscaler import Upscaler
-from drn.writing import write_png
+from drn.writing import write_image
 from tests.helpers.browsing import work_until_cancelled
 from tests.helpers.jobs import result_of
 from tools.load import served
@@ -48,7 +48,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def small(photo: Array, tmp_path: Path) -> Path:
-    write_png(tmp_path / "small.png", Picture(photo))
+    write_image(tmp_path / "small.png", Picture(photo))
     return tmp_path / "small.png"
 
 
@@ -130,7 +130,7 @@ def test_files_of_visitors_are_deleted_within_an_hour(
     photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = tmp_path / "sent.png"
-    write_png(small, Picture(photo[::-1]))
+    write_image(small, Picture(photo[::-1]))
     assert cache.MAX_AGE + cache.EVERY <= 3600
     monkeypatch.setattr(cache, "MAX_AGE", 12.0)
     monkeypatch.setattr(cache, "EVERY", 4.0)  # the server must accept requests by then
@@ -163,7 +163,7 @@ def counted(path: Path) -> int:
 def test_older_files_are_removed_to_make_room_for_newer_ones(
     small: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_png(small, Picture(rng.integers(0, 256, (320, 320, 3), np.uint8)))
+    write_image(small, Picture(rng.integers(0, 256, (320, 320, 3), np.uint8)))
     page = build()
     try:
         with httpx.Client(base_url=launch(page, block=False), timeout=20) as web:
@@ -224,8 +224,8 @@ def test_a_removed_upload_is_reported(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_reported_in_one_sentence(photo: Array, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    write_png(tmp_path / "noise.png", Picture(rng.integers(0, 256, (90, 100, 3), np.uint8)))
-    write_png(tmp_path / "flat.png", Picture(np.full((20, 20, 3), 90, np.uint8)))
+    write_image(tmp_path / "noise.png", Picture(rng.integers(0, 256, (90, 100, 3), np.uint8)))
+    write_image(tmp_path / "flat.png", Picture(np.full((20, 20, 3), 90, np.uint8)))
 
     with served(GRADIO_TEMP_DIR=str(tmp_path / "cache")) as (server, url):
         client = Client(url, verbose=False, analytics_enabled=False)
@@ -254,7 +254,7 @@ def test_weights_may_be_overwritten_while_they_are_in_use(photo: Array, tmp_path
 
 def test_sigterm_ends_a_busy_server_and_leaves_no_files(photo: Array, tmp_path: Path) -> None:
     large = np.tile(photo, (12, 9, 1))
-    write_png(tmp_path / "large.png", Picture(large))
+    write_image(tmp_path / "large.png", Picture(large))
     env = {key: value for key, value in os.environ.items() if key != "GRADIO_TEMP_DIR"}
     with served(env, TMPDIR=str(tmp_path)) as (server, url):
         client = Client(url, verbose=False, analytics_enabled=False)

@@ -19,7 +19,7 @@ from app.serving.uploads import NO_UPLOAD, find_upload
 from app.session import open_upload
 from drn.errors import InputError
 from drn.image import Array, Picture
-from drn.writing import write_png
+from drn.writing import write_image
 from tests.helpers.jobs import result_of
 from tools.fuzz import elsewhere, watching
 
@@ -46,7 +46,7 @@ def upload(web: httpx.Client, name: str = "mine.png", data: bytes = b"mine") -> 
 @pytest.fixture
 def secret(photo: Array, tmp_path: Path) -> Path:
     """An image on the server that visitors must not see."""
-    write_png(tmp_path / "secret.png", Picture(photo))
+    write_image(tmp_path / "secret.png", Picture(photo))
     return tmp_path / "secret.png"
 
 

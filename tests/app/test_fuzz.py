@@ -16,7 +16,7 @@ from drn import load_model
 from drn.image import Array, Picture
 from drn.reading import read_image
 from drn.upscaler import Upscaler
-from drn.writing import write_png
+from drn.writing import write_image
 from tools.fuzz import SECRETS, elsewhere, fuzz_apart, fuzz_events, fuzz_images, seeds, watching
 from tools.load import resident
 
@@ -77,7 +77,7 @@ def test_random_events_open_no_files_and_no_connections(
     assert "A request ended with" in logged
     for sent in ("passwd", "onerror", "198.51.100.7", "Traceback"):
         assert sent not in logged
-    write_png(tmp_path / "after.png", Picture(photo))
+    write_image(tmp_path / "after.png", Picture(photo))
     client = Client(url, verbose=False, analytics_enabled=False)
     result = client.predict(handle_file(str(tmp_path / "after.png")), "2", api_name="/upscale")
     assert np.array_equal(read_image(Path(result)).rgb, Upscaler(load_model(scale=2)).upscale(photo))

@@ -32,7 +32,7 @@ from app.serving.refused import Refused
 from drn.errors import InputError
 from drn.image import Array, Picture
 from drn.upscaler import Upscaler
-from drn.writing import write_png
+from drn.writing import write_image
 from tests.helpers.hub_server import wait_until
 from tools.load import ROOT
 
@@ -73,7 +73,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 @pytest.fixture
 def stored(web: httpx.Client, photo: Array, tmp_path: Path) -> dict[str, Any]:
     """An upload in the form that events use."""
-    write_png(tmp_path / "small.png", Picture(photo))
+    write_image(tmp_path / "small.png", Picture(photo))
     with (tmp_path / "small.png").open("rb") as file:
         (path,) = web.post("/gradio_api/upload", files={"files": file}).json()
     return {"path": path, "meta": META}
@@ -485,7 +485,7 @@ def test_a_lack_of_memory_is_reported(
     def fail(*_: object, **__: object) -> Array:
         raise error
 
-    write_png(tmp_path / "small.png", Picture(photo))
+    write_image(tmp_path / "small.png", Picture(photo))
     client = Client(str(web.base_url), verbose=False, analytics_enabled=False)
     monkeypatch.setattr(Upscaler, "upscale", fail)
     with pytest.raises(AppError) as told:

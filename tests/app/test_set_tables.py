@@ -17,7 +17,7 @@ from drn.evaluation.methods import Method, builtin_methods
 from drn.evaluation.pairs import Pair
 from drn.image import Array, Picture
 from drn.upscaler import OnTile, Upscaler
-from drn.writing import write_png
+from drn.writing import write_image
 from tests.helpers.models import small_model
 
 
@@ -26,7 +26,7 @@ def folder(photo: Array, tmp_path: Path) -> Path:
     """A test set of two images, and a third image that is too small to measure at x3."""
     (tmp_path / "Set2").mkdir()
     for name, pixels in {"a": photo, "b": photo[::-1], "tiny": photo[:16, :16]}.items():
-        write_png(tmp_path / "Set2" / f"{name}.png", Picture(pixels))
+        write_image(tmp_path / "Set2" / f"{name}.png", Picture(pixels))
     return tmp_path / "Set2"
 
 

@@ -14,7 +14,7 @@ from app.photographs import examples
 from drn.commands.main import app
 from drn.errors import InputError
 from drn.image import Array, Picture
-from drn.writing import write_png
+from drn.writing import write_image
 
 
 def start(*options: str) -> Exception | None:
@@ -25,7 +25,7 @@ def start(*options: str) -> Exception | None:
 
 
 def test_options_reach_the_page(monkeypatch: pytest.MonkeyPatch, photo: Array, tmp_path: Path) -> None:
-    write_png(tmp_path / "a.png", Picture(photo))
+    write_image(tmp_path / "a.png", Picture(photo))
     given: list[PageOptions] = []
     monkeypatch.setattr(page, "serve", given.append)
     assert (
@@ -42,7 +42,7 @@ def test_options_reach_the_page(monkeypatch: pytest.MonkeyPatch, photo: Array, t
 def test_the_images_of_the_folders_replace_the_examples(photo: Array, tmp_path: Path) -> None:
     for name in ("one/b", "one/a", "two/a", "two/c"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        write_png(tmp_path / f"{name}.png", Picture(photo))
+        write_image(tmp_path / f"{name}.png", Picture(photo))
     found = examples([tmp_path / "one", tmp_path / "two"])
     assert [str(path.relative_to(tmp_path)) for path in found] == ["one/a.png", "one/b.png", "two/c.png"]
 

@@ -28,7 +28,7 @@ from app.viewer.component import image_path, scene_value
 from app.viewer.contract import SceneValue
 from drn.evaluation.pairs import make_pair
 from drn.image import Array, Picture
-from drn.writing import write_png
+from drn.writing import write_image
 from tests.helpers.storage import stored_files
 from tools.load import ROOT
 
@@ -39,7 +39,7 @@ FULL = "The server cannot store files just now: try again later."
 
 @pytest.fixture
 def photograph(photo: Array, tmp_path: Path) -> Path:
-    write_png(tmp_path / "photo.png", Picture(photo))
+    write_image(tmp_path / "photo.png", Picture(photo))
     return tmp_path / "photo.png"
 
 

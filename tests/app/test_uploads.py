@@ -21,7 +21,7 @@ from app.serving.guard import MULTIPART_BYTES, UPLOAD_SLOW
 from app.serving.limits import MAX_UPLOAD_BYTES
 from app.serving.uploads import NO_ROOM, safe_name
 from drn.image import Array, Picture
-from drn.writing import write_png
+from drn.writing import write_image
 from tests.helpers.hub_server import wait_until
 from tests.helpers.storage import stored_files
 from tools.load import served
@@ -155,7 +155,7 @@ def test_a_steady_upload_may_take_longer(
 
 
 def test_a_full_disk_leaves_no_part_of_an_upload(tmp_path: Path, photo: Array) -> None:
-    write_png(tmp_path / "small.png", Picture(photo[:20, :20]))
+    write_image(tmp_path / "small.png", Picture(photo[:20, :20]))
     with served(GRADIO_TEMP_DIR=str(tmp_path / "cache")) as (server, url), httpx.Client(base_url=url) as web:
         before = set((tmp_path / "cache").rglob("*"))
         # The operating system limits the server to files of this size.

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Browser, Page, expect
@@ -19,8 +20,8 @@ from playwright.sync_api import Browser, Page, expect
 from drn import load_model
 from drn.image import Array, Picture
 from drn.upscaler import Upscaler
-from drn.writing import write_png
-from tests.helpers.browsing import names, numbers, thumbnails
+from drn.writing import write_image
+from tests.helpers.browsing import names, numbers, opened, thumbnails
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,15 +38,17 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sets")
     generator = torch.Generator().manual_seed(0)
     upscaler = Upscaler(load_model(scale=2))
-    for place in ("one", "two", "finished"):
+    for place in ("one", "two", "large", "finished"):
         (folder / place).mkdir()
     for place, name in (("one", "first"), ("one", "second"), ("two", "third")):
         small = torch.rand(3, 32, 40, generator=generator)
         image = torch.nn.functional.interpolate(small[None], (64, 80), mode="bicubic").clamp(0, 1)[0]
         hr = (image * 255).round().byte().permute(1, 2, 0).numpy()
-        write_png(folder / place / f"{name}.png", Picture(hr))
+        write_image(folder / place / f"{name}.png", Picture(hr))
         if name != "third":
             write_finished(folder / "finished" / f"{name}_x2_mine.png", hr, upscaler)
+    # An image that takes seconds, so that a test can cancel its measurement.
+    write_image(folder / "large" / "fourth.png", Picture(np.zeros((1620, 2160, 3), np.uint8)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the export without dynamo warns that it is old
         torch.onnx.export(
@@ -62,14 +65,21 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_finished(path: Path, hr: Array, upscaler: Upscaler) -> None:
     from drn.resize import downscale
 
-    write_png(path, Picture(upscaler.upscale(downscale(hr, 2))))
+    write_image(path, Picture(upscaler.upscale(downscale(hr, 2))))
 
 
 @pytest.fixture(scope="module")
 def served(sets: Path) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-u", "-m", "drn", "app", "--port", str(port), "--scale", "2"]
-    command += ["--data", str(sets / "one"), str(sets / "two"), "--results", f"mine={sets / 'finished'}"]
+    command += [
+        "--data",
+        str(sets / "one"),
+        str(sets / "two"),
+        str(sets / "large"),
+        "--results",
+        f"mine={sets / 'finished'}",
+    ]
     command += ["--network", f"a network={sets / 'own.onnx'}"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_SERVER")}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
@@ -81,90 +91,88 @@ def served(sets: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def opened(browser: Browser, served: str) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(20_000)
-    page.goto(served)
-    yield page
-    page.close()
+def page(browser: Browser, served: str) -> Iterator[Page]:
+    with opened(browser, served) as page:
+        yield page
 
 
-def test_the_methods_of_the_command_line_are_panels_with_numbers(opened: Page) -> None:
-    expect(thumbnails(opened)).to_have_count(3)
-    drn = numbers(opened, "drn", "whole")
-    assert names(opened) == ["LR", "bicubic", "DRN", "mine", "a network", "ground truth"]
-    assert numbers(opened, "further-1", "whole") == drn
-    assert numbers(opened, "further-2", "whole")[0] == pytest.approx(drn[0], abs=0.02)
-    assert opened.locator('[data-of="further-1"] .time').text_content() == ""
-    assert opened.locator('[data-of="further-2"] .time').text_content() != ""
-    opened.get_by_role("button", name="a network error").click()
-    assert "a network error" in names(opened)
+def test_the_methods_of_the_command_line_are_panels_with_numbers(page: Page) -> None:
+    expect(thumbnails(page)).to_have_count(4)
+    drn = numbers(page, "drn", "whole")
+    assert names(page) == ["LR", "bicubic", "DRN", "mine", "a network", "ground truth"]
+    assert numbers(page, "further-1", "whole") == drn
+    assert numbers(page, "further-2", "whole")[0] == pytest.approx(drn[0], abs=0.02)
+    assert page.locator('[data-of="further-1"] .time').text_content() == ""
+    assert page.locator('[data-of="further-2"] .time').text_content() != ""
+    page.get_by_role("button", name="a network error").click()
+    assert "a network error" in names(page)
 
-    thumbnails(opened).nth(2).click()  # this image has no finished result
-    expect(opened.get_by_text("mine has no result for this photograph.")).to_be_visible()
-    assert names(opened)[:4] == ["LR", "bicubic", "DRN", "a network"]
-    numbers(opened, "further-2", "whole")
-    opened.locator("#scale").get_by_label("x3").check()  # both methods are for x2
-    expect(opened.locator('#viewer [data-panel="a network"]')).to_have_count(0)
-    third, _ = numbers(opened, "drn", "whole")
-    thumbnails(opened).nth(1).click()
-    expect(opened.locator('[data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{third:.2f} dB")
-    numbers(opened, "drn", "whole")
-    opened.locator("#scale").get_by_label("x2").check()
-    expect(opened.locator('#viewer [data-panel="mine"]')).to_be_visible()
-    drn = numbers(opened, "drn", "whole")
-    assert numbers(opened, "further-1", "whole") == drn
-
-
-def test_an_upload_has_no_finished_result(opened: Page, photo: Array, tmp_path: Path) -> None:
-    numbers(opened, "further-2", "whole")
-    write_png(tmp_path / "first.png", Picture(photo))  # an upload named like an original gets no finished result
-    opened.locator("input[type=file]").first.set_input_files(tmp_path / "first.png")
-    expect(opened.get_by_text("mine has no result for this photograph.")).to_be_visible()
-    numbers(opened, "further-2", "whole")
+    thumbnails(page).nth(2).click()  # this image has no finished result
+    expect(page.get_by_text("mine has no result for this photograph.")).to_be_visible()
+    assert names(page)[:4] == ["LR", "bicubic", "DRN", "a network"]
+    numbers(page, "further-2", "whole")
+    page.locator("#scale").get_by_label("x3").check()  # both methods are for x2
+    expect(page.locator('#viewer [data-panel="a network"]')).to_have_count(0)
+    third, _ = numbers(page, "drn", "whole")
+    thumbnails(page).nth(1).click()
+    expect(page.locator('[data-of="drn"] [data-testid="whole"] .psnr')).not_to_have_text(f"{third:.2f} dB")
+    numbers(page, "drn", "whole")
+    page.locator("#scale").get_by_label("x2").check()
+    expect(page.locator('#viewer [data-panel="mine"]')).to_be_visible()
+    drn = numbers(page, "drn", "whole")
+    assert numbers(page, "further-1", "whole") == drn
 
 
-def test_a_whole_set_is_measured_and_its_images_open_in_compare(opened: Page) -> None:
-    numbers(opened, "drn", "whole")
-    opened.get_by_role("tab", name="Benchmarks").click()
-    opened.locator("#set").get_by_label("one").check()
-    opened.locator("#set-scale").get_by_label("x2").check()
-    opened.locator("#set-start").click()
-    expect(opened.locator("#set-status")).to_contain_text("All 8 results are measured.", timeout=60_000)
-    cells = opened.locator("#set-images [role=gridcell]")
+def test_an_upload_has_no_finished_result(page: Page, photo: Array, tmp_path: Path) -> None:
+    numbers(page, "further-2", "whole")
+    write_image(tmp_path / "first.png", Picture(photo))  # an upload named like an original gets no finished result
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "first.png")
+    expect(page.get_by_text("mine has no result for this photograph.")).to_be_visible()
+    numbers(page, "further-2", "whole")
+
+
+def test_a_whole_set_is_measured_and_its_images_open_in_compare(page: Page) -> None:
+    numbers(page, "drn", "whole")
+    page.get_by_role("tab", name="Benchmarks").click()
+    page.locator("#set").get_by_label("one").check()
+    page.locator("#set-scale").get_by_label("x2").check()
+    page.locator("#set-start").click()
+    expect(page.locator("#set-status")).to_contain_text("All 8 results are measured.", timeout=60_000)
+    cells = page.locator("#set-images [role=gridcell]")
     expect(cells).to_have_count(2 * 9)
     texts = [text.strip() for text in cells.all_inner_texts()]
     lines = {line[0]: [float(value) for value in line[1:]] for line in (texts[:9], texts[9:])}
     assert set(lines) == {"first", "second"}
     assert all(values[4:6] == values[2:4] for values in lines.values())  # the scores of "mine" equal those of DRN
-    with opened.expect_download() as downloading:
-        opened.locator("#set-csv").click()
+    with page.expect_download() as downloading:
+        page.locator("#set-csv").click()
     head, *rows = csv.reader(downloading.value.path().read_text(encoding="utf-8").splitlines())
     assert head == ["set", "image", "scale", "method", "PSNR", "SSIM", "seconds"]
     assert [(row[1], row[3]) for row in rows[:5]] == [
         *(("first", name) for name in ("bicubic", "DRN", "mine", "a network")),
         ("second", "bicubic"),
     ]
-    header = opened.locator("#set-images").get_by_role("columnheader", name="bicubic PSNR")
+    header = page.locator("#set-images").get_by_role("columnheader", name="bicubic PSNR")
     highest = max(lines, key=lambda name: lines[name][0])
     header.last.hover()
     header.last.get_by_label("Open cell menu").click(force=True)
-    opened.get_by_role("menuitem", name="Sort descending").click()
+    page.get_by_role("menuitem", name="Sort descending").click()
     expect(cells.first).to_have_text(highest)
-    opened.locator("#set-images [role=gridcell]", has_text="second").click()
-    expect(opened.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
-    shown = opened.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
+    page.locator("#set-images [role=gridcell]", has_text="second").click()
+    expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
+    shown = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
     expect(shown).to_have_text(f"{lines['second'][2]:.2f} dB")
 
 
-def test_measuring_a_set_is_cancelled_and_goes_on(opened: Page) -> None:
-    numbers(opened, "drn", "whole")
-    opened.get_by_role("tab", name="Benchmarks").click()
-    opened.locator("#set").get_by_label("two").check()
-    opened.locator("#set-scale").get_by_label("x3").check()
-    opened.locator("#set-start").click()
-    opened.locator("#set-cancel").click()
-    expect(opened.locator("#set-status")).to_contain_text("Stopped: the finished measurements are kept.")
-    opened.locator("#set-start").click()
-    expect(opened.locator("#set-status")).to_contain_text("All 2 results are measured.", timeout=60_000)
-    expect(opened.locator("#set-means")).to_contain_text("bicubic")
+def test_measuring_a_set_is_cancelled_and_goes_on(page: Page) -> None:
+    numbers(page, "drn", "whole")
+    page.get_by_role("tab", name="Benchmarks").click()
+    page.locator("#set").get_by_label("large").check()
+    page.locator("#set-scale").get_by_label("x3").check()
+    page.locator("#set-start").click()
+    expect(page.locator("#set-status")).to_contain_text("1 of 2 results measured")  # the second takes longer
+    page.locator("#set-cancel").click()
+    expect(page.locator("#set-status")).to_contain_text("Stopped: the finished measurements are kept.")
+    page.locator("#set-start").click()
+    expect(page.locator("#set-status")).to_contain_text("All 2 results are measured.", timeout=60_000)
+    expect(page.locator("#set-means")).to_contain_text("bicubic")

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 from drn.image import Array, Picture
 from drn.resize import upscale
 from drn.upscaler import Upscaler
-from drn.writing import write_png
+from drn.writing import write_image
 from tests.helpers.browsing import drag, in_view, numbers, thumbnails
 
 
@@ -46,7 +46,7 @@ def test_a_photograph_that_arrives_while_the_tab_is_open_is_shown_at_every_scale
     monkeypatch.setattr(Upscaler, "upscale", lambda self, lr, **_: upscale(lr, self.scale))
     compared, scales = page.locator("#viewer .viewer"), page.locator("#scales-viewer .viewer")
     before = compared.get_attribute("data-picture") or ""
-    write_png(tmp_path / "photo.png", Picture(photo))
+    write_image(tmp_path / "photo.png", Picture(photo))
     held: list[Route] = []
     page.route("**/upload*", lambda route: held.append(route))
     page.locator("input[type=file]").first.set_input_files(tmp_path / "photo.png")

@@ -130,11 +130,16 @@ def test_a_photograph_dropped_on_the_page_is_compared(page: Page, photo: Array) 
     expect(page.locator("#viewer").get_by_test_id("place")).to_have_text("74×60 pixels at 5, 0")
 
 
+def choose_small_image(page: Page, path: Path) -> None:
+    """Open the Upscale tab and choose a file there."""
+    page.get_by_role("tab", name="Upscale").click()
+    page.locator("#small-image input[type=file]").set_input_files(path)
+
+
 def test_upscaling_an_image(page: Page, photo: Array, tmp_path: Path) -> None:
     alpha = np.full(photo.shape[:2], 200, np.uint8)
     Image.fromarray(np.dstack([photo, alpha])).save(tmp_path / "my logo.png")
-    page.get_by_role("tab", name="Upscale").click()
-    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "my logo.png")
+    choose_small_image(page, tmp_path / "my logo.png")
     expect(page.locator("#small-image img")).to_be_visible()
     page.locator("#upscale-scale").get_by_label("x3").check()
     page.locator("#upscale-start").click()
@@ -170,8 +175,7 @@ def test_upscaling_an_image(page: Page, photo: Array, tmp_path: Path) -> None:
 
 def test_upscaling_can_be_cancelled(page: Page, photo: Array, tmp_path: Path) -> None:
     Image.fromarray(np.tile(photo, (16, 10, 1))).save(tmp_path / "large.png")
-    page.get_by_role("tab", name="Upscale").click()
-    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "large.png")
+    choose_small_image(page, tmp_path / "large.png")
     expect(page.locator("#small-image img")).to_be_visible()
     page.locator("#upscale-plus").get_by_label("DRN+").check()
     page.locator("#upscale-start").click()
@@ -214,8 +218,7 @@ def test_the_figure_of_the_region_in_view(page: Page, truth: Array, monkeypatch:
 
 def test_an_error_replaces_the_progress_of_upscaling(page: Page, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_text("no image")
-    page.get_by_role("tab", name="Upscale").click()
-    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "broken.png")
+    choose_small_image(page, tmp_path / "broken.png")
     expect(page.locator("#small-image img")).to_have_count(1)
     page.locator("#upscale-start").click()
     expect(page.get_by_test_id("status")).to_contain_text("broken.png is not an image that can be read")
@@ -229,10 +232,9 @@ def test_a_full_disk_ends_the_progress_of_upscaling(
     page: Page, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.fromarray(photo).save(tmp_path / "small.png")
-    page.get_by_role("tab", name="Upscale").click()
-    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "small.png")
+    choose_small_image(page, tmp_path / "small.png")
     expect(page.locator("#small-image img")).to_have_count(1)
-    monkeypatch.setattr("app.upscaling.write_png", Mock(side_effect=OSError(28, "No space left on device")))
+    monkeypatch.setattr("app.upscaling.write_image", Mock(side_effect=OSError(28, "No space left on device")))
     page.locator("#upscale-start").click()
     expect(page.get_by_text("The server cannot store files just now")).to_be_visible()
     expect(page.locator("#upscale-tab progress")).to_have_count(0)

@@ -28,7 +28,7 @@ from drn.image import Array, Picture
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
 from drn.upscaler import Upscaler
-from drn.writing import write_png
+from drn.writing import write_image
 from scripts import write_results
 from scripts._markdown import ROOT
 from tests.helpers.models import small_model
@@ -59,7 +59,7 @@ def test_rows_are_means_over_the_images(tmp_path: Path, photo: Array) -> None:
 
 def test_the_report_names_the_command_that_repeats_it(tmp_path: Path, photo: Array) -> None:
     (tmp_path / "my set").mkdir()
-    write_png(tmp_path / "my set" / "a.png", Picture(photo))
+    write_image(tmp_path / "my set" / "a.png", Picture(photo))
     weights.save(tmp_path / "drn_x2.safetensors", small_model(2))
     command = [sys.executable, "-m", "drn", "evaluate", "--data", ".", "--scale", "2", "--json", "--dtype", "fp32"]
     command += ["--no-self-ensemble", "--weights", str(tmp_path)]
@@ -73,7 +73,7 @@ def test_the_report_names_the_command_that_repeats_it(tmp_path: Path, photo: Arr
 
 def test_degraded_images_are_measured_and_labelled(tmp_path: Path, photo: Array) -> None:
     (tmp_path / "set").mkdir()
-    write_png(tmp_path / "set" / "a.png", Picture(photo))
+    write_image(tmp_path / "set" / "a.png", Picture(photo))
     weights.save(tmp_path / "drn_x2.safetensors", small_model(2))
     degraded = ["--jpeg", "60", "--noise", "2.5", "--blur", "0.5"]
     usual = ["--data", str(tmp_path / "set"), "--scale", "2", "--no-self-ensemble", "--dtype", "fp32"]

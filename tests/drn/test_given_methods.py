@@ -19,7 +19,7 @@ from drn.evaluation.methods import Method
 from drn.evaluation.pairs import Pair, read_pair
 from drn.image import Array, Picture
 from drn.reading import read_image
-from drn.writing import write_png
+from drn.writing import write_image
 from tests.drn.test_commands import drn
 from tests.drn.test_docs import FENCE, read
 from tests.helpers.models import small_model
@@ -30,8 +30,8 @@ def place(tmp_path: Path, photo: Array, monkeypatch: pytest.MonkeyPatch) -> Path
     """A folder to work in, with a set of two images and small weights for x2."""
     monkeypatch.chdir(tmp_path)
     Path("set").mkdir()
-    write_png(Path("set/cat.png"), Picture(photo))
-    write_png(Path("set/dog.png"), Picture(np.ascontiguousarray(photo[::-1])))
+    write_image(Path("set/cat.png"), Picture(photo))
+    write_image(Path("set/dog.png"), Picture(np.ascontiguousarray(photo[::-1])))
     weights.save(tmp_path / "drn_x2.safetensors", small_model(2))
     return tmp_path
 
@@ -42,7 +42,7 @@ COMMON = ["--scale", "2", "--weights", "."]
 def test_our_own_results_have_the_same_scores(place: Path) -> None:
     Path("lr").mkdir()
     for name in ("cat", "dog"):
-        write_png(Path(f"lr/{name}x2.png"), Picture(read_pair(Path(f"set/{name}.png"), 2).lr))
+        write_image(Path(f"lr/{name}x2.png"), Picture(read_pair(Path(f"set/{name}.png"), 2).lr))
     assert drn("upscale", "lr", "-o", "sr", *COMMON).returncode == 0
     command = ["evaluate", "--data", "set", *COMMON, "--no-self-ensemble", "--results", "own=sr"]
     done = drn(*command, "--per-image", "scores.csv", "--json")
@@ -131,7 +131,7 @@ def test_the_commands_for_your_own_method_run(tmp_path: Path, photo: Array, monk
     monkeypatch.chdir(tmp_path)
     for folder in ("Set5", "results/imdn"):
         Path(folder).mkdir(parents=True)
-        write_png(Path(folder) / "baby.png", Picture(photo))
+        write_image(Path(folder) / "baby.png", Picture(photo))
     (code,) = [code for language, code in FENCE.findall(section) if language == "python"]
     exec(code, {})  # the code comes from our own documentation
     commands = "".join(code for language, code in FENCE.findall(section) if language == "sh").replace("\\\n", " ")

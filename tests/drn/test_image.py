@@ -17,7 +17,7 @@ from drn.errors import InputError
 from drn.files import replace_file
 from drn.image import Array, Picture, fill_clear, mod_crop, on_checkers, quantize, to_tensor
 from drn.reading import read_image
-from drn.writing import write_png
+from drn.writing import write_image
 from tests.helpers.pngs import png_chunk, png_file
 
 
@@ -265,7 +265,7 @@ def test_write_keeps_alpha_and_grey(tmp_path: Path, photo: Array) -> None:
         ("grey", Picture(grey, is_grey=True), "L"),
         ("grey-alpha", Picture(grey, alpha, True), "LA"),
     ):
-        write_png(tmp_path / f"{name}.png", picture)
+        write_image(tmp_path / f"{name}.png", picture)
         with Image.open(tmp_path / f"{name}.png") as image:
             assert image.mode == mode
         again = read_image(tmp_path / f"{name}.png")

@@ -18,7 +18,7 @@ from drn.image import Array, Picture
 from drn.metrics import psnr, ssim
 from drn.resize import downscale
 from drn.upscaler import Cancelled, Upscaler
-from drn.writing import write_png
+from drn.writing import write_image
 from tests.helpers.models import small_model
 
 
@@ -34,9 +34,9 @@ def test_a_pair_is_cropped_and_shrunk(photo: Array, scale: int) -> None:
 def test_an_original_must_be_large_enough_to_measure(tmp_path: Path, photo: Array) -> None:
     with pytest.raises(InputError, match="too small for x4: give one of at least 4 pixels a side"):
         make_pair(Picture(photo[:3]), 4)
-    write_png(tmp_path / "large.png", Picture(photo[:20, :20]))
+    write_image(tmp_path / "large.png", Picture(photo[:20, :20]))
     assert [pair.hr.shape for pair in read_pairs(tmp_path, 4)] == [(20, 20, 3)]
-    write_png(tmp_path / "small.png", Picture(photo[:19]))  # 2 x 4 pixels of border and 11 of the window of SSIM
+    write_image(tmp_path / "small.png", Picture(photo[:19]))  # 2 x 4 pixels of border and 11 of the window of SSIM
     with pytest.raises(InputError, match="too small to measure at x4: it needs 20 pixels a side"):
         read_pair(tmp_path / "small.png", 4)
     with pytest.raises(ValueError, match="19x4 is too small to measure"):

@@ -22,7 +22,7 @@ from drn import weights
 from drn.image import Array, Picture
 from drn.reading import read_image
 from drn.upscaler import Upscaler
-from drn.writing import write_png
+from drn.writing import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -124,7 +124,7 @@ def offline(*command: str | Path, cwd: Path) -> str:
 
 @pytest.mark.slow
 def test_the_wheel_upscales_from_any_folder(installed: Path, tmp_path: Path, photo: Array) -> None:
-    write_png(tmp_path / "small.png", Picture(photo))
+    write_image(tmp_path / "small.png", Picture(photo))
     code = """
 import sys
 from pathlib import Path
@@ -132,11 +132,11 @@ import drn
 from drn import Upscaler, load_model
 from drn.image import Picture
 from drn.reading import read_image
-from drn.writing import write_png
+from drn.writing import write_image
 assert Path(drn.__file__).is_relative_to(sys.prefix), drn.__file__
 assert load_model(scale=4).scale == 4
 sr = Upscaler.load(scale=4, dtype="fp32").upscale(read_image(Path("small.png")).rgb)
-write_png(Path("large.png"), Picture(sr))
+write_image(Path("large.png"), Picture(sr))
 """
     offline(installed / "python", "-c", code, cwd=tmp_path)
     expected = Upscaler(weights.load_model(weights.BUNDLED, scale=4), "auto", "fp32").upscale(photo)
@@ -147,7 +147,7 @@ write_png(Path("large.png"), Picture(sr))
 def test_the_wheel_has_a_console_script(installed: Path, tmp_path: Path, photo: Array) -> None:
     assert offline(installed / "drn", "--version", cwd=tmp_path) == f"drn {drn.__version__}\n"
     assert re.search(r"^x4: drn_x4\.safetensors \(bundled\)", offline(installed / "drn", "info", cwd=tmp_path), re.M)
-    write_png(tmp_path / "small.png", Picture(photo))
+    write_image(tmp_path / "small.png", Picture(photo))
     offline(installed / "drn", "upscale", "small.png", "-o", "out", "--scale", "2", cwd=tmp_path)
     assert read_image(tmp_path / "out" / "small_DRN_x2.png").rgb.shape == (120, 168, 3)
 

@@ -12,14 +12,14 @@ from drn.evaluation.comparison import measure
 from drn.evaluation.pairs import make_pair
 from drn.evaluation.results_folder import results_folder
 from drn.image import Array, Picture
-from drn.writing import write_png
+from drn.writing import write_image
 
 
 def looked_up(folder: Path, names: list[str], original: str = "baby", scale: int = 4) -> str:
     """Return the name of the file that is used; each file has a different grey level."""
     for level, name in enumerate(names):
         (folder / name).parent.mkdir(exist_ok=True)
-        write_png(folder / name, Picture(np.full((24, 24, 3), level, np.uint8)))
+        write_image(folder / name, Picture(np.full((24, 24, 3), level, np.uint8)))
     pair = make_pair(Picture(np.zeros((24, 24, 3), np.uint8)), scale, original)
     return names[int(results_folder("IMDN", folder, scale).enlarge(pair)[0, 0, 0])]
 
@@ -68,7 +68,7 @@ def test_a_result_has_the_size_of_the_original_or_of_its_part(tmp_path: Path, ph
 
 def _folder(folder: Path, image: Array) -> Path:
     folder.mkdir()
-    write_png(folder / "cat.png", Picture(np.ascontiguousarray(image)))
+    write_image(folder / "cat.png", Picture(np.ascontiguousarray(image)))
     return folder
 
 

@@ -162,3 +162,13 @@ def viewer_scripts(browser: Browser, *names: str) -> Iterator[Page]:
         page.add_script_tag(content=read_static(f"viewer/static/{name}.js"))
     yield page
     page.close()
+
+
+@contextmanager
+def opened(browser: Browser, url: str) -> Iterator[Page]:
+    """Open an address in a new page of desktop size."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(20_000)
+    page.goto(url)
+    yield page
+    page.close()

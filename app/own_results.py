@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.photographs import read_upload
+from app.scene import ORIGINAL, SMALL
 from app.serving.jobs import run_in_steps
 from app.serving.limits import MAX_OWN, MAX_OWN_NAME, MAX_PIXELS
 from app.session import Session, new_token
@@ -119,8 +120,8 @@ def _clean(name: str) -> str:
 
 
 def _taken(session: Session) -> set[str]:
-    """Return the names, in lower case, of the other images of a figure."""
-    return {name.lower() for name in (*session.methods, "LR", "ground truth")}
+    """Return the names, in lower case, of the other images of the viewer and of a figure."""
+    return {name.lower() for name in (*session.methods, SMALL, ORIGINAL, "LR", "ground truth")}
 
 
 def _free_name(session: Session, wished: str) -> str:

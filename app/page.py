@@ -48,10 +48,11 @@ THEME = gr.themes.Base(
 
 
 def header(served: ServedWeights) -> str:
-    """Make the page's title, with the weights in use."""
+    """Make the page's title, with the weights in use behind a button."""
     return (
-        '<header id="title"><h1>DRN</h1>'
-        f'<p>Super-resolution beside the original. <a href="{PAPER}">Paper</a></p>{served.header}</header>'
+        '<header id="title"><h1>DRN</h1><p>A small picture, enlarged: which is nearest the original?</p>'
+        '<details><summary aria-label="About this page" title="About this page">i</summary>'
+        f'<div><a href="{PAPER}">The paper</a>{served.header}</div></details></header>'
     )
 
 

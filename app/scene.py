@@ -13,6 +13,9 @@ from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN
 from drn.evaluation.pairs import Pair
 from drn.geometry import Rect
 
+SMALL, ORIGINAL = "Small (LR)", "Original"
+"""Displayed names of the LR image and of the original."""
+
 CENTRES = {"astronaut": (166.0, 380.0), "cat": (165.0, 115.0), "test-card": (120.0, 60.0)}
 """First centre of the view of some examples, as (x, y) in HR pixels. Other examples start in the middle."""
 
@@ -56,25 +59,30 @@ def _key(session: Session, pair: Pair, name: str) -> str:
     return name.lower() if len(session.pairs) == 1 else f"{name.lower()}-x{pair.scale}"
 
 
+def display_name(method: str) -> str:
+    """Return a method's name as the page shows it."""
+    return "Bicubic" if method == BICUBIC else method
+
+
 def _label(session: Session, method: str) -> tuple[str, str]:
     """Return the displayed name and a short description of a method, or of a visitor's result if given its key."""
     if method in session.own:
         return session.own[method], "your result"
     notes = DESCRIPTIONS | {further.name: further.description for further in session.further}
-    return method, notes[method]
+    return display_name(method), notes[method]
 
 
 def _images(session: Session, pair: Pair) -> Iterator[Layer]:
     """The small image, the result of each method and the original, at one scale."""
     scale = pair.scale
     suffix = f" x{scale}" if len(session.pairs) > 1 else ""
-    yield Layer(_key(session, pair, "lr"), "small", scale, f"LR{suffix}", "the input", pair.lr)
+    yield Layer(_key(session, pair, "lr"), "small", scale, SMALL + suffix, "the input", pair.lr)
     for method in session.shown:
         result = session.results.get((scale, method))
         pixels = None if result is None else result.sr
         name, note = _label(session, method)
         yield Layer(_key(session, pair, method), "method", scale, name + suffix, note, pixels, method=method)
-    yield Layer(_key(session, pair, "truth"), "original", scale, f"ground truth{suffix}", "the original", pair.hr)
+    yield Layer(_key(session, pair, "truth"), "original", scale, ORIGINAL + suffix, "the original", pair.hr)
 
 
 def _maps(session: Session) -> Iterator[Layer]:
@@ -101,7 +109,7 @@ def _maps(session: Session) -> Iterator[Layer]:
             "added",
             "added_map",
             pair.scale,
-            "what DRN adds",
+            "What DRN adds",
             "over bicubic",
             added_map(base.sr, drn.sr),
             method=DRN,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.photographs import read_upload
+from app.scene import SMALL, display_name
 from app.serving.jobs import deadline, run_in_steps, store_result
 from app.serving.limits import MAX_OUTPUT_PIXELS
 from app.session import new_token
@@ -56,7 +57,7 @@ class Enlarged:
         bicubic = replace(self.sr, rgb=upscale(fill_clear(self.lr), self.scale))
         token = new_token()
         layers = (
-            Layer("lr", "small", self.scale, "LR", "your image", on_checkers(self.lr, CHECKER)),
+            Layer("lr", "small", self.scale, SMALL, "your image", on_checkers(self.lr, CHECKER)),
             self._layer("bicubic", BICUBIC, bicubic),
             self._layer("sr", self.method, self.sr),
         )
@@ -65,7 +66,7 @@ class Enlarged:
 
     def _layer(self, key: str, method: str, sr: Picture) -> Layer:
         pixels = on_checkers(sr, CHECKER * self.scale)
-        return Layer(key, "method", self.scale, method, DESCRIPTIONS[method], pixels, method=method)
+        return Layer(key, "method", self.scale, display_name(method), DESCRIPTIONS[method], pixels, method=method)
 
 
 def enlarge(path: str, upscaler: Upscaler, self_ensemble: bool) -> Generator[tuple[int, int], None, Enlarged]:

@@ -67,31 +67,30 @@ def compare_tab(
 
 def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> CompareLayout:
     """Create the components in the order in which the tab shows them."""
-    gallery = gr.Gallery(
-        [(thumbnail(path), path.stem.replace("-", " ")) for path in photographs],
-        label="Photographs",
-        show_label=False,
-        elem_id="examples",
-        columns=len(photographs),
-        height=116,
-        object_fit="cover",
-        allow_preview=False,
-        selected_index=0,
-        format="jpeg",
-        buttons=[],
-    )
-    with gr.Row(equal_height=True):
-        choices = [(f"x{scale}", str(scale)) for scale in scales]
-        scale = gr.Radio(choices, value=str(first.pairs[0].scale), label="Scale", elem_id="scale", min_width=200)
-        self_ensemble = gr.Checkbox(label="DRN+ too: 8 passes, averaged", elem_id="plus", min_width=200)
-        upload = gr.UploadButton("Upload or paste", file_types=["image"], size="sm", elem_id="upload", min_width=200)
-        own = gr.UploadButton("+ your result", file_types=["image"], size="sm", elem_id="own", min_width=160)
+    choices = [(f"x{scale}", str(scale)) for scale in scales]
+    scale = gr.Radio(choices, value=str(first.pairs[0].scale), label="Scale", elem_id="scale")
+    panels = viewer(scene_of(first), "viewer")
+    with gr.Row(elem_id="options"):
+        gallery = gr.Gallery(
+            [(thumbnail(path), path.stem.replace("-", " ")) for path in photographs],
+            label="Photographs",
+            show_label=False,
+            elem_id="examples",
+            columns=len(photographs),
+            height=84,
+            object_fit="cover",
+            allow_preview=False,
+            selected_index=0,
+            format="jpeg",
+            buttons=[],
+        )
+        upload = gr.UploadButton("Upload or paste", file_types=["image"], size="sm", elem_id="upload", min_width=0)
+        own = gr.UploadButton("+ your result", file_types=["image"], size="sm", elem_id="own", min_width=0)
+        self_ensemble = gr.Checkbox(label="DRN+ too (8 passes)", elem_id="plus", min_width=0)
+        draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=0)
+        figure = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
     take_path(upload)
     take_path(own)
-    panels = viewer(scene_of(first), "viewer")
-    with gr.Row():
-        draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
-        figure = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
     own_names = gr.Textbox(
         visible=False,
         label="Names of your results",

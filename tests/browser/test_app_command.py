@@ -99,7 +99,7 @@ def page(browser: Browser, served: str) -> Iterator[Page]:
 def test_the_methods_of_the_command_line_are_panels_with_numbers(page: Page) -> None:
     expect(thumbnails(page)).to_have_count(4)
     drn = numbers(page, "drn", "whole")
-    assert names(page) == ["LR", "bicubic", "DRN", "mine", "a network", "ground truth"]
+    assert names(page) == ["Small (LR)", "Bicubic", "DRN", "mine", "a network", "Original"]
     assert numbers(page, "further-1", "whole") == drn
     assert numbers(page, "further-2", "whole")[0] == pytest.approx(drn[0], abs=0.02)
     assert page.locator('[data-of="further-1"] .time').text_content() == ""
@@ -109,7 +109,7 @@ def test_the_methods_of_the_command_line_are_panels_with_numbers(page: Page) -> 
 
     thumbnails(page).nth(2).click()  # this image has no finished result
     expect(page.get_by_text("mine has no result for this photograph.")).to_be_visible()
-    assert names(page)[:4] == ["LR", "bicubic", "DRN", "a network"]
+    assert names(page)[:4] == ["Small (LR)", "Bicubic", "DRN", "a network"]
     numbers(page, "further-2", "whole")
     page.locator("#scale").get_by_label("x3").check()  # both methods are for x2
     expect(page.locator('#viewer [data-panel="a network"]')).to_have_count(0)

@@ -38,9 +38,10 @@ def test_a_link_restores_image_scale_viewport_and_layout(context: BrowserContext
     page.locator("#plus").get_by_label("DRN+").check()
     numbers(page, "drn+", "whole")
     page.locator("#viewer").get_by_role("button", name="Divider").click()
-    page.locator("#viewer .chips").get_by_role("button", name="ground truth").click()
+    page.locator("#viewer .chips").get_by_role("button", name="Original").click()
     page.locator("#viewer .left-choice select").select_option("drn+")
-    page.locator("#viewer").get_by_role("button", name="200").click()
+    for _ in range(2):
+        page.locator("#viewer").get_by_role("button", name="Zoom out").click()
     drag(page, "truth", 90, 30)
     shown, place = numbers(page, "drn+", "region"), in_view(page)
     other = context.new_page()
@@ -51,7 +52,7 @@ def test_a_link_restores_image_scale_viewport_and_layout(context: BrowserContext
     expect(other.locator("#plus").get_by_label("DRN+")).to_be_checked()
     assert numbers(other, "drn+", "region") == shown
     label = other.locator("#viewer .pane canvas")
-    expect(label).to_have_attribute("aria-label", "DRN+ and ground truth, the region in view")
+    expect(label).to_have_attribute("aria-label", "DRN+ and Original, the region in view")
     assert in_view(other) == place
 
 
@@ -110,8 +111,8 @@ def test_a_link_restores_the_panels(context: BrowserContext, url: str) -> None:
     page.goto(f"{url}?image=cat&scale=4&x=100&y=80&zoom=2&layout=side&shown=truth,error-drn,nothing")
     viewer = page.locator("#viewer")
     expect(viewer.locator("[data-panel]")).to_have_count(2)
-    assert names(page) == ["ground truth", "DRN error"]
-    viewer.get_by_role("button", name="what DRN adds").click()
+    assert names(page) == ["Original", "DRN error"]
+    viewer.get_by_role("button", name="What DRN adds").click()
     assert parse_qs(urlparse(copied_link(page)).query)["shown"] == ["truth,error-drn,added"]
 
 
@@ -120,9 +121,9 @@ def test_a_link_opens_a_map_in_front_as_soon_as_it_is_computed(browser: Browser,
     page.goto(f"{url}?image=cat&scale=4&x=100&y=80&zoom=2&layout=divider&front=error-drn&left=bicubic")
     expect(page.get_by_test_id("divider")).to_be_visible()
     label = page.locator("#viewer .pane canvas")
-    expect(label).to_have_attribute("aria-label", "bicubic and DRN error, the region in view")
+    expect(label).to_have_attribute("aria-label", "Bicubic and DRN error, the region in view")
     page.locator("#scale").get_by_label("x2").check()
     page.wait_for_timeout(300)
     expect(page.locator('#viewer [data-testid="viewer"]')).to_have_attribute("aria-busy", "false")
-    expect(label).to_have_attribute("aria-label", "bicubic and DRN error, the region in view")
+    expect(label).to_have_attribute("aria-label", "Bicubic and DRN error, the region in view")
     page.close()

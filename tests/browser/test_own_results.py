@@ -26,13 +26,13 @@ def test_own_results_are_panels_with_names_numbers_and_maps(page: Page, photo: A
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     numbers(page, "drn", "whole")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.png")
-    expect(page.locator("#viewer").get_by_test_id("place")).to_have_text("74×60 pixels at 5, 0")
+    expect(page.locator("#viewer").get_by_test_id("place")).to_have_text("80×60 pixels at 2, 0")
     numbers(page, "drn", "whole")
     add(page, tmp_path / "good.png")
     expect(page.locator("#viewer [data-panel]")).to_have_count(5)
     add(page, tmp_path / "poor.png")
     expect(page.locator("#viewer [data-panel]")).to_have_count(6)
-    assert names(page) == ["LR", "bicubic", "DRN", "good", "poor", "ground truth"]
+    assert names(page) == ["Small (LR)", "Bicubic", "DRN", "good", "poor", "Original"]
     for key, pixels in (("own-1", noisy[0]), ("own-2", noisy[1])):
         assert numbers(page, key, "whole")[0] == pytest.approx(psnr(pixels, photo, 4), abs=0.0051)
     page.get_by_role("button", name="poor error").click()

@@ -72,11 +72,11 @@ def test_each_scale_is_one_row(page: Page, width: int) -> None:
         boxes = [panel.bounding_box() for panel in panels if panel.count()]
         return {round(box["x"]) for box in boxes if box}
 
-    for hidden in ("ground truth x2", "ground truth x3"):
+    for hidden in ("Original x2", "Original x3"):
         viewer.get_by_role("button", name=hidden).click()
-        assert all(len(lefts(name)) == 1 for name in ("LR", "bicubic", "DRN", "ground truth"))
-    tops = [viewer.locator(f'[data-panel="LR x{scale}"]').bounding_box() for scale in (2, 3, 4)]
-    assert lefts("LR") == {round(box["x"]) for box in tops if box}
+        assert all(len(lefts(name)) == 1 for name in ("Small (LR)", "Bicubic", "DRN", "Original"))
+    tops = [viewer.locator(f'[data-panel="Small (LR) x{scale}"]').bounding_box() for scale in (2, 3, 4)]
+    assert lefts("Small (LR)") == {round(box["x"]) for box in tops if box}
     assert len({round(box["y"]) for box in tops if box}) == 3
 
 

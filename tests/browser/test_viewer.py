@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from drn.geometry import Rect
 from drn.image import Array
 from drn.metrics import psnr, ssim
 from drn.resize import downscale, upscale
@@ -18,7 +20,7 @@ from tests.helpers.browsing import after_a_frame, assert_shows, drag, drawn, in_
 
 def test_an_example_is_compared_without_a_click(page: Page) -> None:
     expect(page.locator("#viewer [data-panel]")).to_have_count(4)
-    assert names(page) == ["LR", "bicubic", "DRN", "ground truth"]
+    assert names(page) == ["Small (LR)", "Bicubic", "DRN", "Original"]
     for which in ("region", "whole"):
         bicubic, drn = numbers(page, "bicubic", which), numbers(page, "drn", which)
         assert 10 < bicubic[0] < drn[0] < 60
@@ -34,7 +36,8 @@ def test_the_panels_show_the_pixels_of_one_region(page: Page, truth: Array) -> N
     region = in_view(page)
     assert_shows(drawn(page, "truth"), truth, region, 4)
     assert_shows(drawn(page, "bicubic"), upscale(downscale(truth, 4), 4), region, 4)
-    page.locator("#viewer").get_by_role("button", name="200").click()
+    for _ in range(2):
+        page.locator("#viewer").get_by_role("button", name="Zoom out").click()
     numbers(page, "drn", "region")
     assert in_view(page).width > 1.9 * region.width
     assert_shows(drawn(page, "truth"), truth, in_view(page), 2)
@@ -78,21 +81,48 @@ def test_drag_wheel_and_double_click(page: Page, truth: Array) -> None:
     assert in_view(page) == start
 
 
-def test_the_size_slider(page: Page) -> None:
+def test_the_zoom_buttons(page: Page) -> None:
     numbers(page, "drn", "region")
     before = in_view(page)
-    slider = page.locator("#viewer").get_by_test_id("size")
-    slider.focus()
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("600 %")
+    viewer = page.locator("#viewer")
+    viewer.get_by_role("button", name="Zoom in").click()
+    expect(viewer.get_by_test_id("zoom")).to_have_text("600 %")
     numbers(page, "drn", "region")
     after = in_view(page)
     assert after.width == pytest.approx(before.width * 4 / 6, abs=2)
     assert after.x + after.width / 2 == pytest.approx(before.x + before.width / 2, abs=1)
-    slider.fill("0")
-    expect(page.locator("#viewer").get_by_test_id("zoom")).not_to_have_text("600 %")
+    viewer.get_by_role("button", name="100 %").click()
+    expect(viewer.get_by_test_id("zoom")).to_have_text("100 %")
+    expect(viewer.get_by_role("button", name="100 %")).to_have_attribute("aria-pressed", "true")
+    viewer.get_by_role("button", name="Fit").click()
+    expect(viewer.get_by_role("button", name="Fit")).to_have_attribute("aria-pressed", "true")
+    expect(viewer.get_by_test_id("overview")).to_be_hidden()
+
+
+def test_a_horizontal_wheel_pans_and_small_turns_add_up_to_one_step(page: Page) -> None:
     numbers(page, "drn", "region")
-    assert in_view(page).width > before.width
+    box = page.locator('canvas[data-key="drn"]').bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    before, zoom = in_view(page), page.locator("#viewer").get_by_test_id("zoom")
+    page.mouse.wheel(40, 0)
+    after_a_frame(page)
+    assert (in_view(page).x, in_view(page).y) == (before.x + 10, before.y)
+    expect(zoom).to_have_text("400 %")
+    for _ in range(3):
+        page.mouse.wheel(0, -12)
+    after_a_frame(page)
+    expect(zoom).to_have_text("400 %")
+    page.mouse.wheel(0, -12)
+    expect(zoom).to_have_text("600 %")
+    page.mouse.wheel(0, 12)  # the other direction begins anew
+    after_a_frame(page)
+    expect(zoom).to_have_text("600 %")
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -20)
+    page.keyboard.up("Control")
+    expect(zoom).to_have_text("800 %")
+    assert page.evaluate("[visualViewport.scale, scrollY]") == [1, 0]
 
 
 def test_the_wheel_zooms_around_the_pointer(page: Page) -> None:
@@ -122,11 +152,11 @@ def test_keys(page: Page) -> None:
     assert (in_view(page).x, in_view(page).y) == (0, 0)
     page.keyboard.press("4")
     expect(page.locator("#viewer [data-panel]")).to_have_count(1)
-    assert names(page) == ["ground truth"]
+    assert names(page) == ["Original"]
     page.keyboard.press("3")
     assert names(page) == ["DRN"]
     page.keyboard.press("Space")
-    assert names(page) == ["ground truth"]
+    assert names(page) == ["Original"]
     page.keyboard.press("Space")
     assert names(page) == ["DRN"]
     page.keyboard.press("s")
@@ -181,39 +211,68 @@ def test_the_overview_moves_the_view(page: Page, truth: Array) -> None:
     assert numbers(page, "drn", "whole") == whole
 
 
-def test_touch(browser: Browser, url: str) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, device_scale_factor=2)
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
-    # At 400 % a panel would show 40 HR pixels, fewer than the first view must show.
-    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("200 %")
+@pytest.fixture
+def phone(browser: Browser, url: str) -> Iterator[Page]:
+    with browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, device_scale_factor=2) as context:
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.goto(url)
+        numbers(page, "drn", "region")
+        yield page
+
+
+class Fingers:
+    """Moves fingers over the right half of the panel."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.client = page, page.context.new_cdp_session(page)
+        box = page.locator("#viewer .pane canvas").bounding_box()
+        assert box is not None
+        self.x, self.y = box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.6
+
+    def move(self, *steps: list[tuple[int, int]]) -> None:
+        """Move all fingers through positions relative to the starting point, in CSS pixels."""
+        for kind, offsets in zip(
+            ["touchStart", *["touchMove"] * (len(steps) - 1), "touchEnd"], [*steps, []], strict=True
+        ):
+            points = [{"x": self.x + dx, "y": self.y + dy, "id": index} for index, (dx, dy) in enumerate(offsets)]
+            self.client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        after_a_frame(self.page)
+
+    def swipe_up(self) -> float:
+        """Swipe with one finger and return how far the page scrolled."""
+        self.move(*([(0, -10 * step)] for step in range(15)))
+        self.page.wait_for_timeout(300)
+        return float(self.page.evaluate("scrollY"))
+
+
+def test_touch(phone: Page) -> None:
+    expect(phone.locator("#viewer .viewer")).to_have_attribute("data-mode", "divider")
+    zoom = phone.locator("#viewer").get_by_test_id("zoom")
+    expect(zoom).to_have_text("800 %")  # on a screen with 2 device pixels for one CSS pixel
     for tab in ("Scales", "Upscale", "Benchmarks"):
-        expect(page.get_by_role("tab", name=tab)).to_be_visible()
-    start = in_view(page)
-    canvas = page.locator('canvas[data-key="drn"]')
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    assert box is not None
-    client = context.new_cdp_session(page)
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        expect(phone.get_by_role("tab", name=tab)).to_be_visible()
+    start, fingers = in_view(phone), Fingers(phone)
+    fingers.move([(0, 0)], [(-20, 0)], [(-40, 0)])
+    assert in_view(phone).x - start.x == pytest.approx(10, abs=1)
+    fingers.move(*([(-half, 0), (half, 0)] for half in (20, 22, 30)))
+    expect(zoom).to_have_text("1200 %")
 
-    def touch(kind: str, *points: tuple[float, float]) -> None:
-        touches = [{"x": px, "y": py, "id": index} for index, (px, py) in enumerate(points)]
-        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
 
-    touch("touchStart", (x, y))
-    touch("touchMove", (x - 20, y))
-    touch("touchMove", (x - 40, y))
-    touch("touchEnd")
-    after_a_frame(page)
-    assert in_view(page).x - start.x == pytest.approx(20, abs=1)
-    touch("touchStart", (x - 20, y), (x + 20, y))
-    touch("touchMove", (x - 22, y), (x + 22, y))
-    touch("touchMove", (x - 40, y), (x + 40, y))
-    touch("touchEnd")
-    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("400 %")
-    context.close()
+def test_at_the_fitted_zoom_one_finger_scrolls_the_page_and_two_zoom(phone: Page) -> None:
+    before, fingers = in_view(phone), Fingers(phone)
+    assert fingers.swipe_up() == 0
+    assert in_view(phone).y > before.y
+    phone.locator("#viewer").get_by_role("button", name="Fit").click()
+    after_a_frame(phone)
+    assert fingers.swipe_up() > 50
+    phone.evaluate("scrollTo(0, 0)")
+    after_a_frame(phone)
+    fitted = in_view(phone)
+    assert fitted == Rect(0, 0, 512, 512)
+    fingers.move(*([(-half, 0), (half, 0)] for half in range(15, 60, 3)))
+    assert in_view(phone).width < 0.6 * fitted.width
+    assert phone.evaluate("[visualViewport.scale, scrollY]") == [1, 0]
 
 
 def test_numbers_follow_a_drag_before_it_ends(page: Page) -> None:
@@ -260,12 +319,12 @@ def test_only_the_first_button_drags(page: Page) -> None:
 def test_focus_stays_when_the_panels_are_built_anew(page: Page) -> None:
     numbers(page, "drn", "region")
     chips = page.locator("#viewer .chips")
-    chips.get_by_role("button", name="ground truth").focus()
+    chips.get_by_role("button", name="Original").focus()
     page.keyboard.press("Enter")
-    assert names(page) == ["LR", "bicubic", "DRN"]
-    expect(chips.get_by_role("button", name="ground truth")).to_be_focused()
+    assert names(page) == ["Small (LR)", "Bicubic", "DRN"]
+    expect(chips.get_by_role("button", name="Original")).to_be_focused()
     page.keyboard.press("2")
-    assert names(page) == ["bicubic"]
+    assert names(page) == ["Bicubic"]
     page.keyboard.press("d")
     page.locator("#viewer").get_by_test_id("divider").focus()
     page.keyboard.press("3")
@@ -276,12 +335,12 @@ def test_the_divider_never_shows_one_image_twice(page: Page) -> None:
     numbers(page, "drn", "region")
     page.locator("#viewer").get_by_role("button", name="Divider").click()
     label = page.locator("#viewer .pane canvas")
-    expect(label).to_have_attribute("aria-label", "bicubic and DRN, the region in view")
+    expect(label).to_have_attribute("aria-label", "Bicubic and DRN, the region in view")
     page.locator("#viewer").get_by_test_id("viewer").focus()
     page.keyboard.press("Space")
-    expect(label).to_have_attribute("aria-label", "DRN and bicubic, the region in view")
+    expect(label).to_have_attribute("aria-label", "DRN and Bicubic, the region in view")
     page.locator("#viewer .left-choice select").select_option("bicubic")
-    expect(label).to_have_attribute("aria-label", "bicubic and DRN, the region in view")
+    expect(label).to_have_attribute("aria-label", "Bicubic and DRN, the region in view")
 
 
 def test_an_image_that_goes_leaves_no_empty_stage_and_comes_back(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,17 +357,17 @@ def test_an_image_that_goes_leaves_no_empty_stage_and_comes_back(page: Page, mon
     for key in ("added", "lr", "bicubic", "drn", "truth"):
         chips.locator(f'[data-key="{key}"]').click()
     chips.locator('[data-key="added"]').click()  # the last panel stays
-    assert names(page) == ["what DRN adds"]
+    assert names(page) == ["What DRN adds"]
     monkeypatch.setattr(Upscaler, "upscale", held)
     thumbnails(page).nth(3).click()  # its map is not computed yet
     expect(page.locator("#viewer [data-panel]")).to_have_count(4)
-    assert names(page) == ["LR", "bicubic", "DRN", "ground truth"]
+    assert names(page) == ["Small (LR)", "Bicubic", "DRN", "Original"]
     page.locator("#viewer").get_by_test_id("viewer").focus()
     for key in ("+", "ArrowLeft", "0", "2", "s"):
         page.keyboard.press(key)
     release.set()
     expect(page.locator("#viewer [data-panel]")).to_have_count(1)
-    assert names(page) == ["what DRN adds"]
+    assert names(page) == ["What DRN adds"]
     assert errors == []
 
 
@@ -337,11 +396,12 @@ def test_a_screen_with_a_pixel_ratio_of_one_and_a_half(browser: Browser, url: st
     page.goto(url)
     numbers(page, "drn", "region")
     page.locator("#viewer").get_by_role("button", name="100").click()
-    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("133 %")  # 2 device pixels for one HR pixel
+    expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("100 %")  # 1 device pixel for one HR pixel
+    page.locator("#viewer").get_by_role("button", name="Zoom in").click()
     before = in_view(page)
-    drag(page, "drn", -40, 0)
+    drag(page, "drn", 40, 0)
     region = in_view(page)
-    assert region.x - before.x == 30
+    assert before.x - region.x == 30
     assert_shows(drawn(page, "truth"), truth, region, 2)
     canvas = page.locator('canvas[data-key="truth"]')
     for side in ("width", "height"):

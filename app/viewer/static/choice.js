@@ -24,7 +24,7 @@ class ImageChoice {
     this.#images = images;
     const keys = images.map((image) => image.key);
     if (start) {
-      if (start.layout !== "side") this.#layout = start.layout;
+      if (start.layout !== "side" || start.shown.length) this.#layout = start.layout;
       this.#wished = { front: start.front || this.#wished.front, left: start.left || this.#wished.left };
       if (start.shown.length) {
         this.#shown = new Set(start.shown);

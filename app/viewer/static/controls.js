@@ -1,4 +1,4 @@
-// The buttons, the slider, the list of images and the keys.
+// The buttons, the list of images and the keys.
 
 /** Number keys choose one of the first images. */
 const NUMBER_KEYS = 6;
@@ -8,6 +8,9 @@ const KEY_PAN = 1 / 8;
 
 /** Time for which a button shows its result, in ms. */
 const SAID_FOR = 2500;
+
+/** Time after which the buttons fade in fullscreen if the pointer rests, in ms. */
+const AWAKE_FOR = 2500;
 
 /** Controls for the viewport, the choice and the stage. They also show the present state. */
 class Controls {
@@ -23,6 +26,7 @@ class Controls {
   #rebuild;
   /** @type {SceneValue | null} */
   #scene = null;
+  #sleepTimer = 0;
 
   /**
    * @param {HTMLElement} root
@@ -39,10 +43,6 @@ class Controls {
     this.#rebuild = rebuild;
     root.addEventListener("keydown", (event) => this.#press(event));
     this.#find(".bar").addEventListener("click", (event) => this.#click(/** @type {Element} */ (event.target)));
-    this.#find(".size").addEventListener("input", (event) => {
-      const { value } = /** @type {HTMLInputElement} */ (event.target);
-      this.#zoomTo(viewport.levels[Number(value)]);
-    });
     this.#find(".left-choice select").addEventListener("change", (event) => {
       choice.putLeft(/** @type {HTMLSelectElement} */ (event.target).value);
       rebuild();
@@ -51,8 +51,18 @@ class Controls {
     document.addEventListener("fullscreenchange", () => {
       const isFull = document.fullscreenElement === root;
       this.#find('[data-do="fullscreen"]').setAttribute("aria-pressed", String(isFull));
+      this.#wake();
       stage.arrange();
     });
+    root.addEventListener("pointermove", () => this.#wake());
+    root.addEventListener("pointerdown", () => this.#wake());
+  }
+
+  /** Show the buttons in fullscreen for a while. */
+  #wake() {
+    this.#root.classList.add("awake");
+    clearTimeout(this.#sleepTimer);
+    this.#sleepTimer = window.setTimeout(() => this.#root.classList.remove("awake"), AWAKE_FOR);
   }
 
   /**
@@ -82,15 +92,12 @@ class Controls {
 
   /** Show the zoom and the region in view. */
   update() {
-    const { levels, level, zoom, place, region } = this.#viewport;
-    const slider = /** @type {HTMLInputElement} */ (this.#find(".size")), percent = `${Math.round(zoom * 100)} %`;
-    slider.max = String(levels.length - 1);
-    slider.value = String(level);
-    slider.setAttribute("aria-valuetext", percent);
-    this.#find(".zoom-now").textContent = percent;
+    const { magnification, place, region } = this.#viewport, shown = this.#find(".zoom-now");
+    shown.textContent = `${Math.round(magnification * 100)} %`;
+    shown.title = magnification < 1 ? "" : `1 image pixel = ${magnification} × ${magnification} screen pixels`;
     this.#find(".place").textContent = `${region.width}×${region.height} pixels at ${region.x}, ${region.y}`;
     for (const button of /** @type {NodeListOf<HTMLElement>} */ (this.#root.querySelectorAll("[data-zoom]"))) {
-      const isPressed = place.fit ? button.dataset.zoom === "fit" : button.dataset.zoom === String(place.zoom);
+      const isPressed = button.dataset.zoom === "fit" ? place.fit : !place.fit && magnification === 1;
       button.setAttribute("aria-pressed", String(isPressed));
     }
   }
@@ -134,10 +141,11 @@ class Controls {
   #click(target) {
     const button = /** @type {HTMLElement | null} */ (target.closest("button"));
     if (!button || !this.#scene) return;
-    const { mode, zoom, do: action } = button.dataset;
+    const { mode, zoom, step, do: action } = button.dataset;
     if (mode) this.#arrangeAs(/** @type {Layout} */ (mode));
+    else if (step) this.#step(Number(step));
     else if (zoom === "fit") this.#fit();
-    else if (zoom) this.#zoomTo(Number(zoom));
+    else if (zoom) this.#zoomTo(1 / pixelRatio());
     else if (action === "fullscreen") this.#toggleFullscreen();
     else if (action === "link") void this.#copyLink(button, this.#scene);
   }

@@ -1,7 +1,13 @@
 // Mouse, touch and wheel on the panels and on the overview.
 
-/** Distance of the wheel for one step of the zoom, in the browser's units. */
-const WHEEL_STEP = 40;
+/** Distance of the wheel for one step of the zoom, in CSS pixels; with Ctrl, which a pinch on a trackpad reports. */
+const WHEEL_STEP = 40, PINCH_STEP = 16;
+
+/** CSS pixels for one unit of a wheel event's distance, by its `deltaMode`: pixels, lines, pages. */
+const WHEEL_UNITS = [1, 20, 400];
+
+/** Time without wheel events after which a new turn of the wheel begins, in ms. */
+const WHEEL_PAUSE = 300;
 
 /** Turns gestures into moves of the viewport and of the divider. */
 class Gestures {
@@ -26,6 +32,7 @@ class Gestures {
   /** @type {number | null} */
   #dividerPointer = null;  // id of the pointer that holds the divider
   #wheel = 0;              // distance turned since the last step
+  #wheelAt = -Infinity;    // time of the last wheel event, in ms
 
   /**
    * @param {HTMLElement} root
@@ -51,6 +58,9 @@ class Gestures {
     for (const name of /** @type {const} */ (["pointerup", "pointercancel", "lostpointercapture"])) {
       grid.addEventListener(name, (event) => this.#release(event.pointerId));
     }
+    grid.addEventListener("touchmove", (event) => {
+      if (event.touches.length > 1) event.preventDefault();  // two fingers pinch even where one finger scrolls the page
+    }, { passive: false });
     grid.addEventListener("wheel", (event) => this.#turn(event), { passive: false });
     grid.addEventListener("dblclick", (event) => {
       // Events of a captured pointer have the grid as their target.
@@ -131,24 +141,44 @@ class Gestures {
     this.#viewport.zoomNear(wanted, (first.x + second.x) / 2 - left, (first.y + second.y) / 2 - top);
   }
 
-  /** @param {WheelEvent} event */
+  /**
+   * Pan by a horizontal turn, and zoom by a vertical one. Small distances add up to one step. At the fitted zoom, a new
+   * turn in the direction of a smaller zoom scrolls the page.
+   * @param {WheelEvent} event
+   */
   #turn(event) {
     const canvas = /** @type {Element} */ (event.target).closest("canvas");
     if (!canvas) return;
+    const unit = WHEEL_UNITS[event.deltaMode] ?? 1, across = event.deltaX * unit, down = event.deltaY * unit;
+    const isNew = event.timeStamp - this.#wheelAt > WHEEL_PAUSE;
+    if (isNew && down > 0 && !event.ctrlKey && this.#viewport.place.fit) return;
     event.preventDefault();
-    this.#wheel += event.deltaY;
-    if (Math.abs(this.#wheel) < WHEEL_STEP) return;
+    this.#wheelAt = event.timeStamp;
+    if (Math.abs(across) > Math.abs(down)) this.#viewport.panBy(across, 0);
+    else this.#zoomByWheel(down, isNew, event, canvas);
+    this.#stage.redraw();
+  }
+
+  /**
+   * @param {number} down Distance of the turn, in CSS pixels.
+   * @param {boolean} isNew Whether a new turn begins.
+   * @param {WheelEvent} event
+   * @param {Element} canvas
+   */
+  #zoomByWheel(down, isNew, event, canvas) {
+    if (isNew || this.#wheel * down < 0) this.#wheel = 0;
+    this.#wheel += down;
+    if (Math.abs(this.#wheel) < (event.ctrlKey ? PINCH_STEP : WHEEL_STEP)) return;
     const { left, top } = canvas.getBoundingClientRect();
     this.#viewport.step(this.#wheel < 0 ? 1 : -1, event.clientX - left, event.clientY - top);
     this.#wheel = 0;
-    this.#stage.redraw();
   }
 
   /** @param {PointerEvent} event */
   #moveByOverview(event) {
     const { left, top, width, height } = this.#overview.getBoundingClientRect();
     const across = (event.clientX - left) / width, down = (event.clientY - top) / height;
-    this.#viewport.centreOn(across, down, this.#start());
+    this.#viewport.centreOn(across, down);
     this.#stage.redraw();
   }
 }

@@ -26,41 +26,60 @@ function describeMissing(images, failed) {
 }
 
 /**
- * Create the caption of an image, with empty places for its numbers.
+ * Create the labels on an image: its name, and places for its numbers.
  * @param {ImageValue} image
  */
 function makeCaption(image) {
-  const head = make("p", { class: "name" }, make("strong", {}, image.name), " ", make("span", { class: "note" }, image.note));
+  const head = make("div", { class: "pill name", title: image.note }, make("strong", {}, image.name));
   if (image.legend) {
     head.append(make("span", { class: `legend ${image.role}`, "aria-hidden": "true" },
       make("i", {}, image.legend.low), make("i", {}, image.legend.high)));
   }
-  const line = (/** @type {string} */ area, /** @type {string} */ label) =>
-    make("div", { class: `line ${area}`, "data-testid": area },
-      make("span", { class: "what" }, label), make("span", { class: "psnr" }, "…"), make("span", { class: "ssim" }));
-  const numbers = make("div", { class: "numbers" }, line("region", "in view"), line("whole", "image"), make("p", { class: "time" }));
-  numbers.hidden = true;
-  return make("div", { class: "caption", "data-of": image.key }, head, numbers);
+  const value = (/** @type {string} */ label, /** @type {string} */ metric) =>
+    make("span", {}, make("span", { class: "what" }, `${label} `), make("span", { class: metric }));
+  const line = make("div", { class: "pill line region", "data-testid": "region" },
+    value("PSNR", "psnr"), make("span", { class: "gain" }), value("SSIM", "ssim"));
+  line.hidden = true;
+  return make("div", { class: "caption", "data-of": image.key, "data-method": image.method ?? "" }, head, line);
 }
 
 /**
- * Write the numbers of an image into its caption, or hide them if there are none.
- * @param {HTMLElement} caption
- * @param {ImageNumbers | undefined} numbers
+ * Create the row of an image in the table of the whole image.
+ * @param {ImageValue} image
  */
-function writeNumbers(caption, numbers) {
-  const find = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (caption.querySelector(selector));
-  find(".numbers").hidden = !numbers;
-  if (!numbers) return;
-  for (const area of /** @type {const} */ (["region", "whole"])) {
-    for (const metric of /** @type {const} */ (["psnr", "ssim"])) {
-      const { text, best } = numbers[area][metric];
-      const place = find(`.${area} .${metric}`);
-      place.textContent = text;
-      place.classList.toggle("best", best);
-    }
+function makeWholeRow(image) {
+  const cells = ["psnr", "ssim", "gain", "time"].map((name) => make("td", { class: name }));
+  const row = make("tr", { class: "line", "data-testid": "whole" }, make("th", { scope: "row" }, image.name), ...cells);
+  row.hidden = true;
+  return make("tbody", { "data-of": image.key, "data-method": image.method ?? "" }, row);
+}
+
+/**
+ * Write scores into a line, or hide the line if there are none.
+ * @param {HTMLElement} line
+ * @param {Scores | undefined} scores
+ * @param {Scores | undefined} base The scores of bicubic, for the gain; undefined for no gain.
+ */
+function writeLine(line, scores, base) {
+  line.hidden = !scores;
+  if (!scores) return;
+  const find = (/** @type {string} */ name) => /** @type {HTMLElement} */ (line.querySelector(`.${name}`));
+  for (const metric of /** @type {const} */ (["psnr", "ssim"])) {
+    find(metric).textContent = scores[metric].text;
+    find(metric).classList.toggle("best", scores[metric].best);
   }
-  find(".time").textContent = numbers.seconds === null ? "" : `whole image in ${numbers.seconds.toFixed(2)} s`;
+  find("gain").textContent = base ? describeGain(scores, base) : "";
+}
+
+/**
+ * The difference of two displayed PSNR values, with its sign; empty if one of them is not a number.
+ * @param {Scores} scores
+ * @param {Scores} base
+ */
+function describeGain(scores, base) {
+  const gain = parseFloat(scores.psnr.text) - parseFloat(base.psnr.text);
+  if (Number.isNaN(gain)) return "";
+  return `${gain < 0 ? "−" : "+"}${Math.abs(gain).toFixed(2)} dB`;
 }
 
 /**

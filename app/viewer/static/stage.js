@@ -3,24 +3,40 @@
 /** Least width of a panel, least width in a narrow stage, and the width below which a stage is narrow; in CSS pixels. */
 const MIN_PANEL = 220, MIN_PANEL_NARROW = 130, NARROW_STAGE = 600;
 
-/** In CSS pixels: space between two panels (as in the style sheet), least height of a panel, side of the overview. */
-const GAP = 8, MIN_HEIGHT = 150, OVERVIEW_SIDE = 220;
+/** In CSS pixels: space between two panels, least height of a panel, longest side of the overview, and in a narrow stage. */
+const GAP = 2, MIN_HEIGHT = 150, OVERVIEW_SIDE = 128, OVERVIEW_SIDE_NARROW = 96;
 
-/** Height of the viewer's parts other than the stage in fullscreen, in CSS pixels. */
-const FULLSCREEN_REST = 360;
-
-/** Share of the window's height that panels may fill. */
-const MAX_HEIGHT_SHARE = 0.72;
+/** Longest side of the overview, as a share of a panel's shorter side. */
+const OVERVIEW_SHARE = 0.4;
 
 /** Device pixels for one CSS pixel. */
 const pixelRatio = () => window.devicePixelRatio || 1;
+
+/** The longest grid step that `gridStep` tries, in CSS pixels. */
+const MAX_STEP = 10;
+
+/**
+ * The least number of CSS pixels that is a whole number of device pixels. Lengths that are multiples of it are whole in
+ * both units, because some browsers round positions to CSS pixels. Without such a number, it is one device pixel.
+ * @param {number} ratio Device pixels for one CSS pixel.
+ */
+function gridStep(ratio) {
+  for (let step = 1; step <= MAX_STEP; step++) {
+    if (Math.abs(step * ratio - Math.round(step * ratio)) < 0.01) return step;
+  }
+  return 1 / ratio;
+}
 
 /** Draws the images of a scene. */
 class Stage {
   /** @type {HTMLElement} */
   #root;
   /** @type {HTMLElement} */
+  #frame;
+  /** @type {HTMLElement} */
   #grid;
+  /** @type {HTMLElement} */
+  #whole;
   /** @type {HTMLCanvasElement} */
   #overview;
   /** @type {Viewport} */
@@ -34,7 +50,8 @@ class Stage {
   /** @type {Map<string, HTMLImageElement>} */
   #bitmaps = new Map();
   #divider = 0.5;  // share of a panel's width to the left of the divider
-  #frame = 0;
+  #ratio = 1;      // device pixels for one CSS pixel when the panels were arranged
+  #request = 0;    // the animation frame that draws
 
   /**
    * @param {HTMLElement} root
@@ -44,13 +61,13 @@ class Stage {
    */
   constructor(root, viewport, choice, onDrawn) {
     this.#root = root;
+    this.#frame = /** @type {HTMLElement} */ (root.querySelector(".frame"));
     this.#grid = /** @type {HTMLElement} */ (root.querySelector(".stage"));
+    this.#whole = /** @type {HTMLElement} */ (root.querySelector(".whole"));
     this.#overview = /** @type {HTMLCanvasElement} */ (root.querySelector(".overview canvas"));
     this.#viewport = viewport;
     this.#choice = choice;
     this.#onDrawn = onDrawn;
-    window.addEventListener("resize", () => this.arrange());
-    this.#watchRatio();
   }
 
   /**
@@ -70,12 +87,17 @@ class Stage {
 
   /** Whether the viewer is visible. On a hidden tab it is not. */
   get isVisible() {
-    return this.#grid.clientWidth > 0;
+    return this.#frame.clientWidth > 0;
+  }
+
+  /** Whether the stage is too narrow for images side by side, as on a phone. */
+  get isNarrow() {
+    return (this.#frame.clientWidth || innerWidth) < NARROW_STAGE;
   }
 
   /** Build the panels of the present choice. */
   build() {
-    const { layout, panels, left, front } = this.#choice;
+    const { layout, panels, left, front, images } = this.#choice;
     const failed = this.#scene?.failed ?? false;
     const panel = (/** @type {ImageValue[]} */ ...images) => makePanel(images, describeMissing(images, failed));
     this.#root.dataset.mode = layout;
@@ -87,17 +109,28 @@ class Stage {
       this.#grid.replaceChildren(divided);
       this.divide(this.#divider);
     }
+    const rows = images.filter(({ role }) => role === "method").map(makeWholeRow);
+    this.#whole.querySelector("table")?.replaceChildren(...this.#whole.querySelectorAll("thead"), ...rows);
     this.arrange();
   }
 
   /**
-   * Write the numbers into all captions.
+   * Write the numbers of all images. Those of DRN and of other methods include the gain over bicubic at the same scale.
    * @param {Object<string, ImageNumbers>} scores
    */
   writeScores(scores) {
-    for (const caption of /** @type {NodeListOf<HTMLElement>} */ (this.#grid.querySelectorAll("[data-of]"))) {
-      writeNumbers(caption, scores[caption.dataset.of ?? ""]);
+    const { images } = this.#choice;
+    for (const place of /** @type {NodeListOf<HTMLElement>} */ (this.#root.querySelectorAll("[data-of]"))) {
+      const image = images.find(({ key }) => key === place.dataset.of);
+      const bicubic = images.find(({ method, role, scale }) => method === "bicubic" && role === "method" && scale === image?.scale);
+      const line = /** @type {HTMLElement} */ (place.querySelector(".line")), numbers = scores[image?.key ?? ""];
+      const base = bicubic && bicubic !== image ? scores[bicubic.key] : undefined;
+      const area = line.matches(".region") ? "region" : "whole";
+      writeLine(line, numbers?.[area], base?.[area]);
+      const time = line.querySelector(".time");
+      if (time && numbers) time.textContent = numbers.seconds === null ? "" : `${numbers.seconds.toFixed(2)} s`;
     }
+    this.#whole.hidden = !Object.keys(scores).length;
   }
 
   /**
@@ -112,35 +145,58 @@ class Stage {
     this.redraw();
   }
 
-  /** Give all panels the same size, in as many columns as fit; in fullscreen they fill the screen. */
+  /**
+   * Give all panels the same size, in as many columns as fit. The style sheet sets the stage's least height; if the
+   * panels would become too low, the stage becomes higher.
+   *
+   * Positions and sizes are whole numbers of device pixels. Otherwise the browser would resample the canvases.
+   */
   arrange() {
-    const width = this.#grid.clientWidth, ratio = pixelRatio();
-    const least = width < NARROW_STAGE ? MIN_PANEL_NARROW : MIN_PANEL;
-    const most = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
+    const ratio = this.#ratio = pixelRatio();
+    if (!this.isVisible) {
+      this.#viewport.setPane(0, 0, ratio);
+      return;
+    }
+    const step = gridStep(ratio), gap = Math.ceil(GAP / step) * step;
+    const width = this.#snap(step), least = this.isNarrow ? MIN_PANEL_NARROW : MIN_PANEL;
+    const most = Math.max(1, Math.floor((width + gap) / (least + gap)));
     const cells = this.#cells();
     const across = Math.max(0, ...cells.map(({ column }) => column)) + 1;
     const lines = Math.ceil(across / most), columns = Math.ceil(across / lines);  // of one row of the scene
     const rows = (Math.max(0, ...cells.map(({ row }) => row)) + 1) * lines;
-    // The size is a whole number of device pixels. Otherwise the browser would resample the canvases.
-    const whole = (/** @type {number} */ size) => Math.floor(size * ratio) / ratio;
-    const panelWidth = whole((width - GAP * (columns - 1)) / columns);
-    const isFull = document.fullscreenElement === this.#root;
-    const room = (isFull ? window.innerHeight - FULLSCREEN_REST : window.innerHeight * MAX_HEIGHT_SHARE) / rows;
-    const height = whole(Math.max(Math.min(panelWidth, MIN_HEIGHT), Math.min(panelWidth, room)));
-    this.#grid.style.gridTemplateColumns = `repeat(${columns}, ${panelWidth}px)`;
-    this.#grid.style.setProperty("--height", `${height}px`);
+    const room = parseFloat(getComputedStyle(this.#grid).minHeight);
+    const share = (/** @type {number} */ size, /** @type {number} */ parts) =>
+      Math.floor((size - gap * (parts - 1)) / parts / step) * step;
+    const panelWidth = share(width, columns), panelHeight = share(Math.max(room, rows * (MIN_HEIGHT + gap)), rows);
+    Object.assign(this.#grid.style, {
+      gap: `${gap}px`,
+      gridTemplateColumns: `repeat(${columns}, ${panelWidth}px)`,
+      gridAutoRows: `${panelHeight}px`,
+    });
     cells.forEach(({ column, row }, index) => {
       const panel = /** @type {HTMLElement} */ (this.#grid.children[index]);
       panel.style.gridArea = `${row * lines + Math.floor(column / columns) + 1} / ${(column % columns) + 1}`;
     });
-    this.#measure();
+    this.#viewport.setPane(panelWidth, panelHeight, ratio);
     this.redraw();
+  }
+
+  /**
+   * Move the stage to a multiple of a grid step in the document, and return its width in CSS pixels.
+   * @param {number} step
+   */
+  #snap(step) {
+    const { left, top, width } = this.#frame.getBoundingClientRect();
+    const rest = (/** @type {number} */ position) => Math.max(0, Math.ceil(position / step - 0.01) * step - position);
+    const across = rest(left + scrollX), down = rest(top + scrollY);
+    Object.assign(this.#grid.style, { marginLeft: `${across}px`, marginTop: `${down}px` });
+    return width - across;
   }
 
   /** Draw in the browser's next frame. */
   redraw() {
-    cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => this.#draw());
+    cancelAnimationFrame(this.#request);
+    this.#request = requestAnimationFrame(() => this.#draw());
   }
 
   /**
@@ -159,19 +215,12 @@ class Stage {
     return places.map(({ column, row }) => ({ column: usedColumns.indexOf(column), row: usedRows.indexOf(row) }));
   }
 
-  /** Pass the size of the panels to the viewport. */
-  #measure() {
-    if (!this.#grid.children.length) return;
-    const { width, height } = this.box;
-    this.#viewport.setPane(width, height, pixelRatio());
-  }
-
   #draw() {
-    if (!this.#scene) return;
-    this.#measure();
-    if (!this.#viewport.isReady) return;
+    if (!this.#scene || !this.#viewport.isReady) return;
+    if (this.#ratio !== pixelRatio()) this.arrange();
     const { layout, left, images } = this.#choice;
     const { width, height } = this.#viewport.canvasSize;
+    this.#grid.classList.toggle("fitted", this.#viewport.place.fit);
     const cut = layout === "divider" ? Math.round(width * this.#divider) : 0;
     for (const canvas of this.#grid.querySelectorAll("canvas")) {
       if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
@@ -208,13 +257,18 @@ class Stage {
   }
 
   /**
-   * Draw the whole image, darker outside the region in view.
+   * Draw the whole image, darker outside the region in view. The overview is hidden while the whole image is in view.
    * @param {SceneValue} scene
    * @param {Region} region
    */
   #drawOverview(scene, region) {
     const canvas = this.#overview, ratio = pixelRatio();
-    const share = Math.min(1, OVERVIEW_SIDE / Math.max(scene.width, scene.height));
+    const isWhole = region.width === scene.width && region.height === scene.height;
+    canvas.hidden = isWhole;
+    if (isWhole) return;
+    const pane = this.#viewport.paneSize, most = Math.min(pane.width, pane.height) * OVERVIEW_SHARE;
+    const side = Math.min(this.isNarrow ? OVERVIEW_SIDE_NARROW : OVERVIEW_SIDE, most);
+    const share = Math.min(1, side / Math.max(scene.width, scene.height));
     const width = Math.round(scene.width * share), height = Math.round(scene.height * share);
     const pixels = { width: Math.round(width * ratio), height: Math.round(height * ratio) };
     if (canvas.width !== pixels.width || canvas.height !== pixels.height) {
@@ -238,13 +292,5 @@ class Stage {
       context.lineWidth = line * ratio;
       context.strokeRect(x, y, w, h);
     }
-  }
-
-  /** Arrange the panels again if the window moves to a screen with another pixel ratio, or the page is zoomed. */
-  #watchRatio() {
-    matchMedia(`(resolution: ${pixelRatio()}dppx)`).addEventListener("change", () => {
-      this.arrange();
-      this.#watchRatio();
-    }, { once: true });
   }
 }

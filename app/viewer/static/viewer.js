@@ -32,7 +32,7 @@ class Viewer {
     this.#stage = new Stage(root, this.#viewport, this.#choice, () => this.#noteView());
     this.#controls = new Controls(root, this.#viewport, this.#choice, this.#stage, () => this.#build());
     new Gestures(root, this.#viewport, this.#stage, () => /** @type {SceneValue} */ (this.#scene).start);
-    new ResizeObserver(() => this.#noteSize()).observe(/** @type {Element} */ (root.querySelector(".stage")));
+    this.#watchSize(/** @type {Element} */ (root.querySelector(".frame")));
   }
 
   /**
@@ -88,6 +88,8 @@ class Viewer {
    */
   #open(scene, bitmaps) {
     const isNew = this.#scene?.picture !== scene.picture;
+    this.#root.hidden = false;
+    if (!this.#scene && !scene.columns && this.#stage.isNarrow) this.#choice.arrange("divider");
     this.#scene = scene;
     this.#root.dataset.picture = scene.picture;
     this.#choice.open(scene.images, isNew ? scene.start : null);
@@ -107,7 +109,6 @@ class Viewer {
     if (!this.#scene) return;
     const focused = /** @type {HTMLElement | null} */ (document.activeElement);
     const hadFocus = focused !== null && this.#root.contains(focused);
-    this.#root.hidden = false;
     this.#controls.build();
     this.#stage.build();
     this.#showNumbers();
@@ -129,6 +130,21 @@ class Viewer {
     if (this.#root.dataset.seen === this.#feed.wanted) return;
     this.#root.dataset.seen = this.#feed.wanted;
     this.#showNumbers();
+  }
+
+  /**
+   * Arrange the panels again when the frame changes its size in device pixels, and when it may have moved because the
+   * page became longer or shorter.
+   * @param {Element} frame
+   */
+  #watchSize(frame) {
+    const observer = new ResizeObserver(() => this.#noteSize());
+    try {
+      observer.observe(frame, { box: "device-pixel-content-box" });
+    } catch {
+      observer.observe(frame);  // Safari has no sizes in device pixels
+    }
+    observer.observe(document.body);
   }
 
   /** Arrange the panels again, because another tab may have moved the view of the photograph. */

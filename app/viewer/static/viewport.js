@@ -4,8 +4,11 @@
 // screen. The magnification is the number of device pixels for one HR pixel. If it is at least 1 it is a whole number,
 // so that every HR pixel is drawn as a sharp square.
 
-/** Zooms above the fitted one, in CSS pixels for one HR pixel. */
-const ZOOMS = [1, 2, 3, 4, 6, 8, 12, 16];
+/** Magnifications above the fitted one. */
+const MAGNIFICATIONS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48];
+
+/** The highest zoom, in CSS pixels for one HR pixel; the server accepts links up to this zoom. */
+const MAX_ZOOM = 16;
 
 /** Tolerance for comparing magnifications that are not whole numbers. */
 const TOLERANCE = 1e-6;
@@ -96,14 +99,12 @@ class Viewport {
   }
 
   /**
-   * Move the centre to a point of the image. A fitted image gets the zoom of `viewpoint` first.
+   * Move the centre to a point of the image.
    * @param {number} across Share of the image's width to the left of the point.
    * @param {number} down Share of the image's height above the point.
-   * @param {Viewpoint} viewpoint
    */
-  centreOn(across, down, viewpoint) {
-    const zoom = this.#fit ? this.#zoomOf(viewpoint) : this.#zoom;
-    this.moveTo({ x: across * this.#imageWidth, y: down * this.#imageHeight, fit: false, zoom });
+  centreOn(across, down) {
+    this.moveTo({ ...this.place, x: across * this.#imageWidth, y: down * this.#imageHeight });
   }
 
   /**
@@ -128,18 +129,13 @@ class Viewport {
   }
 
   /**
-   * The zooms for wheel, keys, pinch and slider: the fitted zoom, then the larger values of `ZOOMS`.
+   * The zooms for buttons, wheel, keys and pinch: the fitted zoom, then those of the larger `MAGNIFICATIONS`.
    * @returns {number[]}
    */
   get levels() {
     const fitted = this.#fitted();
-    return [fitted / this.#ratio, ...ZOOMS.filter((zoom) => this.#magnify(zoom) > fitted)];
-  }
-
-  /** The index of the largest value of `levels` that is not above the present zoom. */
-  get level() {
-    const now = this.magnification + TOLERANCE;
-    return this.levels.findLastIndex((zoom) => this.#magnify(zoom) <= now);
+    const larger = MAGNIFICATIONS.filter((dots) => dots > fitted && dots <= MAX_ZOOM * this.#ratio);
+    return [fitted, ...larger].map((dots) => dots / this.#ratio);
   }
 
   /**
@@ -266,9 +262,9 @@ class Viewport {
    * @param {Viewpoint} viewpoint
    */
   #zoomOf({ zoom, min_width }) {
-    const { width } = this.paneSize;
-    if (min_width === 0 || width === 0) return zoom;
-    return ZOOMS.findLast((step) => step <= zoom && width / step >= min_width) ?? 1;
+    const dots = this.#magnify(zoom);
+    if (min_width === 0 || this.#paneWidth === 0 || this.#paneWidth / dots >= min_width) return zoom;
+    return (MAGNIFICATIONS.findLast((step) => step < dots && this.#paneWidth / step >= min_width) ?? 1) / this.#ratio;
   }
 
   /** Limit the centre, so that a large image fills the panel and a small image is in the middle. */

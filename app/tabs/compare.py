@@ -88,7 +88,7 @@ def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> Comp
         own = gr.UploadButton("+ your result", file_types=["image"], size="sm", elem_id="own", min_width=160)
     take_path(upload)
     take_path(own)
-    panels = viewer(scene_of(first), "viewer")
+    panels = viewer(scene_of(first), "viewer", has_address=True)
     with gr.Row():
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=200)
         figure = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")

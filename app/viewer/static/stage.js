@@ -90,6 +90,15 @@ class Stage {
     this.arrange();
   }
 
+  /** Share of a panel's width to the left of the divider. */
+  get divider() {
+    return this.#divider;
+  }
+
+  set divider(share) {
+    this.#divider = share;
+  }
+
   /**
    * Write the numbers into all captions.
    * @param {Object<string, ImageNumbers>} scores

@@ -9,6 +9,12 @@ const TAB_NAME = /^[a-z]{1,20}$/;
 /** The end of the identifiers of the tabs' buttons. */
 const TAB_BUTTON = "-tab-button";
 
+/**
+ * Write a query. Commas stay as they are.
+ * @param {URLSearchParams} query
+ */
+const queryText = (query) => query.toString().replaceAll("%2C", ",");
+
 /** Writes the state into the address, without a new entry in the browser's history. */
 class Address {
   /** @type {() => string | null} */
@@ -44,9 +50,7 @@ class Address {
     const tab = document.querySelector(`[role="tab"][aria-selected="true"][id$="${TAB_BUTTON}"]`)?.id.replace(TAB_BUTTON, "");
     query.delete("tab");
     if (tab && tab !== "compare") query.set("tab", tab);
-    // Commas may stand in a query as they are.
-    const text = query.toString().replaceAll("%2C", ",");
-    const search = text && `?${text}`;
+    const text = queryText(query), search = text && `?${text}`;
     if (search !== location.search) history.replaceState(history.state, "", location.pathname + search + location.hash);
   }
 

@@ -36,6 +36,8 @@ class RegionPicking {
   /** @type {() => void} */
   #onChange;
   #isTool = false;
+  /** Whether a region can be chosen: only the numbers use it, and they need an original. */
+  isEnabled = true;
   /** @type {Drag | null} */
   #drag = null;
 
@@ -106,7 +108,8 @@ class RegionPicking {
   #press(event) {
     const canvas = /** @type {Element} */ (event.target).closest(".pane canvas");
     if (this.#drag) event.stopPropagation();  // a second finger
-    if (this.#drag || !canvas || event.button !== 0 || !(event.shiftKey || this.#isTool)) return;
+    const isWanted = this.isEnabled && (event.shiftKey || this.#isTool);
+    if (this.#drag || !canvas || event.button !== 0 || !isWanted) return;
     event.stopPropagation();
     event.preventDefault();
     this.#root.focus({ preventScroll: true });

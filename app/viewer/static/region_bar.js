@@ -49,22 +49,13 @@ class RegionBar {
   update(always = false) {
     const region = this.#chosen.region ?? this.#viewport.region, isChosen = this.#chosen.region !== null;
     this.#button("tool").setAttribute("aria-pressed", String(this.#picking.isTool));
-    const clear = /** @type {HTMLButtonElement} */ (this.#button("clear"));
-    clear.disabled = !isChosen;
+    this.#button("clear").setAttribute("aria-disabled", String(!isChosen));  // stays focused, unlike a disabled button
     this.#bar.classList.toggle("chosen", isChosen);
     for (const field of this.#fields) {
       const value = String(region[/** @type {keyof Region} */ (field.name)]), isEdited = field.value !== field.defaultValue;
       if (field === document.activeElement && isEdited && !always) continue;
       field.defaultValue = field.value = value;
     }
-  }
-
-  /**
-   * Show or hide the bar.
-   * @param {boolean} isHidden
-   */
-  hide(isHidden) {
-    this.#bar.hidden = isHidden;
   }
 
   get #fields() {

@@ -49,7 +49,8 @@ class Viewer {
     this.#places = places;
     this.#feed = new NumbersFeed(send);
     this.#stage = new Stage(root, this.#viewport, this.#choice, () => this.#noteView());
-    this.#controls = new Controls(root, this.#viewport, this.#choice, this.#stage, () => this.#build(), () => this.#link());
+    this.#controls = new Controls(root, this.#viewport, this.#choice, this.#stage, () => this.#build(),
+      () => `${location.origin}${location.pathname}?${this.#query}`);
     const redraw = () => this.#stage.redraw();
     this.#picking = new RegionPicking(root, this.#viewport, this.#chosen, redraw);
     this.#bar = new RegionBar(root, this.#viewport, this.#chosen, this.#picking, redraw);
@@ -126,7 +127,8 @@ class Viewer {
     this.#chosen.setImage(scene.width, scene.height);
     this.#stage.setScene(scene, bitmaps);
     this.#controls.setScene(scene);
-    this.#bar.hide(!scene.images.some(({ role }) => role === "original"));
+    this.#picking.isEnabled = scene.images.some(({ role }) => role === "original");
+    this.#find(".region-bar").hidden = !this.#picking.isEnabled;
     if (isNew && scene.start.layout === "divider") this.#stage.divider = scene.start.divider;
     this.#build();
     this.#controls.say(describeMissing(scene.images, scene.failed) || "all images are shown");
@@ -172,7 +174,7 @@ class Viewer {
     const { layout, front, left, panels } = this.#choice;
     const displayed = layout === "side" ? panels : layout === "divider" ? [left, front] : [front];
     const text = describeNumbers(displayed, numbers);
-    this.#announcer.note(layout === "single" ? `${front.name} in front. ${text}` : text);
+    this.#announcer.note(layout === "single" ? `${front.name} in front. ${text}`.trim() : text);
   }
 
   /** The displayed numbers; null if there are none yet. */
@@ -235,7 +237,7 @@ class Viewer {
     return new Address(() => {
       const { ariaBusy } = this.#root, isWaiting = isLink ? ariaBusy !== "false" : ariaBusy === "true";
       if (!this.#scene || isWaiting || this.#seen || !this.#viewport.isReady) return null;
-      return this.#scene.link === null ? "upload=1" : `${this.#scene.link}&${this.#viewQuery}`;
+      return this.#scene.link === null ? "upload=1" : this.#query;
     });
   }
 
@@ -245,20 +247,16 @@ class Viewer {
     this.#kept = { across: place.x / width, down: place.y / height, place };
   }
 
-  /** The part of a link's query that names the view. */
-  get #viewQuery() {
+  /** The query of a link to the present view. */
+  get #query() {
     const { region } = this.#chosen, { x, y, fit, zoom } = this.#viewport.place;
     /** @type {LinkQuery} */
     const view = region ? { region: regionText(region) } : {
       x: String(x), y: String(y), ...(fit ? { fit: "1" } : { zoom: String(zoom) }), seen: regionText(this.#viewport.region),
     };
     const divider = this.#choice.layout === "divider" ? { divider: this.#stage.divider.toFixed(4) } : {};
-    return new URLSearchParams(/** @type {Record<string, string>} */ ({ ...view, ...this.#choice.query, ...divider }));
-  }
-
-  /** The address that opens the present view. */
-  #link() {
-    return `${location.origin}${location.pathname}?${this.#scene?.link}&${this.#viewQuery}`;
+    const query = /** @type {Record<string, string>} */ ({ ...view, ...this.#choice.query, ...divider });
+    return `${this.#scene?.link}&${queryText(new URLSearchParams(query))}`;
   }
 
   /**

@@ -272,7 +272,7 @@ def test_an_upload_that_is_gone_is_not_replaced_silently(
     assert download.value.suggested_filename == "my photo_x4_figure.png"
     page.reload()
     notice = page.locator("#viewer").get_by_test_id("notice")
-    expect(notice).to_have_text("The photograph that you uploaded is no longer on the server: upload it again.")
+    expect(notice).to_have_text("Your photograph is no longer on the server, so an example is shown: upload it again.")
     thumbnails(page).nth(2).click()
     wait_for_query(page, image="cat")
     expect(notice).to_be_hidden()

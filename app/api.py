@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -63,7 +62,7 @@ def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
             opening = Job(open_upload(path, scale_of(scale), ends))
             for _ in opening:
                 yield gr.skip(), gr.skip()
-            session = replace(opening.result, name=Path(path).stem, self_ensemble=bool(self_ensemble))
+            session = replace(opening.result, self_ensemble=bool(self_ensemble))
             (pair,) = session.pairs
             hr_rect = parse_rect(crop, pair) if crop else whole_rect(pair)
             for computed in compute(session, upscaler_for, session.self_ensemble, ends):

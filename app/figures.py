@@ -30,5 +30,5 @@ def store_figure(session: Session, hr_rect: Rect) -> str:
     }
     drawn = figure(pair, results, clip_rect(hr_rect, pair))
     save = functools.partial(drawn.save, format="PNG")
-    name = f"{session.name or 'image'}_x{pair.scale}_figure.png"
+    name = f"{session.stem}_x{pair.scale}_figure.png"
     return str(store_result(name, lambda path: replace_file(path, save)))

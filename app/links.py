@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 
 from app.serving.limits import MAX_KEY, MAX_SHOWN, MAX_ZOOM
 from app.session import Session, open_example
-from app.viewer.component import FIRST_ZOOM
-from app.viewer.contract import LAYOUTS, Viewpoint
+from app.viewer.component import first_view, region_of
+from app.viewer.contract import LAYOUTS, Region, Viewpoint
 from drn.errors import InputError
+from drn.evaluation.pairs import Pair, parse_rect
 
 
 def link_query(session: Session) -> str | None:
@@ -41,31 +42,48 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
     named = {path.stem: path for path in photographs}
     try:
         path, scale = named[params["image"]], int(params["scale"])
-        view = _viewpoint(params)
         if scale not in scales:
             raise ValueError
+        session = open_example(path, scale)
+        view = _viewpoint(params, session.pairs[0])
     except (KeyError, ValueError) as error:
         raise InputError(
             "This link names an image, a scale or a view that does not exist here: choose a photograph instead."
         ) from error
-    return replace(open_example(path, scale, view), self_ensemble=params.get("plus") == "1")
+    return replace(session, view=view, self_ensemble=params.get("plus") == "1")
 
 
-def _viewpoint(params: Mapping[str, str]) -> Viewpoint:
-    """Read the viewpoint of a link.
+def _viewpoint(params: Mapping[str, str], pair: Pair) -> Viewpoint:
+    """Read the viewpoint of a link to ``pair``.
 
     Raises:
         KeyError: If a parameter is missing.
         ValueError: If a parameter is out of bounds.
     """
-    x, y = float(params["x"]), float(params["y"])
-    fit = params.get("fit") == "1" or params.get("zoom") == "0"  # links of the first version contain zoom=0
-    zoom = FIRST_ZOOM if fit else float(params["zoom"])
-    if not (math.isfinite(x) and math.isfinite(y) and 0 < zoom <= MAX_ZOOM) or params["layout"] not in LAYOUTS:
+    view = first_view(pair.hr.shape[1] / 2, pair.hr.shape[0] / 2)
+    view["region"], view["seen"] = _region(params.get("region"), pair), _region(params.get("seen"), pair)
+    if view["region"] is None:
+        view["x"], view["y"], view["min_width"] = float(params["x"]), float(params["y"]), 0
+        view["fit"] = params.get("fit") == "1" or params.get("zoom") == "0"  # links of the first version have zoom=0
+        view["zoom"] = view["zoom"] if view["fit"] else float(params["zoom"])
+    if not (math.isfinite(view["x"]) and math.isfinite(view["y"]) and 0 < view["zoom"] <= MAX_ZOOM):
         raise ValueError
-    front, left = params.get("front", ""), params.get("left", "")
-    shown = list(filter(None, params.get("shown", "").split(",")))
-    if len(shown) > MAX_SHOWN or any(len(key) > MAX_KEY for key in (front, left, *shown)):
+    view["divider"] = float(params.get("divider", view["divider"]))
+    if params["layout"] not in LAYOUTS or not 0 <= view["divider"] <= 1:
         raise ValueError
-    (layout,) = (layout for layout in LAYOUTS if layout == params["layout"])
-    return Viewpoint(x=x, y=y, fit=fit, zoom=zoom, min_width=0, layout=layout, front=front, left=left, shown=shown)
+    (view["layout"],) = (layout for layout in LAYOUTS if layout == params["layout"])
+    view["front"], view["left"] = params.get("front", ""), params.get("left", "")
+    view["shown"] = list(filter(None, params.get("shown", "").split(",")))
+    keys = view["front"], view["left"], *view["shown"]
+    if len(view["shown"]) > MAX_SHOWN or any(len(key) > MAX_KEY for key in keys):
+        raise ValueError
+    return view
+
+
+def _region(text: str | None, pair: Pair) -> Region | None:
+    """Read a region of a link; None if there is none.
+
+    Raises:
+        InputError: If it is malformed, or is not inside the image.
+    """
+    return None if text is None else region_of(parse_rect(text, pair))

@@ -125,7 +125,7 @@ def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> s
     _, url, _ = demo.launch(
         server_port=port,
         theme=THEME,
-        css=read_static("static/page.css", "viewer/static/viewer.css"),
+        css=read_static("static/page.css", "viewer/static/viewer.css", "viewer/static/region.css"),
         js=read_static("static/page.js"),
         max_file_size=MAX_UPLOAD_BYTES,
         show_error=False,

@@ -44,6 +44,7 @@ def scene_of(session: Session) -> Scene:
         link=link_query(session),
         failed=session.failed,
         owner=session.own_token or ("" if session.name else session.picture_token),
+        name=session.stem,
     )
 
 

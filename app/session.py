@@ -43,6 +43,7 @@ class Session:
         results: The results that are already computed, by scale and by the name of the method or the key of the
             visitor's result.
         name: Stem of the example's name; empty for an uploaded photograph.
+        stem: Stem of the name of the photograph's file, for names of results.
         view: The viewpoint of a shared link; None for the usual one.
         self_ensemble: Whether DRN+ is shown too.
         further: The methods beside the built-in ones; a session with several scales has none.
@@ -58,6 +59,7 @@ class Session:
     pairs: tuple[Pair, ...]
     results: dict[tuple[int, str], Result] = field(default_factory=dict)
     name: str = ""
+    stem: str = "image"
     view: Viewpoint | None = None
     self_ensemble: bool = False
     further: tuple[Method, ...] = ()
@@ -112,22 +114,21 @@ def open_upload(path: str, scale: int, ends: float) -> Generator[tuple[int, int]
             too large or too small.
     """
     picture = check_size((yield from read_upload(path, MAX_PIXELS, ends)))
-    return Session(picture, new_token(), (make_pair(picture, scale),))
+    return Session(picture, new_token(), (make_pair(picture, scale),), stem=Path(path).stem)
 
 
-def open_example(path: Path, scale: int, view: Viewpoint | None = None) -> Session:
+def open_example(path: Path, scale: int) -> Session:
     """Open an example.
 
     Args:
         path: The example.
         scale: The scale to compare at.
-        view: The first viewpoint; None for the usual one.
 
     Raises:
         InputError: If it cannot be read, or is too large or too small.
     """
     picture = read_example(path)
-    return Session(picture, new_token(), (make_pair(picture, scale, path.stem),), name=path.stem, view=view)
+    return Session(picture, new_token(), (make_pair(picture, scale, path.stem),), name=path.stem, stem=path.stem)
 
 
 def compute(

@@ -69,7 +69,7 @@ def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> Comp
     """Create the components in the order in which the tab shows them."""
     choices = [(f"x{scale}", str(scale)) for scale in scales]
     scale = gr.Radio(choices, value=str(first.pairs[0].scale), label="Scale", elem_id="scale")
-    panels = viewer(scene_of(first), "viewer")
+    panels = viewer(scene_of(first), "viewer", has_address=True)
     with gr.Row(elem_id="options"):
         gallery = gr.Gallery(
             [(thumbnail(path), path.stem.replace("-", " ")) for path in photographs],

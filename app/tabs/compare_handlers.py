@@ -209,7 +209,7 @@ class CompareHandlers:
         if shown.pairs[0].scale == scale:
             return shown  # with its results and its viewpoint
         pair = make_pair(shown.picture, scale, shown.name)
-        return Session(shown.picture, shown.picture_token, (pair,), name=shown.name)
+        return Session(shown.picture, shown.picture_token, (pair,), name=shown.name, stem=shown.stem)
 
     def _compute_anew(self, key: str | None, weights_key: str) -> Updates:
         with errors_for_visitor():

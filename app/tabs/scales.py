@@ -100,7 +100,8 @@ def at_scales(compared: Session, scales: list[int]) -> Session:
     The photograph is cropped to a size that every scale divides, so that a region is the same in every row.
     """
     picture = replace(compared.picture, rgb=mod_crop(compared.picture.rgb, math.lcm(*scales)))
-    return Session(picture, compared.picture_token, tuple(make_pair(picture, scale) for scale in scales))
+    pairs = tuple(make_pair(picture, scale) for scale in scales)
+    return Session(picture, compared.picture_token, pairs, stem=compared.stem)
 
 
 def psnr_chart(session: Session) -> str:

@@ -17,7 +17,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from app.serving.cache import folder_for, make_room
-from app.viewer.contract import ImageNumbers, ImageValue, Legend, Numbers, Role, SceneValue, Scores, Viewpoint
+from app.viewer.contract import ImageNumbers, ImageValue, Legend, Numbers, Region, Role, SceneValue, Scores, Viewpoint
 from drn.evaluation.comparison import Score, best, format_psnr, format_ssim
 from drn.files import replace_file
 from drn.geometry import Rect
@@ -25,7 +25,23 @@ from drn.image import Array
 
 APP = Path(__file__).parents[1]
 
-SCRIPTS = ("viewport", "choice", "numbers", "panels", "stage", "gestures", "controls", "viewer")
+SCRIPTS = (
+    "viewport",
+    "choice",
+    "region",
+    "numbers",
+    "table",
+    "panels",
+    "stage",
+    "gestures",
+    "picking",
+    "region_bar",
+    "controls",
+    "announcer",
+    "address",
+    "walk",
+    "viewer",
+)
 """The viewer's JavaScript files, in the order in which they are joined. The last one creates the viewer."""
 
 COMMENTS = re.compile(r"^ *//[^\n]*\n| */\*\*.*?\*/\n?", re.DOTALL | re.MULTILINE)
@@ -86,7 +102,20 @@ def first_view(x: float, y: float) -> Viewpoint:
         x: Horizontal centre, in HR pixels.
         y: Vertical centre, in HR pixels.
     """
-    return Viewpoint(x=x, y=y, fit=False, zoom=FIRST_ZOOM, min_width=64, layout="side", front="", left="", shown=[])
+    return Viewpoint(
+        x=x,
+        y=y,
+        fit=False,
+        zoom=FIRST_ZOOM,
+        min_width=64,
+        layout="side",
+        front="",
+        left="",
+        shown=[],
+        divider=0.5,
+        region=None,
+        seen=None,
+    )
 
 
 @dataclass(frozen=True)
@@ -105,6 +134,7 @@ class Scene:
         link: Query that opens these images again; None if no link can open them.
         failed: Whether the computation of the images without pixels has failed or was stopped.
         owner: Scenes with the same owner share the files of equal images; the owner of the examples is empty.
+        name: Name of the photograph, for files and tables of numbers.
     """
 
     token: str
@@ -118,6 +148,7 @@ class Scene:
     link: str | None = None
     failed: bool = False
     owner: str = ""
+    name: str = "image"
 
 
 @dataclass(frozen=True)
@@ -132,11 +163,16 @@ class Measured:
     seconds: float | None
 
 
-def viewer(scene: Scene | None, elem_id: str) -> gr.HTML:
+def viewer(scene: Scene | None, elem_id: str, *, has_address: bool = False) -> gr.HTML:
     """Build the component that shows images under one viewport.
 
     The value of the component is a ``SceneValue`` or None. The data of its event ``viewport`` is a ``ViewportEvent``;
     answer it with ``gr.HTML(numbers=numbers_for(...))``, which leaves the images unchanged.
+
+    Args:
+        scene: The first scene; None hides the viewer.
+        elem_id: Identifies the component on the page.
+        has_address: Whether the address of the page contains the state of this viewer; at most one viewer of a page.
     """
     return gr.HTML(
         None if scene is None else scene_value(scene),
@@ -145,6 +181,7 @@ def viewer(scene: Scene | None, elem_id: str) -> gr.HTML:
         apply_default_css=False,
         elem_id=elem_id,
         numbers=None,
+        address=has_address,
     )
 
 
@@ -159,6 +196,7 @@ def scene_value(scene: Scene) -> SceneValue:
     return {
         "token": scene.token,
         "picture": scene.picture,
+        "name": scene.name,
         "width": scene.width,
         "height": scene.height,
         "start": scene.start,
@@ -235,11 +273,12 @@ def numbers_for(token: str, hr_rect: Rect, groups: Sequence[Mapping[str, Measure
         in_whole = _marked({key: measured.whole for key, measured in group.items()})
         for key, measured in group.items():
             scores[key] = {"region": in_region[key], "whole": in_whole[key], "seconds": measured.seconds}
-    return {
-        "token": token,
-        "region": {"x": hr_rect.x, "y": hr_rect.y, "width": hr_rect.width, "height": hr_rect.height},
-        "scores": scores,
-    }
+    return {"token": token, "region": region_of(hr_rect), "scores": scores}
+
+
+def region_of(hr_rect: Rect) -> Region:
+    """Convert a rectangle to its form on the page."""
+    return Region(x=hr_rect.x, y=hr_rect.y, width=hr_rect.width, height=hr_rect.height)
 
 
 def _marked(scores: Mapping[str, Score]) -> dict[str, Scores]:

@@ -69,7 +69,7 @@ class ImageValue(TypedDict):
 
 
 class Viewpoint(TypedDict):
-    """The position and zoom of the view, and the images that are shown.
+    """The position and zoom of the view, the chosen region, and the images that are shown.
 
     Attributes:
         x: Horizontal centre of the view.
@@ -82,6 +82,11 @@ class Viewpoint(TypedDict):
         front: Key of the image in front, in the layouts "divider" and "single".
         left: Key of the image left of the divider.
         shown: Keys of the images side by side.
+        divider: Share of a panel's width left of the divider.
+        region: The chosen region; it is fitted into a panel, whatever the centre and the zoom are. None if the numbers
+            are those of the region in view.
+        seen: The region that was in view when a link was made; None if unknown. A viewer in which another region is in
+            view takes it as the chosen one, so that the numbers are the same.
 
     If ``front``, ``left`` or ``shown`` is empty, the viewer chooses the images. Unknown keys are ignored.
     """
@@ -95,6 +100,9 @@ class Viewpoint(TypedDict):
     front: str
     left: str
     shown: list[str]
+    divider: float
+    region: Region | None
+    seen: Region | None
 
 
 class SceneValue(TypedDict):
@@ -103,6 +111,7 @@ class SceneValue(TypedDict):
     Attributes:
         token: Identifies this set of images; it changes whenever an image changes.
         picture: Identifies the photograph; the viewport is kept while this value stays the same.
+        name: Name of the photograph, for files and tables of numbers.
         width: Width of the original image.
         height: Height of the original image.
         images: The images in the order of the number keys.
@@ -115,6 +124,7 @@ class SceneValue(TypedDict):
 
     token: str
     picture: str
+    name: str
     width: int
     height: int
     images: list[ImageValue]
@@ -165,14 +175,24 @@ class Numbers(TypedDict):
 
 
 class Props(TypedDict):
-    """The properties that the server sets on the component; the viewer is hidden while ``value`` is None."""
+    """The properties that the server sets on the component.
+
+    Attributes:
+        value: The scene; the viewer is hidden while it is None.
+        numbers: The last answer to a ``ViewportEvent``.
+        address: Whether the address of the page contains the state of this viewer.
+    """
 
     value: SceneValue | None
     numbers: Numbers | None
+    address: bool
 
 
 class ViewportEvent(TypedDict):
-    """The event ``viewport``: the viewer requests the numbers of a region of a scene."""
+    """The event ``viewport``: the viewer requests the numbers of a region of a scene.
+
+    The region is the chosen one; if none is chosen, it is the region in view.
+    """
 
     token: str
     region: Region
@@ -181,27 +201,33 @@ class ViewportEvent(TypedDict):
 class LinkQuery(TypedDict, total=False):
     """The part of a link's query that names a viewpoint. The viewer writes it; all values are text.
 
-    ``SceneValue.link`` is the other part, which names the images.
+    ``SceneValue.link`` is the other part, which names the images. Regions are written ``X,Y,W,H``.
 
     Attributes:
+        region: The chosen region. It replaces ``x``, ``y``, ``zoom``, ``fit`` and ``seen``.
         x: Horizontal centre of the view.
         y: Vertical centre of the view.
         zoom: CSS pixels for one HR pixel; absent if the whole image is fitted.
         fit: "1" if the whole image is fitted.
+        seen: The region in view.
         layout: A ``Layout``.
         shown: Keys of the images side by side, separated by commas.
         front: Key of the image in front.
         left: Key of the image left of the divider.
+        divider: Share of a panel's width left of the divider.
     """
 
+    region: str
     x: str
     y: str
     zoom: str
     fit: str
+    seen: str
     layout: str
     shown: str
     front: str
     left: str
+    divider: str
 
 
 class ElementData(TypedDict):

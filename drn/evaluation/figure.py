@@ -129,7 +129,10 @@ def lay_out(
     total = sum(heights) + (len(heights) - 1) * GAP
     overview_height = min(total, 2 * max(heights)) - LABEL
     whole = _overview(pair.hr, hr_rects, 3 * (overview_height + LABEL), overview_height)
-    captions = [f"x{pair.scale}, region {hr_rect.width}x{hr_rect.height}" for hr_rect in hr_rects[:1]]
+    captions = [
+        f"x{pair.scale}, region {hr_rect.width}x{hr_rect.height} at {hr_rect.x}, {hr_rect.y}"
+        for hr_rect in hr_rects[:1]
+    ]
     if len(hr_rects) > 1:
         captions = [f"x{pair.scale}, {len(hr_rects)} regions"]
     width_of = font().getlength

@@ -40,7 +40,7 @@ CLOCK = """() => {
     window.ask = (x, token = "a") => feed.ask({ token, region: region(x) });
     window.answer = (x, token = "a") =>
         feed.receive({ region: region(x), token, scores: { drn: { seconds: x } } });
-    window.shown = (token = "a") => feed.scoresOf(token)?.drn?.seconds ?? null;
+    window.shown = (token = "a") => feed.numbersOf(token)?.scores.drn?.seconds ?? null;
 }"""
 """A clock that changes only in ``wait``. Regions differ in ``x``, and answers contain ``x`` as their seconds."""
 
@@ -139,8 +139,8 @@ def test_no_numbers_are_an_answer_too(scripts: Page) -> None:
     fresh, scores = run(
         scripts,
         """ask(1); wait(30); feed.receive({ token: "a", region: region(1), scores: {} });
-        return [feed.isFresh, feed.scoresOf("a")]""",
+        return [feed.isFresh, feed.numbersOf("a").scores]""",
     )
     assert fresh
     assert scores == {}
-    assert run(scripts, "feed.receive(null); return [feed.isFresh, feed.scoresOf('a')]") == [False, None]
+    assert run(scripts, "feed.receive(null); return [feed.isFresh, feed.numbersOf('a')]") == [False, None]

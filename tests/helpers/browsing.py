@@ -73,6 +73,29 @@ def in_view(page: Page) -> Rect:
     return Rect(x, y, width, height)
 
 
+def region_fields(page: Page) -> Rect:
+    """Return the region in the fields of the Compare tab: the chosen one, or else the one in view."""
+    after_a_frame(page)
+    fields = page.locator("#viewer .region-fields input").all()
+    return Rect(*(int(field.input_value()) for field in fields))
+
+
+def type_region(page: Page, region: Rect) -> None:
+    """Type a region into the fields of the Compare tab and press Enter."""
+    fields = page.locator("#viewer .region-fields input").all()
+    for field, value in zip(fields, (region.x, region.y, region.width, region.height), strict=True):
+        field.fill(str(value))
+    fields[-1].press("Enter")
+    after_a_frame(page)
+
+
+def assert_region(page: Page, region: Rect) -> None:
+    """Check that the fields of the Compare tab soon show a region."""
+    fields = page.locator("#viewer .region-fields input")
+    for index, value in enumerate((region.x, region.y, region.width, region.height)):
+        expect(fields.nth(index)).to_have_value(str(value))
+
+
 def drawn(page: Page, key: str) -> Array:
     """Return the pixels of a panel's canvas: uint8 (h, w, 4), transparent where there is no image."""
     after_a_frame(page)

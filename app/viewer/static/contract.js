@@ -50,12 +50,16 @@
  * @property {string} front
  * @property {string} left
  * @property {string[]} shown
+ * @property {number} divider
+ * @property {Region | null} region
+ * @property {Region | null} seen
  */
 
 /**
  * @typedef {Object} SceneValue
  * @property {string} token
  * @property {string} picture
+ * @property {string} name
  * @property {number} width
  * @property {number} height
  * @property {ImageValue[]} images
@@ -96,6 +100,7 @@
  * @typedef {Object} Props
  * @property {SceneValue | null} value
  * @property {Numbers | null} numbers
+ * @property {boolean} address
  */
 
 /**
@@ -106,14 +111,17 @@
 
 /**
  * @typedef {Object} LinkQuery
+ * @property {string} [region]
  * @property {string} [x]
  * @property {string} [y]
  * @property {string} [zoom]
  * @property {string} [fit]
+ * @property {string} [seen]
  * @property {string} [layout]
  * @property {string} [shown]
  * @property {string} [front]
  * @property {string} [left]
+ * @property {string} [divider]
  */
 
 /**

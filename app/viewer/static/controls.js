@@ -24,6 +24,8 @@ class Controls {
   #stage;
   /** @type {() => void} */
   #rebuild;
+  /** @type {() => string} */
+  #link;
   /** @type {SceneValue | null} */
   #scene = null;
   #sleepTimer = 0;
@@ -34,13 +36,15 @@ class Controls {
    * @param {ImageChoice} choice
    * @param {Stage} stage
    * @param {() => void} rebuild Builds the panels after a change of the choice.
+   * @param {() => string} link Returns the address that opens the present view.
    */
-  constructor(root, viewport, choice, stage, rebuild) {
+  constructor(root, viewport, choice, stage, rebuild, link) {
     this.#root = root;
     this.#viewport = viewport;
     this.#choice = choice;
     this.#stage = stage;
     this.#rebuild = rebuild;
+    this.#link = link;
     root.addEventListener("keydown", (event) => this.#press(event));
     this.#find(".bar").addEventListener("click", (event) => this.#click(/** @type {Element} */ (event.target)));
     this.#find(".left-choice select").addEventListener("change", (event) => {
@@ -147,7 +151,7 @@ class Controls {
     else if (zoom === "fit") this.#fit();
     else if (zoom) this.#zoomTo(1 / pixelRatio());
     else if (action === "fullscreen") this.#toggleFullscreen();
-    else if (action === "link") void this.#copyLink(button, this.#scene);
+    else if (action === "link") void this.#copyLink(button);
   }
 
   /** @param {KeyboardEvent} event */
@@ -232,23 +236,11 @@ class Controls {
   }
 
   /**
-   * The address that opens these images at the present place.
-   * @param {SceneValue} scene
-   */
-  #link(scene) {
-    const { x, y, fit, zoom } = this.#viewport.place;
-    /** @type {LinkQuery} */
-    const query = { x: x.toFixed(1), y: y.toFixed(1), ...(fit ? { fit: "1" } : { zoom: String(zoom) }), ...this.#choice.query };
-    return `${location.origin}${location.pathname}?${scene.link}&${new URLSearchParams(/** @type {Record<string, string>} */ (query))}`;
-  }
-
-  /**
    * Copy the link, or put it into the address bar if the browser does not allow copying.
    * @param {HTMLElement} button
-   * @param {SceneValue} scene
    */
-  async #copyLink(button, scene) {
-    const link = this.#link(scene), label = "Copy link";
+  async #copyLink(button) {
+    const link = this.#link(), label = "Copy link";
     try {
       await navigator.clipboard.writeText(link);
       button.textContent = "Copied";

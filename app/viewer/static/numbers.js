@@ -63,11 +63,11 @@ class NumbersFeed {
   }
 
   /**
-   * The numbers to display for a scene, by image key; null if there are none yet.
+   * The numbers to display for a scene, with their region; null if there are none yet.
    * @param {string} token
    */
-  scoresOf(token) {
-    return this.#current?.token === token ? this.#current.scores : null;
+  numbersOf(token) {
+    return this.#current?.token === token ? this.#current : null;
   }
 
   /**

@@ -114,6 +114,15 @@ class Stage {
     this.arrange();
   }
 
+  /** Share of a panel's width to the left of the divider. */
+  get divider() {
+    return this.#divider;
+  }
+
+  set divider(share) {
+    this.#divider = share;
+  }
+
   /**
    * Write the numbers of all images. Those of DRN and of other methods include the gain over bicubic at the same scale.
    * @param {Object<string, ImageNumbers>} scores

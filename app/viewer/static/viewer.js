@@ -1,6 +1,11 @@
 // Connects the viewer's parts with each other and with the server. The files of this folder are joined, this one last,
 // and run as `js_on_load` of a gr.HTML, which provides `element`, `trigger`, `props` and `watch`.
 
+/**
+ * The last place and the chosen region of each photograph, which all viewers of the page share.
+ * @typedef {Record<string, { place: Place, region: Region | null }>} Places
+ */
+
 /** One viewer on the page. */
 class Viewer {
   /** @type {HTMLElement} */
@@ -13,24 +18,49 @@ class Viewer {
   #controls;
   /** @type {NumbersFeed} */
   #feed;
+  #chosen = new ChosenRegion();
+  /** @type {RegionPicking} */
+  #picking;
+  /** @type {RegionBar} */
+  #bar;
+  /** @type {Announcer} */
+  #announcer;
+  /** @type {Address | null} */
+  #address;            // null if the page's address does not contain the state of this viewer
   /** @type {SceneValue | null} */
   #scene = null;
-  /** @type {Record<string, Place>} */
-  #places;             // the last place of each photograph, which all viewers of the page share
+  /** @type {Places} */
+  #places;
+  /** @type {Region | null} */
+  #seen = null;        // the region that must be in view or chosen as soon as all images are there, from a link
+  /** @type {{ across: number, down: number, place: Place } | null} */
+  #kept = null;        // the relative centre and the place that the next photograph takes over
   #turn = 0;           // counts the values from the server, so that an older value cannot replace a newer one
   #wasVisible = false;
 
   /**
    * @param {HTMLElement} root
-   * @param {Record<string, Place>} places
+   * @param {Places} places
+   * @param {boolean} hasAddress Whether the page's address contains the state of this viewer.
    * @param {(event: ViewportEvent) => void} send Sends the event `viewport`.
    */
-  constructor(root, places, send) {
+  constructor(root, places, hasAddress, send) {
     this.#root = root;
     this.#places = places;
     this.#feed = new NumbersFeed(send);
     this.#stage = new Stage(root, this.#viewport, this.#choice, () => this.#noteView());
-    this.#controls = new Controls(root, this.#viewport, this.#choice, this.#stage, () => this.#build());
+    this.#controls = new Controls(root, this.#viewport, this.#choice, this.#stage, () => this.#build(),
+      () => `${location.origin}${location.pathname}?${this.#query}`);
+    const redraw = () => this.#stage.redraw();
+    this.#picking = new RegionPicking(root, this.#viewport, this.#chosen, redraw);
+    this.#bar = new RegionBar(root, this.#viewport, this.#chosen, this.#picking, redraw);
+    const say = (/** @type {string} */ text) => this.#controls.say(text);
+    new NumbersExport(root, () => (this.#scene && this.#numbers ? [this.#scene, this.#numbers] : null), say);
+    this.#announcer = new Announcer(say);
+    this.#address = hasAddress ? this.#connectAddress() : null;
+    for (const name of ["pointerdown", "wheel", "keydown"]) {
+      root.addEventListener(name, () => { this.#seen = null; }, { capture: true, passive: true });
+    }
     new Gestures(root, this.#viewport, this.#stage, () => /** @type {SceneValue} */ (this.#scene).start);
     this.#watchSize(/** @type {Element} */ (root.querySelector(".frame")));
   }
@@ -90,18 +120,40 @@ class Viewer {
     const isNew = this.#scene?.picture !== scene.picture;
     this.#root.hidden = false;
     if (!this.#scene && !scene.columns && this.#stage.isNarrow) this.#choice.arrange("divider");
+    if (isNew && this.#scene) this.#find(".notice").hidden = true;
     this.#scene = scene;
     this.#root.dataset.picture = scene.picture;
     this.#choice.open(scene.images, isNew ? scene.start : null);
     this.#viewport.setImage(scene.width, scene.height);
+    if (isNew) this.#chosen.choose(null);
+    this.#chosen.setImage(scene.width, scene.height);
     this.#stage.setScene(scene, bitmaps);
     this.#controls.setScene(scene);
+    this.#picking.isEnabled = scene.images.some(({ role }) => role === "original");
+    this.#find(".region-bar").hidden = !this.#picking.isEnabled;
+    if (isNew && scene.start.layout === "divider") this.#stage.divider = scene.start.divider;
     this.#build();
     this.#controls.say(describeMissing(scene.images, scene.failed) || "all images are shown");
-    if (!isNew) return;
-    const place = this.#places[scene.picture];
-    if (place) this.#viewport.moveTo(place);
-    else this.#viewport.moveToViewpoint(scene.start);
+    if (isNew) this.#placeView(scene);
+  }
+
+  /**
+   * Move to the first place of a photograph.
+   * @param {SceneValue} scene
+   */
+  #placeView({ picture, start, width, height }) {
+    const known = this.#places[picture], kept = this.#kept;
+    this.#kept = null;
+    this.#seen = known || kept ? null : start.seen;
+    if (known) {
+      this.#viewport.moveTo(known.place);
+      this.#chosen.choose(known.region);
+    } else if (kept) {
+      this.#viewport.moveTo({ ...kept.place, x: kept.across * width, y: kept.down * height });
+    } else {
+      this.#viewport.moveToViewpoint(start);
+      this.#chosen.choose(start.region);
+    }
   }
 
   /** Build the panels and the controls of the present choice. */
@@ -117,16 +169,32 @@ class Viewer {
 
   #showNumbers() {
     this.#root.dataset.fresh = String(this.#feed.isFresh);
-    const scores = this.#scene && this.#feed.scoresOf(this.#scene.token);
-    if (scores) this.#stage.writeScores(scores);
+    const numbers = this.#numbers;
+    if (!numbers) return;
+    this.#stage.writeScores(numbers.scores);
+    const { layout, front, left, panels } = this.#choice;
+    const displayed = layout === "side" ? panels : layout === "divider" ? [left, front] : [front];
+    const text = describeNumbers(displayed, numbers);
+    this.#announcer.note(layout === "single" ? `${front.name} in front. ${text}`.trim() : text);
+  }
+
+  /** The displayed numbers; null if there are none yet. */
+  get #numbers() {
+    return this.#scene && this.#feed.numbersOf(this.#scene.token);
   }
 
   /** Pass the drawn state to the controls, to other viewers of the photograph, and to the numbers. */
   #noteView() {
     const { picture, token } = /** @type {SceneValue} */ (this.#scene);
+    this.#checkSeen();
+    const { region } = this.#chosen;
     this.#controls.update();
-    this.#places[picture] = this.#viewport.place;
-    this.#feed.ask({ token, region: this.#viewport.region });
+    this.#bar.update();
+    this.#picking.draw();
+    this.#nameRegion();
+    this.#places[picture] = { place: this.#viewport.place, region };
+    this.#feed.ask({ token, region: region ?? this.#viewport.region });
+    this.#address?.note();
     if (this.#root.dataset.seen === this.#feed.wanted) return;
     this.#root.dataset.seen = this.#feed.wanted;
     this.#showNumbers();
@@ -150,18 +218,78 @@ class Viewer {
   /** Arrange the panels again, because another tab may have moved the view of the photograph. */
   #noteSize() {
     const { isVisible } = this.#stage;
-    const place = this.#scene && this.#places[this.#scene.picture];
-    if (isVisible && !this.#wasVisible && place) this.#viewport.moveTo(place);
+    const known = this.#scene && this.#places[this.#scene.picture];
+    if (isVisible && !this.#wasVisible && known) {
+      this.#viewport.moveTo(known.place);
+      this.#chosen.choose(known.region);
+    }
     this.#wasVisible = isVisible;
     this.#stage.arrange();
   }
+
+  /** If a link was made in a window where another region was in view, choose that region, so the numbers are the same. */
+  #checkSeen() {
+    const seen = this.#seen, { images, failed } = /** @type {SceneValue} */ (this.#scene);
+    if (!seen || (!failed && images.some(({ file }) => !file))) return;
+    this.#seen = null;
+    if (regionText(seen) === regionText(this.#viewport.region)) return;
+    this.#chosen.choose(seen);
+    this.#viewport.showRegion(seen);
+    this.#stage.redraw();
+  }
+
+  /** Name the measured region in the captions. */
+  #nameRegion() {
+    for (const label of this.#root.querySelectorAll(".line.region .what")) {
+      label.textContent = this.#chosen.region ? "region" : "in view";
+    }
+  }
+
+  /** Start to write the state into the page's address, and let the visitor walk through the photographs. */
+  #connectAddress() {
+    const query = new URLSearchParams(location.search), isLink = query.has("image");
+    this.#find(".notice").hidden = !query.has("upload");
+    new PhotographWalk(this.#root, () => this.#keepView());
+    return new Address(() => {
+      const { ariaBusy } = this.#root, isWaiting = isLink ? ariaBusy !== "false" : ariaBusy === "true";
+      if (!this.#scene || isWaiting || this.#seen || !this.#viewport.isReady) return null;
+      return this.#scene.link === null ? "upload=1" : this.#query;
+    });
+  }
+
+  /** Keep the view for the next photograph: its relative centre and its zoom. */
+  #keepView() {
+    const place = this.#viewport.place, { width, height } = this.#viewport.imageSize;
+    this.#kept = { across: place.x / width, down: place.y / height, place };
+  }
+
+  /** The query of a link to the present view. */
+  get #query() {
+    const { region } = this.#chosen, { x, y, fit, zoom } = this.#viewport.place;
+    /** @type {LinkQuery} */
+    const view = region ? { region: regionText(region) } : {
+      x: String(x), y: String(y), ...(fit ? { fit: "1" } : { zoom: String(zoom) }), seen: regionText(this.#viewport.region),
+    };
+    const divider = this.#choice.layout === "divider" ? { divider: this.#stage.divider.toFixed(4) } : {};
+    const query = /** @type {Record<string, string>} */ ({ ...view, ...this.#choice.query, ...divider });
+    return `${this.#scene?.link}&${queryText(new URLSearchParams(query))}`;
+  }
+
+  /**
+   * @param {string} selector
+   * @returns {HTMLElement}
+   */
+  #find(selector) {
+    return /** @type {HTMLElement} */ (this.#root.querySelector(selector));
+  }
 }
 
-/** @type {typeof window & { drnPlaces?: Record<string, Place> }} */
+/** @type {typeof window & { drnPlaces?: Places }} */
 const page = window;
 const viewer = new Viewer(
   /** @type {HTMLElement} */ (element.querySelector(".viewer")),
   (page.drnPlaces ??= {}),
+  props.address,
   (event) => trigger("viewport", event),
 );
 watch("value", () => viewer.show(props.value));

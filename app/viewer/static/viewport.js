@@ -29,6 +29,8 @@ class Viewport {
   #y = 0;
   #zoom = 1;        // the chosen zoom; `magnification` is this zoom in whole device pixels
   #fit = true;
+  /** @type {Region | null} */
+  #held = null;     // the region that stays fitted into the panel until the view is moved
 
   /**
    * Set the size of the original image.
@@ -51,12 +53,18 @@ class Viewport {
     this.#paneWidth = Math.round(width * ratio);
     this.#paneHeight = Math.round(height * ratio);
     this.#ratio = ratio;
+    if (this.#held) this.showRegion(this.#held);
     this.#clamp();
   }
 
   /** Whether both sizes are known. They are unknown while the viewer is on a hidden tab. */
   get isReady() {
     return Math.min(this.#imageWidth, this.#imageHeight, this.#paneWidth, this.#paneHeight) > 0;
+  }
+
+  /** The size of the original image in HR pixels. */
+  get imageSize() {
+    return { width: this.#imageWidth, height: this.#imageHeight };
   }
 
   /** The panel's size in device pixels, which is the size of its canvas. */
@@ -86,6 +94,7 @@ class Viewport {
     this.#y = y;
     this.#fit = fit;
     this.#zoom = zoom;
+    this.#held = null;
     this.#clamp();
   }
 
@@ -94,8 +103,9 @@ class Viewport {
    * @param {Viewpoint} viewpoint
    */
   moveToViewpoint(viewpoint) {
-    const { x, y, fit } = viewpoint;
-    this.moveTo({ x, y, fit, zoom: this.#zoomOf(viewpoint) });
+    const { x, y, fit, region } = viewpoint;
+    if (region) this.showRegion(region);
+    else this.moveTo({ x, y, fit, zoom: this.#zoomOf(viewpoint) });
   }
 
   /**
@@ -115,6 +125,7 @@ class Viewport {
   panBy(dx, dy) {
     this.#x += dx / this.zoom;
     this.#y += dy / this.zoom;
+    this.#held = null;
     this.#clamp();
   }
 
@@ -151,6 +162,7 @@ class Viewport {
   /** Show the whole image. */
   fitImage() {
     this.#fit = true;
+    this.#held = null;
     this.#clamp();
   }
 
@@ -162,6 +174,7 @@ class Viewport {
    */
   zoomTo(zoom, left = this.paneSize.width / 2, top = this.paneSize.height / 2) {
     const kept = this.imagePoint(left, top);
+    this.#held = null;
     this.#fit = zoom === this.#fitted() / this.#ratio;
     this.#zoom = zoom;
     const moved = this.imagePoint(left, top);
@@ -207,6 +220,54 @@ class Viewport {
     const right = Math.min(this.#imageWidth, Math.ceil((this.#paneWidth - left) / magnification));
     const bottom = Math.min(this.#imageHeight, Math.ceil((this.#paneHeight - top) / magnification));
     return { x, y, width: right - x, height: bottom - y };
+  }
+
+  /**
+   * Show a region in the middle of the panel, as large as possible. It stays fitted until the view is moved.
+   * @param {Region} region
+   */
+  showRegion(region) {
+    const { x, y, width, height } = region;
+    const largest = Math.min(this.#paneWidth / width, this.#paneHeight / height) + TOLERANCE;
+    const level = Math.max(0, this.levels.findLastIndex((zoom) => this.#magnify(zoom) <= largest));
+    this.moveTo({ x: x + width / 2, y: y + height / 2, fit: level === 0, zoom: this.levels[level] });
+    this.#held = region;
+  }
+
+  /**
+   * Move the view as little as possible, so that a region is visible. An axis on which it is too large stays.
+   * @param {Region} region
+   */
+  reveal({ x, y, width, height }) {
+    const moved = (/** @type {number} */ centre, /** @type {number} */ visible, /** @type {number} */ start, /** @type {number} */ size) =>
+      size > visible ? centre : Math.min(Math.max(centre, start + size - visible / 2), start + visible / 2);
+    this.#x = moved(this.#x, this.#paneWidth / this.magnification, x, width);
+    this.#y = moved(this.#y, this.#paneHeight / this.magnification, y, height);
+    this.#held = null;
+    this.#clamp();
+  }
+
+  /**
+   * The box of a region in the panel, in CSS pixels. Parts of it may be outside the panel.
+   * @param {Region} region
+   */
+  boxOf({ x, y, width, height }) {
+    const { magnification, left, top } = this.#placement();
+    const [boxLeft, boxTop, boxWidth, boxHeight] =
+      [left + x * magnification, top + y * magnification, width * magnification, height * magnification].map((size) => size / this.#ratio);
+    return { left: boxLeft, top: boxTop, width: boxWidth, height: boxHeight };
+  }
+
+  /**
+   * Find the pixel of the image at a position in the panel; outside the image, the nearest one.
+   * @param {number} left CSS pixels from the panel's left edge.
+   * @param {number} top CSS pixels from the panel's upper edge.
+   */
+  pixelAt(left, top) {
+    const { magnification, left: imageLeft, top: imageTop } = this.#placement();
+    const pixel = (/** @type {number} */ position, /** @type {number} */ start, /** @type {number} */ size) =>
+      Math.min(Math.max(Math.floor((position * this.#ratio - start) / magnification), 0), size - 1);
+    return { x: pixel(left, imageLeft, this.#imageWidth), y: pixel(top, imageTop, this.#imageHeight) };
   }
 
   /**

@@ -1,0 +1,95 @@
+// The numbers of a scene as a table, for the clipboard and for files.
+
+/** Head of the table. */
+const COLUMNS = ["method", "PSNR", "SSIM", "region", "image", "scale"];
+
+/** Name of the region in the rows of the whole image. */
+const WHOLE = "whole image";
+
+/**
+ * The table of the displayed numbers: for each method, a row for the region and a row for the whole image.
+ * @param {SceneValue} scene
+ * @param {Numbers} numbers
+ * @returns {string[][]}
+ */
+function numbersTable(scene, numbers) {
+  const rows = (/** @type {"region" | "whole"} */ area, /** @type {string} */ region) =>
+    scene.images.filter(({ key }) => numbers.scores[key]).map(({ key, name, scale }) => {
+      const { psnr, ssim } = numbers.scores[key][area];
+      return [name, plainNumber(psnr.text), plainNumber(ssim.text), region, scene.name, String(scale)];
+    });
+  return [COLUMNS, ...rows("region", regionText(numbers.region)), ...rows("whole", WHOLE)];
+}
+
+/**
+ * A displayed number without its unit; empty if there is none.
+ * @param {string} text
+ */
+const plainNumber = (text) => text.replace(" dB", "").replace("∞", "inf").replace("–", "");
+
+/**
+ * Write a table with tabs between the cells. White space in a cell becomes a single space.
+ * @param {string[][]} table
+ */
+const asText = (table) => table.map((row) => row.map((cell) => cell.replace(/\s+/g, " ")).join("\t")).join("\n") + "\n";
+
+/**
+ * Write a table as CSV.
+ * @param {string[][]} table
+ */
+function asCsv(table) {
+  const quoted = (/** @type {string} */ cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+  return table.map((row) => row.map(quoted).join(",")).join("\r\n") + "\r\n";
+}
+
+/**
+ * Name of the file with the numbers of a scene.
+ * @param {SceneValue} scene
+ */
+function csvName(scene) {
+  const scales = [...new Set(scene.images.map(({ scale }) => `x${scale}`))];
+  return [scene.name, ...scales, "numbers.csv"].join("_");
+}
+
+/** The buttons that copy the numbers, and save them as a file. */
+class NumbersExport {
+  /** @type {() => [SceneValue, Numbers] | null} */
+  #shown;
+  /** @type {(text: string) => void} */
+  #say;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {() => [SceneValue, Numbers] | null} shown Returns the scene and its displayed numbers; null if there are none.
+   * @param {(text: string) => void} say Announces a text.
+   */
+  constructor(root, shown, say) {
+    this.#shown = shown;
+    this.#say = say;
+    const copy = /** @type {HTMLElement} */ (root.querySelector('[data-region="copy"]'));
+    copy.addEventListener("click", () => void this.#copy(copy));
+    root.querySelector('[data-region="csv"]')?.addEventListener("click", () => this.#save());
+  }
+
+  /** @param {HTMLElement} button */
+  async #copy(button) {
+    const shown = this.#shown(), label = "Copy numbers";
+    if (!shown) return;
+    try {
+      await navigator.clipboard.writeText(asText(numbersTable(...shown)));
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "The browser does not allow copying";
+    }
+    this.#say(button.textContent);
+    setTimeout(() => (button.textContent = label), SAID_FOR);
+  }
+
+  #save() {
+    const shown = this.#shown();
+    if (!shown) return;
+    const file = URL.createObjectURL(new Blob([asCsv(numbersTable(...shown))], { type: "text/csv" }));
+    /** @type {HTMLAnchorElement} */ (make("a", { href: file, download: csvName(shown[0]) })).click();
+    setTimeout(() => URL.revokeObjectURL(file), SAID_FOR);
+  }
+}

@@ -38,7 +38,7 @@ function makeCaption(image) {
   const value = (/** @type {string} */ label, /** @type {string} */ metric) =>
     make("span", {}, make("span", { class: "what" }, `${label} `), make("span", { class: metric }));
   const line = make("div", { class: "pill line region", "data-testid": "region" },
-    value("PSNR", "psnr"), make("span", { class: "gain" }), value("SSIM", "ssim"));
+    value("PSNR", "psnr"), value("SSIM", "ssim"), make("span", { class: "gain" }));
   line.hidden = true;
   return make("div", { class: "caption", "data-of": image.key, "data-method": image.method ?? "" }, head, line);
 }

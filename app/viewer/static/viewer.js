@@ -191,7 +191,6 @@ class Viewer {
     this.#controls.update();
     this.#bar.update();
     this.#picking.draw();
-    this.#nameRegion();
     this.#places[picture] = { place: this.#viewport.place, region };
     this.#feed.ask({ token, region: region ?? this.#viewport.region });
     this.#address?.note();
@@ -236,13 +235,6 @@ class Viewer {
     this.#chosen.choose(seen);
     this.#viewport.showRegion(seen);
     this.#stage.redraw();
-  }
-
-  /** Name the measured region in the captions. */
-  #nameRegion() {
-    for (const label of this.#root.querySelectorAll(".line.region .what")) {
-      label.textContent = this.#chosen.region ? "region" : "in view";
-    }
   }
 
   /** Start to write the state into the page's address, and let the visitor walk through the photographs. */

@@ -9,6 +9,8 @@ import gradio as gr
 
 from app.cancelling import JobControls, Step, new_value
 from app.engines import UpscalerFor
+from app.events import EACH
+from app.photographs import sample_images
 from app.serving.gradio_patches import take_path
 from app.serving.jobs import Job, errors_for_visitor
 from app.serving.limits import MAX_OUTPUT_PIXELS
@@ -16,6 +18,30 @@ from app.status import HIDDEN_JS, UNKNOWN, status_html
 from app.upscaling import enlarge
 from app.viewer.component import scene_value, viewer
 from drn.errors import InputError
+
+SUITED = "DRN suits small, clean photographs. Aliased graphics and strongly compressed JPEG files keep their faults."
+"""The inputs for which the network was trained."""
+
+SHOW_RESULT_JS = """(scene) => {
+  if (!scene) return;
+  const viewer = document.querySelector("#upscale-viewer");
+  const ends = performance.now() + 3000;
+  const show = () => {
+    const { bottom, height } = viewer.getBoundingClientRect();
+    if (height < 200 && performance.now() < ends) requestAnimationFrame(show);
+    else if (bottom > innerHeight) viewer.scrollIntoView({ block: "start" });
+  };
+  requestAnimationFrame(show);
+}"""
+"""JavaScript that scrolls to a new result. It waits until the viewer has drawn its panels."""
+
+START_SAMPLE_JS = """(image) => {
+  const samples = document.querySelector("#upscale-samples");
+  if (!image || !samples?.dataset.started) return;
+  delete samples.dataset.started;
+  document.querySelector("#upscale-start").click();
+}"""
+"""JavaScript that starts the work when a sample has arrived in place of an upload."""
 
 IDLE = f"The result may have up to {MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels."
 
@@ -58,17 +84,30 @@ def upscale_tab(upscaler_for: UpscalerFor, scales: list[int]) -> gr.Tab:
 def _lay_out(scales: list[int]) -> _Layout:
     """Create the components in the order in which the tab shows them."""
     with gr.Row(equal_height=False):
-        image = gr.Image(
-            label="A small image",
-            sources=["upload", "clipboard"],
-            type="filepath",
-            image_mode=None,
-            format="png",
-            height=230,
-            elem_id="small-image",
-            buttons=[],
-        )
-        take_path(image)
+        with gr.Column(min_width=260):
+            image = gr.Image(
+                label="A small image",
+                sources=["upload", "clipboard"],
+                type="filepath",
+                image_mode=None,
+                format="png",
+                height=200,
+                elem_id="small-image",
+                buttons=[],
+            )
+            take_path(image)
+            gr.Markdown("Or click one of these samples to upscale it:", elem_classes="note")
+            gr.Gallery(
+                [str(path) for path in sample_images()],
+                label="Samples",
+                show_label=False,
+                height=92,
+                elem_id="upscale-samples",
+                columns=3,
+                allow_preview=False,
+                object_fit="cover",
+                buttons=[],
+            )
         with gr.Column(min_width=260):
             choices = [(f"x{scale}", str(scale)) for scale in scales]
             scale = gr.Radio(choices, value=str(max(scales)), label="Scale", elem_id="upscale-scale")
@@ -76,6 +115,7 @@ def _lay_out(scales: list[int]) -> _Layout:
             with gr.Row():
                 job = JobControls("upscale", "Upscale", IDLE)
             job.add_status(min_height=64)
+            gr.Markdown(SUITED, elem_classes="note")
             download = gr.DownloadButton("Download PNG", visible=False, elem_id="download")
     panels = viewer(None, "upscale-viewer")
     return _Layout(image, scale, self_ensemble, job, download, panels)
@@ -112,6 +152,8 @@ def _connect(layout: _Layout, upscaler_for: UpscalerFor) -> None:
     # because a late answer of the server could remove the new result.
     changes = [layout.image.change, layout.scale.change, layout.self_ensemble.change]
     layout.job.cancel_on(changes, None, [HIDDEN_JS, "null"])
+    layout.image.change(None, layout.image, None, js=START_SAMPLE_JS, **EACH)
+    layout.panels.change(None, layout.panels, None, js=SHOW_RESULT_JS, **EACH)
 
 
 def _progress_html(done: int, total: int) -> str:

@@ -117,7 +117,7 @@ def describe_page(title: str, description: str, picture: str) -> None:
         "og:description": escape(description),
         "og:image": "{{ config['root'] }}" + picture,
     }
-    head = f'<meta name="description" content="{escape(description)}" />' + "".join(
+    head = f'<title>{escape(title)}</title><meta name="description" content="{escape(description)}" />' + "".join(
         f'<meta property="{name}" content="{content}" />' for name, content in tags.items()
     )
     head += '<meta name="twitter:card" content="summary_large_image" />'

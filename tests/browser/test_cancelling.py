@@ -81,7 +81,7 @@ class SetJob:
     name, cancelled = "set", "Stopped: the finished measurements are kept."
 
     def __init__(self, page: Page, photo: Array, folder: Path) -> None:
-        page.get_by_role("tab", name="Benchmarks").click()
+        page.get_by_role("tab", name="Results").click()
         page.locator("#set-scale").get_by_label("x4").check()
 
     def expect_done(self, page: Page) -> None:

@@ -34,7 +34,7 @@ def png(photo: Array) -> bytes:
     return stored.getvalue()
 
 
-@pytest.mark.parametrize("tab", ["Compare", "Upscale", "Benchmarks"])
+@pytest.mark.parametrize("tab", ["Compare", "Upscale", "Results"])
 @pytest.mark.parametrize(
     ("names", "told"),
     [
@@ -54,7 +54,7 @@ def test_refused_files_are_named_on_every_tab(page: Page, tab: str, names: list[
 def test_an_overlay_says_what_a_drop_does(page: Page, photo: Array) -> None:
     overlay = page.locator("#drop-overlay")
     expect(overlay).to_be_hidden()
-    for tab, text in (("Compare", "compare it"), ("Upscale", "upscale it"), ("Benchmarks", "Open Compare or Upscale")):
+    for tab, text in (("Compare", "compare it"), ("Upscale", "upscale it"), ("Results", "Open Compare or Upscale")):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(200)
         send(page, ["dragenter", "dragover"], ("a.png", "image/png", b"x"))

@@ -188,7 +188,7 @@ def test_touch(browser: Browser, url: str) -> None:
     numbers(page, "drn", "region")
     # At 400 % a panel would show 40 HR pixels, fewer than the first view must show.
     expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("200 %")
-    for tab in ("Scales", "Upscale", "Benchmarks"):
+    for tab in ("Scales", "Upscale", "Results"):
         expect(page.get_by_role("tab", name=tab)).to_be_visible()
     start = in_view(page)
     canvas = page.locator('canvas[data-key="drn"]')

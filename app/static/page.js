@@ -92,7 +92,8 @@
     const input = document.querySelector('#small-image input[type="file"]');
     if (!image || !input) return;
     const data = await (await fetch(image.src)).blob();
-    document.querySelector("#upscale-samples").dataset.started = "true";
-    give(input, new File([data], image.src.split("/").pop(), { type: "image/png" }));
+    const name = image.src.split("/").pop();
+    document.querySelector("#upscale-samples").dataset.started = name;
+    give(input, new File([data], name, { type: "image/png" }));
   });
 }

@@ -37,9 +37,10 @@ SHOW_RESULT_JS = """(scene) => {
 
 START_SAMPLE_JS = """(image) => {
   const samples = document.querySelector("#upscale-samples");
-  if (!image || !samples?.dataset.started) return;
+  const name = samples?.dataset.started;
+  if (!image || !name) return;
   delete samples.dataset.started;
-  document.querySelector("#upscale-start").click();
+  if (image.orig_name === name) document.querySelector("#upscale-start").click();
 }"""
 """JavaScript that starts the work when a sample has arrived in place of an upload."""
 

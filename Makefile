@@ -5,6 +5,8 @@
 PYTHON ?= python3.11
 PORT ?= 7860
 PY := .venv/bin/python
+# Each file of tests runs in one process, because its tests share a server or a browser.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test test-fast check browser clean
 
@@ -13,10 +15,10 @@ demo: .venv/app
 	GRADIO_SERVER_PORT=$(PORT) $(PY) app.py
 
 test: .venv/dev browser check
-	$(PY) -m pytest
+	$(PY) -m pytest $(PARALLEL)
 
 test-fast: .venv/dev
-	$(PY) -m pytest tests/drn tests/app -m "not slow"
+	$(PY) -m pytest $(PARALLEL) tests/drn tests/app -m "not slow"
 
 check: .venv/dev
 	$(PY) -m ruff format --check .

@@ -9,10 +9,10 @@ from math import ceil, floor, log10
 
 from drn.evaluation.methods import BICUBIC, DRN, DRN_PLUS
 
-WIDTH, HEIGHT = 460, 262
-LEFT, RIGHT, TOP, BOTTOM = 48, 84, 46, 34
+WIDTH, HEIGHT = 360, 270
+LEFT, RIGHT, TOP, BOTTOM = 44, 66, 46, 40
 LABEL_HEIGHT = 13
-LABEL_WIDTH = 64
+LABEL_WIDTH = 58
 
 COLOURS = {BICUBIC: 0, DRN: 1, DRN_PLUS: 2}
 """Colour numbers of our own methods. Other lines have the numbers from 1 on; other points have 0, the pale colour."""
@@ -43,7 +43,10 @@ def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points], 
     for index, (name, points) in enumerate(known.items(), 1):
         placed = [axes.place(x, y) for x, y in points]
         line = f'<polyline points="{" ".join(f"{x},{y}" for x, y in placed)}"/>' if lines else ""
-        dots = "".join(f'<circle cx="{x}" cy="{y}" r="3.5"/>' for x, y in placed)
+        dots = "".join(
+            f'<circle cx="{at_x}" cy="{at_y}" r="4"><title>{escape(name)}: {x:g}, {y:.2f}</title></circle>'
+            for (at_x, at_y), (x, y) in zip(placed, points, strict=True)
+        )
         (end_x, end_y), (x, y) = ends[name], labels[name]
         label = f'<text class="name" x="{x + 12}" y="{round(y + 4, 1)}">{escape(name)}</text>'
         leader = f'<line x1="{end_x}" y1="{end_y}" x2="{x + 10}" y2="{y}"/>'

@@ -15,8 +15,14 @@ from app.photographs import examples
 from app.serving import decoding
 from app.serving.cache import start_sweeping, use_own_folder
 from app.serving.connections import bound_the_log
-from app.serving.gradio_patches import Listeners, keep_requests_out_of_the_log, serve_behind, store_no_inputs
-from app.serving.guard import Failures, Guard, log_kind
+from app.serving.gradio_patches import (
+    Listeners,
+    describe_page,
+    keep_requests_out_of_the_log,
+    serve_behind,
+    store_no_inputs,
+)
+from app.serving.guard import PREVIEW, Failures, Guard, log_kind
 from app.serving.limits import MAX_UPLOAD_BYTES, MAX_WAITING
 from app.set_tables import SetTables, named_sets
 from app.tabs.compare import compare_tab
@@ -24,7 +30,13 @@ from app.tabs.results import results_tab
 from app.tabs.scales import scales_tab
 from app.tabs.set_table import set_table
 from app.tabs.upscale import upscale_tab
-from app.viewer.component import read_static
+from app.viewer.component import APP, read_static
+
+TITLE = "DRN super-resolution"
+DESCRIPTION = (
+    "Compare an image enlarged by DRN with bicubic enlargement and with the original, by eye and by PSNR and SSIM, "
+    "and enlarge your own small images."
+)
 
 PAPER = "https://arxiv.org/abs/1907.02843"
 
@@ -68,7 +80,7 @@ def build(options: PageOptions = PageOptions()) -> gr.Blocks:
     use_own_folder()
     served = ServedWeights(options.weights)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    demo = gr.Blocks(title="DRN super-resolution", analytics_enabled=False, fill_width=True)
+    demo = gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True)
     with demo:
         title = gr.HTML(header(served), elem_id="header")
         weights_key = gr.State(served.key)
@@ -120,12 +132,13 @@ def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> s
     bound_the_log()
     decoding.pool.warm()
     listeners = Listeners(demo)
-    serve_behind(lambda app: Guard(app, listeners))
+    describe_page(TITLE, DESCRIPTION, PREVIEW)
+    serve_behind(lambda app: Guard(app, listeners, APP / "static" / "preview.jpg"))
     start_sweeping(lambda: demo.is_running)
     _, url, _ = demo.launch(
         server_port=port,
         theme=THEME,
-        css=read_static("static/page.css", "viewer/static/viewer.css", "viewer/static/region.css"),
+        css=read_static("static/page.css", "static/drop.css", "viewer/static/viewer.css", "viewer/static/region.css"),
         js=read_static("static/page.js"),
         max_file_size=MAX_UPLOAD_BYTES,
         show_error=False,

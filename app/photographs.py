@@ -24,6 +24,7 @@ from drn.upscaler import OnTile
 logger = logging.getLogger(__name__)
 
 EXAMPLES = Path(__file__).parent / "examples"
+SAMPLES = Path(__file__).parent / "samples"
 FIRST_EXAMPLE = "astronaut"
 THUMBNAIL = 320
 """Longest side of a thumbnail, in pixels."""
@@ -50,6 +51,11 @@ def examples(folders: Sequence[Path] = ()) -> list[Path]:
     for path in listed:
         by_name.setdefault(path.stem, path)
     return list(by_name.values())
+
+
+def sample_images() -> list[Path]:
+    """List the small images that the Upscale tab offers."""
+    return sorted(SAMPLES.glob("*.png"))
 
 
 def _usable(paths: list[Path]) -> Iterator[Path]:

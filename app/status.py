@@ -24,3 +24,9 @@ WAITING = status_html("Waiting for the server…", UNKNOWN)
 
 HIDDEN_JS = "{__type__: 'update', visible: false}"
 """JavaScript value that hides a component."""
+
+SAME_JS = "{__type__: 'update'}"
+"""JavaScript value that leaves a component unchanged."""
+
+ON_JS, OFF_JS = ("{__type__: 'update', interactive: true}", "{__type__: 'update', interactive: false}")
+"""JavaScript values that enable and disable a button."""

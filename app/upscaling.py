@@ -22,6 +22,9 @@ from drn.writing import write_image
 CHECKER = 4
 """Side of the checkers behind transparent pixels, in LR pixels."""
 
+MAX_FITTED = 400
+"""Longest side of a result that is shown whole at first, in pixels."""
+
 NO_ORIGINAL = "There is no original to compare with, so there is no PSNR or SSIM: judge by eye."
 
 
@@ -62,6 +65,7 @@ class Enlarged:
             self._layer("sr", self.method, self.sr),
         )
         start = first_view(width / 2, height / 2)
+        start["fit"] = max(width, height) <= MAX_FITTED
         return Scene(token, token, width, height, layers, start, hint=NO_ORIGINAL, owner=token)
 
     def _layer(self, key: str, method: str, sr: Picture) -> Layer:

@@ -1,4 +1,7 @@
-"""Make app/examples/: photographs from scikit-image and scikit-learn, and a test card drawn by this script.
+"""Make app/examples/ and app/samples/.
+
+The examples are photographs from scikit-image and scikit-learn, and a test card drawn by this script. The samples are
+small images to enlarge: parts of the examples, shrunk.
 
 python -m scripts.make_examples
 
@@ -16,7 +19,10 @@ import sklearn.datasets
 import typer
 from PIL import Image, ImageDraw, ImageFont
 
+from drn.resize import downscale
+
 OUT = Path(__file__).resolve().parent.parent / "app" / "examples"
+SAMPLES_OUT = OUT.parent / "samples"
 SKIMAGE = Path(skimage.__file__).parent / "data"
 SKLEARN = Path(sklearn.datasets.__file__).parent / "images"
 
@@ -31,6 +37,19 @@ PHOTOS: dict[str, tuple[Path, tuple[int, int, int, int] | None]] = {
     "galaxies": (SKIMAGE / "hubble_deep_field.jpg", (200, 150, 712, 662)),
 }
 """Name -> source file, and the box (left, top, right, bottom) to crop, or None for the whole image."""
+
+
+SAMPLES: dict[str, tuple[int, int, int, int]] = {
+    "astronaut": (90, 0, 410, 240),
+    "cat": (70, 30, 390, 270),
+    "palace": (200, 90, 520, 330),
+}
+"""Name of an example -> the box (left, top, right, bottom) that becomes a sample."""
+
+
+def sample(example: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """Cut a box out of an example and shrink it by 2, by the bicubic filter of the metric protocol."""
+    return Image.fromarray(downscale(np.asarray(example.convert("RGB").crop(box)), 2))
 
 
 def test_card(size: int = 480) -> Image.Image:
@@ -81,12 +100,16 @@ def test_card(size: int = 480) -> Image.Image:
 
 
 def main() -> None:
-    """Write the examples into app/examples/."""
+    """Write the examples into app/examples/, and the samples into app/samples/."""
     OUT.mkdir(parents=True, exist_ok=True)
     for name, (source, box) in PHOTOS.items():
         image = Image.open(source)
         (image.crop(box) if box else image).save(OUT / f"{name}.png", optimize=True)
     test_card().save(OUT / "test-card.png", optimize=True)
+    SAMPLES_OUT.mkdir(exist_ok=True)
+    for name, box in SAMPLES.items():
+        with Image.open(OUT / f"{name}.png") as example:
+            sample(example, box).save(SAMPLES_OUT / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

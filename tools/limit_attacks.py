@@ -108,12 +108,13 @@ def open_streams(target: Target) -> Outcome:
         time.sleep(8)  # connections without a request are closed
         start = time.monotonic()
         try:
-            held_out = web.get("/", headers={"X-Forwarded-For": "203.0.113.8"}).status_code == 200
-        except httpx.HTTPError:
-            held_out = False
+            status = web.get("/", headers={"X-Forwarded-For": "203.0.113.8"}).status_code
+            answer = f"status {status}"
+        except httpx.HTTPError as error:
+            answer = type(error).__name__
         seconds = time.monotonic() - start
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return Outcome(held_out, f"{opened} asked for; / {'answered' if held_out else 'failed'} after {seconds:.1f} s")
+    return Outcome(answer == "status 200", f"{opened} asked for; / got {answer} after {seconds:.1f} s")
 
 
 @attack(8, "read the headers of the request in the answer to a Range request")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
+from html import escape
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +20,7 @@ import gradio.routes
 import uvicorn
 from gradio.routes import file_upload_statuses
 from gradio.state_holder import SessionState
+from jinja2 import FunctionLoader
 from starlette.types import ASGIApp
 
 from app.serving.connections import PatientProtocol
@@ -42,6 +45,9 @@ QUIET_JOBS, QUIET_ANSWERS = 10.0, 60.0
 
 LOOK_SECONDS = 1.0
 """Seconds between two searches for sessions without a listener."""
+
+PREVIEW_TAGS = re.compile(r'<meta\s+(?:property="og:|name="twitter:|name="description")[^>]*/>')
+"""The tags of the page's HTML that link previews use."""
 
 TOO_MANY = f"You already have {MAX_SHARE} requests in the queue: wait until one of them ends."
 NO_FILE = "The image must be sent as a file: save it, and give its path to handle_file of the client."
@@ -93,6 +99,39 @@ def take_any(component: gr.components.Component) -> None:
 def store_no_inputs() -> None:
     """Stop gradio from storing unchecked copies of visitors' inputs, which only serve links that are not used here."""
     SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
+
+
+def describe_page(title: str, description: str, picture: str) -> None:
+    """Replace gradio's own title, description and picture in the page's HTML, which link previews show.
+
+    Args:
+        title: The title.
+        description: One or two sentences.
+        picture: The path of the picture on this server.
+    """
+    environment = gradio.routes.templates.env
+    tags = {
+        "og:type": "website",
+        "og:url": "{{ config['root'] }}/",
+        "og:title": escape(title),
+        "og:description": escape(description),
+        "og:image": "{{ config['root'] }}" + picture,
+    }
+    head = f'<title>{escape(title)}</title><meta name="description" content="{escape(description)}" />' + "".join(
+        f'<meta property="{name}" content="{content}" />' for name, content in tags.items()
+    )
+    head += '<meta name="twitter:card" content="summary_large_image" />'
+    loader = environment.loader
+    if loader is None:
+        return
+
+    def described(name: str) -> tuple[str, str | None, Callable[[], bool] | None]:
+        source, path, is_current = loader.get_source(environment, name)
+        return PREVIEW_TAGS.sub("", source).replace("</head>", f"{head}</head>", 1), path, is_current
+
+    environment.loader = FunctionLoader(described)
+    if environment.cache is not None:
+        environment.cache.clear()
 
 
 def serve_behind(wrap: Callable[[ASGIApp], ASGIApp]) -> None:

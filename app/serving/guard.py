@@ -11,11 +11,13 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
+from starlette.responses import FileResponse, JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.serving import connections
@@ -44,10 +46,11 @@ UPLOAD = "/gradio_api/upload"
 CANCEL = "/gradio_api/cancel"
 FILE = "/gradio_api/file="
 PROGRESS = "/gradio_api/upload_progress"
+PREVIEW = "/preview.jpg"
 PAGE = re.compile(r"/|/config")
 ANSWERS = re.compile(rf"/gradio_api/call/(upscale|compare)/({EVENT.pattern})")
 READ = re.compile(
-    r"/|/(config|theme\.css|robots\.txt|favicon\.ico|manifest\.json)|/(assets|static|svelte)/.*"
+    r"/|/(config|theme\.css|robots\.txt|favicon\.ico|manifest\.json|preview\.jpg)|/(assets|static|svelte)/.*"
     r"|/gradio_api/(info|app_id|startup-events|queue/data|upload_progress|theme\.css|file=.*)"
     rf"|/gradio_api/heartbeat/{SESSION.pattern}|{ANSWERS.pattern}"
 )
@@ -90,10 +93,12 @@ class Guard:
     Args:
         app: The app of gradio.
         listeners: Records which clients listen for answers.
+        preview: The picture that link previews show.
     """
 
-    def __init__(self, app: ASGIApp, listeners: Listeners) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, listeners: Listeners, preview: Path) -> None:
+        self.app = GZipMiddleware(app, compresslevel=6)  # gradio compresses its scripts and styles only
+        self._preview = preview
         self._listeners = listeners
         self._hosts = allowed_hosts()
         self._prefix = urlsplit(os.environ.get("GRADIO_ROOT_PATH", "")).path.rstrip("/")
@@ -148,6 +153,9 @@ class Guard:
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
+        if path == PREVIEW:
+            await FileResponse(self._preview)(scope, receive, send)
+            return
         listening: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if path.startswith(FILE) and not is_stored(path.removeprefix(FILE)):
             raise Refused(404, NOTHING_HERE)

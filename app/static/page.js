@@ -1,27 +1,99 @@
-// A pasted image, or an image dropped anywhere on the page, is passed to the open tab if this tab accepts images.
+// Images that are pasted, dropped anywhere on the page, or chosen from the samples go to the tab in front.
 () => {
   const TYPED = 'textarea, input:not([type="radio"], [type="checkbox"], [type="range"], [type="file"])';
+  // The suffixes of drn/formats.py. Browsers do not know the types of all of these files.
+  const SUFFIX = /\.(png|jpe?g|jpe|jfif|webp|gif|bmp|tiff?|p[pgbn]m|avif|hei[cf]|jxl)$/i;
+  const NOTE_SECONDS = 12;
 
-  function take(files) {
-    const file = [...files].find((one) => one.type.startsWith("image/"));
-    const place = [document.querySelector("#upload")?.parentElement, document.querySelector("#small-image")];
-    const input = place.find((one) => one?.offsetParent)?.querySelector('input[type="file"]');
-    if (!file || !input) return;
+  const isImage = ({ name, type }) => SUFFIX.test(name) || (!/\.\w+$/.test(name) && type.startsWith("image/"));
+  const suffix = (name) => name.match(/\.(\w{1,8})$/)?.[1].toUpperCase();
+
+  /** The file input of the tab in front, and what the tab does with an image. */
+  function target() {
+    const places = [
+      [document.querySelector("#upload")?.parentElement, "Drop one image to compare it"],
+      [document.querySelector("#small-image"), "Drop one image to upscale it"],
+    ];
+    const [place, text] = places.find(([one]) => one?.offsetParent) ?? [];
+    const input = place?.querySelector('input[type="file"]');
+    return input ? { input, text } : null;
+  }
+
+  const overlay = document.createElement("div");
+  overlay.id = "drop-overlay";
+  overlay.hidden = true;
+  const note = document.createElement("div");
+  note.id = "drop-note";
+  note.role = "alert";
+  note.hidden = true;
+  note.addEventListener("click", () => { note.hidden = true; });
+  document.body.append(overlay, note);
+
+  let timer;
+  function refuse(files, reason) {
+    const names = files.slice(0, 3).map(({ name }) => name).join(", ") + (files.length > 3 ? ", …" : "");
+    note.textContent = `${names} ${files.length > 1 ? "were" : "was"} not opened: ${reason}`;
+    note.hidden = false;
+    clearTimeout(timer);
+    timer = setTimeout(() => { note.hidden = true; }, NOTE_SECONDS * 1000);
+  }
+
+  function give(input, file) {
     const given = new DataTransfer();
-    given.items.add(file);
+    given.items.add(file.type ? file : new File([file], file.name, { type: `image/${suffix(file.name).toLowerCase()}` }));
     input.files = given.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
-  document.addEventListener("paste", (event) => {
-    if (!event.target.closest(TYPED)) take(event.clipboardData?.files ?? []);
-  });
-  for (const name of ["dragover", "drop"]) {
-    document.addEventListener(name, (event) => {
-      // Otherwise the browser would leave the page and open the file.
-      if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
-      event.preventDefault();
-      if (name === "drop") take(event.dataTransfer.files);
-    });
+  function take(files) {
+    note.hidden = true;
+    const tab = target();
+    if (files.length === 0) return;
+    const others = files.filter((file) => !isImage(file));
+    if (files.length > 1) refuse(files, "drop or paste one image at a time.");
+    else if (others.length) {
+      const kind = suffix(files[0].name);
+      refuse(files, `${kind ? `a ${kind} file` : "it"} is not an image that can be read. Use PNG, JPEG, WebP, AVIF, HEIC or TIFF.`);
+    } else if (!tab) refuse(files, "open the Compare or the Upscale tab first.");
+    else give(tab.input, files[0]);
   }
+
+  document.addEventListener("paste", (event) => {
+    if (!event.target.closest(TYPED)) take([...(event.clipboardData?.files ?? [])]);
+  });
+
+  // Otherwise the browser would leave the page and open the file, or gradio would take it without these checks.
+  function intercept(event) {
+    if (!event.dataTransfer?.types.includes("Files")) return false;
+    event.preventDefault();
+    event.stopPropagation();
+    return true;
+  }
+  for (const name of ["dragenter", "dragover"]) {
+    document.addEventListener(name, (event) => {
+      if (!intercept(event)) return;
+      const tab = target();
+      event.dataTransfer.dropEffect = "copy";
+      overlay.textContent = tab?.text ?? "Open Compare or Upscale to drop an image";
+      overlay.hidden = false;
+    }, true);
+  }
+  document.addEventListener("dragleave", (event) => {
+    if (intercept(event) && !event.relatedTarget) overlay.hidden = true;
+  }, true);
+  document.addEventListener("drop", (event) => {
+    overlay.hidden = true;
+    if (intercept(event)) take([...event.dataTransfer.files]);
+  }, true);
+
+  // A sample is uploaded like a file of the visitor. When it has arrived, the Upscale tab starts by itself.
+  document.addEventListener("click", async (event) => {
+    const image = event.target.closest("#upscale-samples .thumbnail-item")?.querySelector("img");
+    const input = document.querySelector('#small-image input[type="file"]');
+    if (!image || !input) return;
+    const data = await (await fetch(image.src)).blob();
+    const name = image.src.split("/").pop();
+    document.querySelector("#upscale-samples").dataset.started = name;
+    give(input, new File([data], name, { type: "image/png" }));
+  });
 }

@@ -1,23 +1,34 @@
-"""The Benchmarks tab: measured results, the results of other networks, and the training curves."""
+"""The Results tab: measured results, the results of other networks, and the training curves."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import pandas as pd
 
 from app.charts import Points, chart
-from drn.evaluation.methods import BICUBIC
-from drn.evaluation.tables import beside_peers, peer_sources, pivot, published_peers, standing
+from app.events import EACH
+from app.ranking import SETS, Ranked, ranked, standing_on
+from drn.evaluation.methods import DRN, DRN_PLUS
+from drn.evaluation.tables import peer_sources, published_peers
+from drn.model import SCALES
 from drn.training.curve import read_curve
 from drn.weights import BUNDLED
 
 PEERS = Path(__file__).parent.parent / "peers.json"
+
+OWN_STYLE = "font-weight: 600; background: rgb(20 163 139 / 0.18);"
+"""Style of the cells of our own methods."""
+
+NO_RESULTS = "There is no `weights/results.json`. The output of `python -m drn evaluate --json` is its content."
+
+ITERATIONS, PSNR = "thousand iterations", "validation PSNR (dB)"
 
 
 def results_tab(set_table: Callable[[], None]) -> gr.Tab:
@@ -29,19 +40,51 @@ def results_tab(set_table: Callable[[], None]) -> gr.Tab:
     peers = json.loads(PEERS.read_text(encoding="utf-8"))
     results = read_results(BUNDLED / "results.json")
     tab: gr.Tab
-    with gr.Tab("Benchmarks", id="benchmarks", elem_id="benchmarks-tab") as tab:
+    with gr.Tab("Results", id="results", elem_id="results-tab") as tab:
         if results is None:
-            gr.Markdown(
-                "There is no `weights/results.json`. The output of `python -m drn evaluate --json` is its content."
-            )
+            gr.Markdown(NO_RESULTS)
         else:
-            gr.HTML(results_html(results), apply_default_css=False, elem_id="results")
+            _add_scales(peers, results)
         set_table()
-        gr.HTML(peers_html(peers, results), apply_default_css=False, elem_id="peers")
-        if results is not None:
-            gr.HTML(times_html(results), apply_default_css=False, elem_id="times")
-        gr.HTML(curves_html(BUNDLED), apply_default_css=False, elem_id="curves")
+        _add_ablation(BUNDLED / "ablation.csv")
+        with gr.Accordion("The other networks: papers, code, weights and published values", open=False):
+            gr.Markdown(peers["what"], elem_classes="note")
+            data_table(*peer_sources(peers), elem_id="peer-sources")
+            gr.Markdown(peers["published"]["what"], elem_classes="note")
+            data_table(*published_peers(peers), elem_id="published-peers")
     return tab
+
+
+def _add_scales(peers: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+    """Add the switch of the scale, and for each scale a column of which one is visible."""
+    scales = [scale for scale in SCALES if f"x{scale}" in results["weights"]]
+    choices = [(f"x{scale}", str(scale)) for scale in scales]
+    switch = gr.Radio(choices, value=str(scales[-1]), label="Scale", elem_id="results-scale")
+    columns = []
+    for scale in scales:
+        with gr.Column(visible=scale == scales[-1], elem_id=f"results-x{scale}") as column:
+            _add_scale(peers, results, scale)
+        columns.append(column)
+    known = json.dumps([str(scale) for scale in scales])
+    show = f"(chosen) => {known}.map((scale) => ({{ __type__: 'update', visible: scale === chosen }}))"
+    switch.change(None, switch, columns, js=show, **EACH)
+
+
+def _add_scale(peers: Mapping[str, Any], results: Mapping[str, Any], scale: int) -> None:
+    rows = ranked(peers, results, scale)
+    sentences = " ".join(filter(None, (standing_on(rows, data, scale) for data in SETS)))
+    gr.Markdown(sentences, elem_classes="standing")
+    gr.Markdown("### PSNR in dB, by the same protocol")
+    data_table(["method", "parameters", *SETS], ranking_rows(rows))
+    gr.HTML(charts_html(rows, results, scale), apply_default_css=False)
+    gr.Markdown("### Measured here")
+    data_table(["set, method", "PSNR", "SSIM", "s/image"], measured_rows(results, scale))
+    origin = f"{results['command']} · {results['date']} · torch {results['torch']} · {results['device']}"
+    gr.HTML(f'<p class="note"><code>{escape(origin)}</code></p>')
+    curve = BUNDLED / f"curve_x{scale}.csv"
+    if curve.is_file():
+        gr.Markdown(f"### Training of x{scale}")
+        line_plot(curve_frame(curve), ITERATIONS, None)
 
 
 def read_results(path: Path) -> dict[str, Any] | None:
@@ -52,80 +95,96 @@ def read_results(path: Path) -> dict[str, Any] | None:
     return results
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Make an HTML table that scrolls horizontally; the texts are escaped."""
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table class="plain"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def results_html(results: dict[str, Any]) -> str:
-    """Make the table of measured PSNR and SSIM, with the command that printed it."""
-    methods, rows = pivot(results["rows"])
-    origin = f"{results['command']} · {results['date']} · torch {results['torch']} · {results['device']}"
-    return (
-        f"<h3>Measured: PSNR in dB / SSIM</h3>{table(['test set', *methods], rows)}"
-        f'<p class="note"><code>{escape(origin)}</code></p>'
+def data_table(head: Sequence[str], rows: Sequence[Sequence[str]], elem_id: str | None = None) -> gr.Dataframe:
+    """Add a table whose first column stays in view; the rows of our own methods are marked."""
+    marks = [[OWN_STYLE if row[0].split()[-1] in (DRN, DRN_PLUS) else ""] * len(row) for row in rows]
+    return gr.Dataframe(
+        {"headers": list(head), "data": [list(row) for row in rows], "metadata": {"styling": marks}},
+        headers=list(head),
+        datatype="str",
+        interactive=False,
+        pinned_columns=1,
+        show_search="none",
+        elem_id=elem_id,
+        elem_classes="results-table",
     )
 
 
-def peers_html(peers: dict[str, Any], results: dict[str, Any] | None) -> str:
-    """Make a chart of PSNR on Set5 against parameters for each scale, and the tables of other networks."""
-    charts = []
-    for scale in ("x2", "x3", "x4"):
-        measured = {entry["name"]: entry[scale] for entry in peers["networks"] if scale in entry}
-        series: dict[str, Points] = {
-            name: [(entry["parameters"] / 1e6, entry["Set5"]["rounded"][0])] for name, entry in measured.items()
-        }
-        if results is not None and scale in results["weights"]:
-            size = results["weights"][scale]["parameters"] / 1e6
-            for row in results["rows"]:
-                if (row["data"], f"x{row['scale']}") == ("Set5", scale) and row["method"] != BICUBIC:
-                    series[row["method"]] = [(size, row["psnr"])]
-        charts.append(chart(f"Set5 {scale}", "million parameters", "PSNR (dB)", series, lines=False))
-    ours = results or {"weights": {}, "rows": []}
-    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in standing(peers, ours))
+def ranking_rows(rows: Sequence[Ranked]) -> list[list[str]]:
+    """Format the rows of the ranking: name, number of parameters, and PSNR on each test set."""
+    return [
+        [
+            row.name,
+            "–" if row.parameters is None else f"{row.parameters / 1e6:.2f} M",
+            *(f"{row.psnr[data]:.2f}" if data in row.psnr else "–" for data in SETS),
+        ]
+        for row in rows
+    ]
+
+
+def measured_rows(results: Mapping[str, Any], scale: int) -> list[list[str]]:
+    """Format the measurements at a scale: set and method, PSNR, SSIM, and seconds for one image."""
+    return [
+        [
+            f"{row['data']} {row['method']}",
+            "∞" if row["psnr"] is None else f"{row['psnr']:.2f}",
+            f"{row['ssim']:.4f}",
+            "–" if row["seconds"] is None else f"{row['seconds']:.3f}",
+        ]
+        for row in results["rows"]
+        if row["scale"] == scale
+    ]
+
+
+def charts_html(rows: Sequence[Ranked], results: Mapping[str, Any], scale: int) -> str:
+    """Draw PSNR on Set5 against the number of parameters, and against the time of our own methods."""
+    sizes: dict[str, Points] = {
+        row.name: [(row.parameters / 1e6, row.psnr[SETS[0]])]
+        for row in rows
+        if row.parameters is not None and SETS[0] in row.psnr
+    }
+    own = [row for row in results["rows"] if (row["data"], row["scale"]) == (SETS[0], scale)]
+    times: dict[str, Points] = {row["method"]: [(row["seconds"], row["psnr"])] for row in own}
     return (
-        f'<h3>Comparison with other networks: PSNR in dB</h3><div class="charts">{"".join(charts)}</div>'
-        f'{table(*beside_peers(peers, ours))}<ul class="note">{sentences}</ul>'
-        f'<p class="note">{escape(peers["what"])}</p>{table(*peer_sources(peers))}'
-        f'<p class="note">{escape(peers["published"]["what"])}</p>{table(*published_peers(peers))}'
+        '<div class="charts">'
+        + chart(f"Set5 x{scale}: PSNR and size", "million parameters", "PSNR (dB)", sizes, lines=False)
+        + chart(f"Set5 x{scale}: PSNR and time", "seconds per image", "PSNR (dB)", times, lines=False)
+        + f'</div><p class="note">Times on {escape(results["device"])}.</p>'
     )
 
 
-def times_html(results: dict[str, Any]) -> str:
-    """Make a chart of PSNR on Set5 against seconds per image, for each scale."""
-    charts = []
-    for scale in (2, 3, 4):
-        rows = [row for row in results["rows"] if (row["data"], row["scale"]) == ("Set5", scale)]
-        series: dict[str, Points] = {row["method"]: [(row["seconds"], row["psnr"])] for row in rows}
-        charts.append(chart(f"Set5 x{scale}", "seconds per image", "PSNR (dB)", series, lines=False))
-    return (
-        f'<h3>PSNR against time</h3><div class="charts">{"".join(charts)}</div>'
-        f'<p class="note">Measured by the same command on {escape(results["device"])}.</p>'
+def curve_frame(path: Path) -> pd.DataFrame:
+    """Read the validation PSNR during a training run."""
+    points = [(row["iteration"] / 1000, row["valid_psnr"]) for row in read_curve(path)]
+    return pd.DataFrame(points, columns=[ITERATIONS, PSNR])
+
+
+def line_plot(frame: pd.DataFrame, x: str, color: str | None) -> gr.LinePlot:
+    """Add a plot of validation PSNR with tooltips; the limits of its axis follow the data."""
+    low, high = frame[PSNR].min(), frame[PSNR].max()
+    margin = (high - low) * 0.08 or 1.0
+    return gr.LinePlot(
+        frame,
+        x=x,
+        y=PSNR,
+        color=color,
+        y_lim=[round(low - margin, 2), round(high + margin, 2)],
+        tooltip="all",
+        height=280,
+        buttons=[],
+        elem_classes="results-plot",
     )
 
 
-def curves_html(folder: Path) -> str:
-    """Make the charts of validation PSNR during training.
-
-    Args:
-        folder: Contains ``curve_x*.csv`` and optionally ``ablation.csv``.
-    """
-    charts, note = [], ""
-    for path in sorted(folder.glob("curve_x*.csv")):
-        points = [(row["iteration"] / 1000, row["valid_psnr"]) for row in read_curve(path)]
-        name = path.stem.removeprefix("curve_")
-        charts.append(chart(f"Training of {name}", "thousand iterations", "validation PSNR (dB)", {name: points}))
-    ablation = folder / "ablation.csv"
-    if ablation.is_file():
-        series: dict[str, list[tuple[float, float]]] = {}
-        with ablation.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                series.setdefault(row["variant"], []).append((float(row["epoch"]), float(row["valid_psnr"])))
-        charts.append(chart("With and without distilling blocks", "epoch", "validation PSNR (dB)", series))
-        note = (
-            '<p class="note">"plain" means residual blocks of the same size without a distilling branch. '
-            '"+" means the mean of 8 passes.</p>'
-        )
-    return f'<h3>Training</h3><div class="charts">{"".join(charts)}</div>{note}' if charts else ""
+def _add_ablation(path: Path) -> None:
+    """Add the curves of the ablation, if its file exists."""
+    if not path.is_file():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [(row["variant"], float(row["epoch"]), float(row["valid_psnr"])) for row in csv.DictReader(file)]
+    gr.Markdown("### Training with and without distilling blocks")
+    line_plot(pd.DataFrame(rows, columns=["variant", "epoch", PSNR]), "epoch", "variant")
+    gr.Markdown(
+        '"plain" means residual blocks of the same size without a distilling branch. "+" means the mean of 8 passes.',
+        elem_classes="note",
+    )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app.events import EACH, HEAVY, QUIET
+from app.cancelling import SAME, JobControls, Step, new_value
+from app.events import EACH
 from app.serving.jobs import JOB_SECONDS, deadline, errors_for_visitor, store_result
 from app.set_tables import Key, SetTables
-from app.status import HIDDEN_JS, WAITING, status_html
+from app.status import HIDDEN_JS, status_html
 from drn.errors import InputError
 from drn.evaluation.benchmark import ImageRow, means
 from drn.evaluation.tables import write_images
@@ -30,6 +30,21 @@ OPEN_JS = """(index, scale) => {
 
 
 @dataclass(frozen=True)
+class SetOutputs:
+    """The components that a measurement sets.
+
+    Attributes:
+        images: The scores of each image.
+        averages: The mean scores.
+        download: Downloads all scores.
+    """
+
+    images: gr.Dataframe
+    averages: gr.Dataframe
+    download: gr.DownloadButton
+
+
+@dataclass(frozen=True)
 class SetTableHandlers:
     """Handlers of the table's events.
 
@@ -41,14 +56,21 @@ class SetTableHandlers:
     tables: SetTables
     stems: tuple[str, ...]
 
-    def measure(self, name: str, scale: str, weights_key: str) -> Iterator[tuple[Any, ...]]:
-        """Measure a set, and yield values for the status, ``is_busy``, the two tables and the download."""
+    def measure(self, outputs: SetOutputs, name: str, scale: str, weights_key: str) -> Generator[Step, None, None]:
+        """Measure a set.
+
+        Args:
+            outputs: The components that the steps set.
+            name: Name of the set.
+            scale: The scale.
+            weights_key: Identifies the weights in use.
+        """
         key, ends, shown = (name, int(scale), weights_key), deadline(), -1
         with errors_for_visitor():
             try:
                 for done, total in self.tables.measure(key, ends):
                     status = status_html(f"{done} of {total} results measured", done / total)
-                    yield (status, True, *(self._tables(key) if done != shown else (gr.skip(), gr.skip())), gr.skip())
+                    yield Step(status, [*self._tables(key, outputs), SAME] if done != shown else None)
                     shown = done
                 sentence = f"All {total} results are measured."
                 if failures := self.tables.failures(key):
@@ -61,7 +83,8 @@ class SetTableHandlers:
                     else str(error)
                 )
             file = store_result(f"{name}_x{scale}.csv", functools.partial(write_images, images=self.tables.rows(key)))
-        yield status_html(sentence), False, *self._tables(key), gr.DownloadButton(value=str(file), visible=True)
+        values = [*self._tables(key, outputs), new_value(outputs.download, file)]
+        yield Step(status_html(sentence), values, is_last=True)
 
     def find(self, event: gr.SelectData) -> int:
         """Return the index in the gallery of the image whose row was clicked."""
@@ -71,7 +94,7 @@ class SetTableHandlers:
             raise gr.Error("There is no such photograph: choose one of those shown.", print_exception=False)
         return self.stems.index(name)
 
-    def _tables(self, key: Key) -> tuple[gr.Dataframe, gr.Dataframe]:
+    def _tables(self, key: Key, outputs: SetOutputs) -> list[dict[str, Any]]:
         rows = self.tables.rows(key)
         head, values = image_table(rows, [method.name for method in self.tables.methods(key[1])])
         averages = [
@@ -84,8 +107,9 @@ class SetTableHandlers:
             ]
             for row in means(rows)
         ]
-        kinds: list[Any] = ["str", *["number"] * (len(head) - 1)]
-        return gr.Dataframe(values, headers=head, datatype=kinds, visible=True), gr.Dataframe(averages, visible=True)
+        kinds = ["str", *["number"] * (len(head) - 1)]
+        images = new_value(outputs.images, {"headers": head, "data": values}, headers=head, datatype=kinds)
+        return [images, new_value(outputs.averages, averages)]
 
 
 def image_table(rows: Sequence[ImageRow], methods: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
@@ -122,10 +146,8 @@ def set_table(tables: SetTables, photographs: Sequence[Path], scales: Sequence[i
         name = gr.Radio(names, value=names[0], label="Test set", elem_id="set", min_width=200)
         choices = [(f"x{scale}", str(scale)) for scale in scales]
         scale = gr.Radio(choices, value=str(max(scales)), label="Scale", elem_id="set-scale", min_width=200)
-        start = gr.Button("Measure", variant="primary", size="sm", elem_id="set-start", min_width=120)
-        cancel = gr.Button("Cancel", size="sm", elem_id="set-cancel", min_width=120)
-    status = gr.HTML(status_html(""), elem_id="set-status")
-    is_busy = gr.Checkbox(visible="hidden")
+        job = JobControls("set", "Measure", size="sm", min_width=120)
+    job.add_status()
     options: dict[str, Any] = {"interactive": False, "visible": False, "show_search": "none"}
     images = gr.Dataframe(
         elem_id="set-images", label="Click an image to open it in Compare", pinned_columns=1, **options
@@ -137,21 +159,10 @@ def set_table(tables: SetTables, photographs: Sequence[Path], scales: Sequence[i
     index = gr.Number(visible=False)
 
     handlers = SetTableHandlers(tables, tuple(path.stem for path in photographs))
-    outputs = [status, is_busy, images, averages, download]
-    plain: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    start.click(None, None, [status, is_busy], js=f"() => [{json.dumps(WAITING)}, true]", **plain)
-    # A click soon after Cancel must count, although the cancelled event may not have ended yet.
-    running = start.click(
-        handlers.measure, [name, scale, weights_key], outputs, **{**HEAVY, "trigger_mode": "multiple"}
-    )
-    stopped = status_html("Stopped: the finished measurements are kept.")
-    # Cancelling also counts as a failure. A message of the handler stays; a progress bar is replaced.
-    settle = f"(status, isBusy) => [isBusy ? {json.dumps(stopped)} : status, false]"
-    shown = [status, is_busy]
-    running.failure(None, shown, shown, js=settle, **plain)
-    cancel.click(lambda: (stopped, False), None, shown, cancels=[running], queue=False, **plain)
+    measure = functools.partial(handlers.measure, SetOutputs(images, averages, download))
+    job.run(measure, [name, scale, weights_key], [images, averages, download])
+    job.cancel_on([job.cancel.click], "Stopped: the finished measurements are kept.")
     # The browser clears the tables without the server, because a late answer would clear those of the new choice.
-    clear = f"() => [{json.dumps(status_html(''))}, false, {HIDDEN_JS}, {HIDDEN_JS}, {HIDDEN_JS}]"
-    gr.on([name.change, scale.change], None, None, outputs, js=clear, cancels=[running], **QUIET)
+    job.cancel_on([name.change, scale.change], None, [HIDDEN_JS, HIDDEN_JS, HIDDEN_JS])
     opened = images.select(handlers.find, None, index, queue=False, **EACH)
     opened.success(None, [index, scale], None, js=OPEN_JS, api_visibility="private")

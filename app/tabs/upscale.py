@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
+from app.cancelling import JobControls, Step, new_value
 from app.engines import UpscalerFor
-from app.events import HEAVY, QUIET
+from app.events import EACH
+from app.photographs import sample_images
 from app.serving.gradio_patches import take_path
 from app.serving.jobs import Job, errors_for_visitor
 from app.serving.limits import MAX_OUTPUT_PIXELS
-from app.status import HIDDEN_JS, UNKNOWN, WAITING, status_html
+from app.status import HIDDEN_JS, UNKNOWN, status_html
 from app.upscaling import enlarge
 from app.viewer.component import scene_value, viewer
 from drn.errors import InputError
 
-IDLE = status_html(f"The result may have up to {MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels.")
+SUITED = "DRN suits small, clean photographs. Aliased graphics and strongly compressed JPEG files keep their faults."
+"""The inputs for which the network was trained."""
+
+SHOW_RESULT_JS = """(scene) => {
+  if (!scene) return;
+  const viewer = document.querySelector("#upscale-viewer");
+  const ends = performance.now() + 3000;
+  const show = () => {
+    const { bottom, height } = viewer.getBoundingClientRect();
+    if (height < 200 && performance.now() < ends) requestAnimationFrame(show);
+    else if (bottom > innerHeight) viewer.scrollIntoView({ block: "start" });
+  };
+  requestAnimationFrame(show);
+}"""
+"""JavaScript that scrolls to a new result. It waits until the viewer has drawn its panels."""
+
+START_SAMPLE_JS = """(image) => {
+  const samples = document.querySelector("#upscale-samples");
+  const name = samples?.dataset.started;
+  if (!image || !name) return;
+  delete samples.dataset.started;
+  if (image.orig_name === name) document.querySelector("#upscale-start").click();
+}"""
+"""JavaScript that starts the work when a sample has arrived in place of an upload."""
+
+IDLE = f"The result may have up to {MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels."
 
 
 @dataclass(frozen=True)
@@ -30,10 +55,7 @@ class _Layout:
         image: Receives the image.
         scale: Chooses the scale.
         self_ensemble: Chooses DRN+.
-        start: Starts the work.
-        cancel: Cancels the work.
-        status: Shows progress, result or error.
-        is_busy: Whether the status shows progress; not visible.
+        job: The buttons and the status.
         download: Downloads the result.
         panels: The viewer.
     """
@@ -41,10 +63,7 @@ class _Layout:
     image: gr.Image
     scale: gr.Radio
     self_ensemble: gr.Checkbox
-    start: gr.Button
-    cancel: gr.Button
-    status: gr.HTML
-    is_busy: gr.Checkbox
+    job: JobControls
     download: gr.DownloadButton
     panels: gr.HTML
 
@@ -66,29 +85,41 @@ def upscale_tab(upscaler_for: UpscalerFor, scales: list[int]) -> gr.Tab:
 def _lay_out(scales: list[int]) -> _Layout:
     """Create the components in the order in which the tab shows them."""
     with gr.Row(equal_height=False):
-        image = gr.Image(
-            label="A small image",
-            sources=["upload", "clipboard"],
-            type="filepath",
-            image_mode=None,
-            format="png",
-            height=230,
-            elem_id="small-image",
-            buttons=[],
-        )
-        take_path(image)
+        with gr.Column(min_width=260):
+            image = gr.Image(
+                label="A small image",
+                sources=["upload", "clipboard"],
+                type="filepath",
+                image_mode=None,
+                format="png",
+                height=200,
+                elem_id="small-image",
+                buttons=[],
+            )
+            take_path(image)
+            gr.Markdown("Or click one of these samples to upscale it:", elem_classes="note")
+            gr.Gallery(
+                [str(path) for path in sample_images()],
+                label="Samples",
+                show_label=False,
+                height=92,
+                elem_id="upscale-samples",
+                columns=3,
+                allow_preview=False,
+                object_fit="cover",
+                buttons=[],
+            )
         with gr.Column(min_width=260):
             choices = [(f"x{scale}", str(scale)) for scale in scales]
             scale = gr.Radio(choices, value=str(max(scales)), label="Scale", elem_id="upscale-scale")
             self_ensemble = gr.Checkbox(label="DRN+: 8 passes, averaged", elem_id="upscale-plus")
             with gr.Row():
-                start = gr.Button("Upscale", variant="primary", elem_id="upscale-start")
-                cancel = gr.Button("Cancel", elem_id="upscale-cancel")
-            status = gr.HTML(IDLE, min_height=64)
-            is_busy = gr.Checkbox(visible="hidden")
+                job = JobControls("upscale", "Upscale", IDLE)
+            job.add_status(min_height=64)
+            gr.Markdown(SUITED, elem_classes="note")
             download = gr.DownloadButton("Download PNG", visible=False, elem_id="download")
     panels = viewer(None, "upscale-viewer")
-    return _Layout(image, scale, self_ensemble, start, cancel, status, is_busy, download, panels)
+    return _Layout(image, scale, self_ensemble, job, download, panels)
 
 
 def _connect(layout: _Layout, upscaler_for: UpscalerFor) -> None:
@@ -99,42 +130,31 @@ def _connect(layout: _Layout, upscaler_for: UpscalerFor) -> None:
         upscaler_for: Returns the upscaler for a scale.
     """
 
-    def run(path: str | None, scale: str, self_ensemble: bool) -> Iterator[tuple[Any, ...]]:
-        """Yield the status, whether it shows progress, the download and the viewer's value."""
+    def run(path: str | None, scale: str, self_ensemble: bool) -> Generator[Step, None, None]:
         if path is None:
-            yield IDLE, False, gr.skip(), gr.skip()
             raise gr.Error("Choose an image first.", print_exception=False)
-        yield status_html("Upscaling…", UNKNOWN), True, gr.DownloadButton(visible=False), gr.skip()
+        yield Step(status_html("Upscaling…", UNKNOWN))
         with errors_for_visitor():
             job = Job(enlarge(path, upscaler_for(int(scale)), self_ensemble))
             try:
                 for done, total in job:
-                    yield _progress_html(done, total), True, gr.skip(), gr.skip()
+                    yield Step(_progress_html(done, total))
             except InputError as error:
-                yield status_html(str(error)), False, gr.skip(), gr.skip()
+                yield Step(status_html(str(error)), is_last=True)
                 raise
             result = job.result
             shown = scene_value(result.scene)
-        download = gr.DownloadButton(value=str(result.file), visible=True)
-        yield status_html(result.description), False, download, shown
+        values = [new_value(layout.download, result.file), new_value(layout.panels, shown)]
+        yield Step(status_html(result.description), values, is_last=True)
 
-    def say_cancelled(is_busy: bool) -> tuple[Any, bool]:
-        return status_html("Cancelled.") if is_busy else gr.skip(), False
-
-    status = [layout.status, layout.is_busy]
-    outputs = [*status, layout.download, layout.panels]
-    inputs = [layout.image, layout.scale, layout.self_ensemble]
-    # The page runs the events of a click in this order.
-    layout.start.click(None, None, status, js=f"() => [{json.dumps(WAITING)}, true]", api_visibility="private")
-    running = layout.start.click(run, inputs, outputs, **{**HEAVY, "trigger_mode": "once"})
-    # After a failure, keep a message from the handler, but remove progress (for example, if the queue is full).
-    settle = f"(status, isBusy) => [isBusy ? {json.dumps(IDLE)} : status, false]"
-    running.failure(None, status, status, js=settle, api_visibility="private")
-    # A change of the image removes the result of the previous image. The browser does this without the server,
-    # because a late answer of the server could remove the result of the new image.
-    clear = f"() => [{json.dumps(IDLE)}, false, {HIDDEN_JS}, null]"
-    layout.image.change(None, None, outputs, cancels=[running], js=clear, **QUIET)
-    layout.cancel.click(say_cancelled, layout.is_busy, status, cancels=[running], queue=False, api_visibility="private")
+    layout.job.run(run, [layout.image, layout.scale, layout.self_ensemble], [layout.download, layout.panels])
+    layout.job.cancel_on([layout.job.cancel.click], "Cancelled.")
+    # A change of the image or of a choice removes the previous result. The browser does this without the server,
+    # because a late answer of the server could remove the new result.
+    changes = [layout.image.change, layout.scale.change, layout.self_ensemble.change]
+    layout.job.cancel_on(changes, None, [HIDDEN_JS, "null"])
+    layout.image.change(None, layout.image, None, js=START_SAMPLE_JS, **EACH)
+    layout.panels.change(None, layout.panels, None, js=SHOW_RESULT_JS, **EACH)
 
 
 def _progress_html(done: int, total: int) -> str:

@@ -15,8 +15,9 @@ import gradio as gr
 import pytest
 
 from app.charts import Points, chart
+from app.ranking import Ranked, ranked, standing_on
 from app.serving.jobs import errors_for_visitor, run_in_steps
-from app.tabs.results import PEERS, curves_html, peers_html, read_results, results_html, times_html
+from app.tabs.results import PEERS, charts_html, curve_frame, measured_rows, ranking_rows, read_results
 from drn.errors import InputError
 from drn.upscaler import Cancelled, OnTile
 
@@ -118,48 +119,49 @@ def test_closing_a_job_stops_the_work() -> None:
     assert stopped.wait(5)
 
 
-def test_benchmarks_show_our_results_and_those_of_other_networks(tmp_path: Path) -> None:
+def test_our_results_are_ranked_among_those_of_other_networks(tmp_path: Path) -> None:
+    measured = {"bicubic": 33.0, "DRN": 37.984, "DRN+": 38.5}
     rows = [
         {"data": "Set5", "scale": 2, "method": method, "images": 5, "psnr": psnr, "ssim": 0.9, "seconds": 1.0}
-        for method, psnr in (("bicubic", 33.0), ("DRN", 37.25))
+        for method, psnr in measured.items()
     ]
-    results: dict[str, Any] = {
-        "command": "python -m drn evaluate <x>",
-        "date": "2026-01-02",
-        "torch": "2.9",
-        "device": "cpu float32",
-        "weights": {"x2": {"parameters": 800_000}},
-        "rows": rows,
-    }
-    html = results_html(results)
-    assert "<td>Set5 x2</td><td>33.00 / 0.9000</td><td>37.25 / 0.9000</td>" in html
-    assert "&lt;x&gt;" in html
+    results: dict[str, Any] = {"weights": {"x2": {"parameters": 800_000}}, "rows": rows, "device": "cpu <float32>"}
     others = json.loads(PEERS.read_text(encoding="utf-8"))
-    times = times_html(results)
-    assert len(dots(times)) == len(rows)
-    peers = peers_html(others, results)
-    names = [network["name"] for network in others["networks"]]
-    assert re.findall(r'class="name"[^>]*>([^<]+)<', peers)[:5] == [*names, "DRN"]
-    for network in others["networks"]:
-        assert {network["repository"], network["commit"], network["x2"]["weights_sha256"]} <= set(
-            re.findall("<td>([^<]*)</td>", peers)
-        )
-    assert all(network["source"] in peers for network in others["published"]["networks"])
-    found = re.findall("<tr><td>.*?</tr>", peers)
-    assert found[0] == "<tr><td>bicubic</td><td>–</td><td>33.00</td>" + 5 * "<td>–</td>" + "</tr>"
-    assert found[1] == "<tr><td>DRN</td><td>0.80 M</td><td>37.25</td>" + 5 * "<td>–</td>" + "</tr>"
-    assert found[2].startswith("<tr><td>IMDN</td><td>0.69 to 0.72 M</td><td>37.92</td><td>34.33</td><td>32.18</td>")
-    assert "<li>Set5 x2: DRN (0.80 M, 37.25 dB) is behind IMDN (0.69 M, 0.67 dB), PAN (0.26 M, 0.68 dB)," in peers
+    found = ranked(others, results, 2)
+    psnrs = {network["name"]: round(network["x2"]["Set5"]["rounded"][0], 2) for network in others["networks"]}
+    expected = sorted({**psnrs, **measured}, key=lambda name: -{**psnrs, **measured}[name])
+    assert [row.name for row in found] == expected
+    assert ["bicubic", "–", "33.00", "–"] in ranking_rows(found)
+    assert ["DRN", "0.80 M", "37.98", "–"] in ranking_rows(found)
+    assert measured_rows(results, 2)[1] == ["Set5 DRN", "37.98", "0.9000", "1.000"]
+    assert measured_rows(results, 3) == []
+    html = charts_html(found, results, 2)
+    assert len(dots(html)) == len(others["networks"]) + 2 + 3  # bicubic has no parameters
+    assert "<title>DRN: 0.8, 37.98</title>" in html
+    assert "cpu &lt;float32&gt;" in html
+    assert standing_on(found, "Set14", 2) == ""
     assert read_results(tmp_path / "results.json") is None
-    (tmp_path / "curve_x2.csv").write_text(
-        "iteration,hours,learning_rate,loss,valid_psnr\n1,0.1,1,1,30\n2,0.2,1,1,31\n"
-    )
-    assert len(dots(curves_html(tmp_path))) == 2
-    text = "variant,epoch,valid_psnr\nreleased,1.00,33.1\nreleased,2.00,33.9\nwithout,1.00,33.0\n"
-    (tmp_path / "ablation.csv").write_text(text)
-    shown = curves_html(tmp_path)
-    assert len(dots(shown)) == 5
-    assert "With and without distilling blocks" in shown
+    curve = "iteration,hours,learning_rate,loss,valid_psnr\n1000,0.1,1,1,30\n2000,0.2,1,1,31\n"
+    (tmp_path / "curve_x2.csv").write_text(curve)
+    assert curve_frame(tmp_path / "curve_x2.csv").to_numpy().tolist() == [[1.0, 30.0], [2.0, 31.0]]
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        (32.5, "DRN reaches 32.50 dB and is ahead of all 3 other networks, by 0.20 dB or more."),
+        (32.3, "DRN reaches 32.30 dB, level with A, and no network is ahead."),
+        (
+            32.2,
+            "DRN reaches 32.20 dB: the best network, A, has 32.30 dB, 0.10 dB more; DRN is level with B; DRN is ahead",
+        ),
+        (32.0, "DRN reaches 32.00 dB: the best network, A, has 32.30 dB, 0.30 dB more; DRN is ahead of none."),
+    ],
+)
+def test_the_sentence_says_who_is_ahead(own: float, told: str) -> None:
+    psnrs = {"A": 32.3, "B": 32.2, "C": 32.1, "DRN": own, "DRN+": 40.0, "bicubic": 20.0}
+    rows = [Ranked(name, 1, {"Set5": psnr}) for name, psnr in psnrs.items()]
+    assert standing_on(rows, "Set5", 4).startswith(f"On Set5 at x4, {told}")
 
 
 def test_messages_are_escaped_for_the_page_and_not_for_clients() -> None:

@@ -164,7 +164,7 @@ def test_a_full_disk_is_reported_in_one_sentence_by_every_event(
     elif choice == "/compare":
         event, data = visitor.index("compare"), [visitor.upload(photograph), "2", False, ""]
     else:
-        event, data = visitor.index("run"), [visitor.upload(photograph), "2", False]
+        event, data = visitor.index("run_upscale"), ["0" * 32, visitor.upload(photograph), "2", False]
     before = stored_files()
     with full_disk(for_what):
         ended = visitor.send(event, data, query=query)

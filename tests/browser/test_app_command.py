@@ -133,7 +133,7 @@ def test_an_upload_has_no_finished_result(page: Page, photo: Array, tmp_path: Pa
 
 def test_a_whole_set_is_measured_and_its_images_open_in_compare(page: Page) -> None:
     numbers(page, "drn", "whole")
-    page.get_by_role("tab", name="Benchmarks").click()
+    page.get_by_role("tab", name="Results").click()
     page.locator("#set").get_by_label("one").check()
     page.locator("#set-scale").get_by_label("x2").check()
     page.locator("#set-start").click()
@@ -166,7 +166,7 @@ def test_a_whole_set_is_measured_and_its_images_open_in_compare(page: Page) -> N
 
 def test_measuring_a_set_is_cancelled_and_goes_on(page: Page) -> None:
     numbers(page, "drn", "whole")
-    page.get_by_role("tab", name="Benchmarks").click()
+    page.get_by_role("tab", name="Results").click()
     page.locator("#set").get_by_label("large").check()
     page.locator("#set-scale").get_by_label("x3").check()
     page.locator("#set-start").click()

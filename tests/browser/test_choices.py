@@ -303,7 +303,7 @@ def test_leaving_the_scales_tab_stops_its_work_and_returning_continues_it(
         page.get_by_role("tab", name="Scales").click()
         assert started.wait(20)
         with page.expect_response("**/gradio_api/reset") as reset:
-            page.get_by_role("tab", name="Benchmarks").click()
+            page.get_by_role("tab", name="Results").click()
         assert reset.value.ok
         assert stopped.wait(10), "the work continued without a visitor"
         assert sorted(done) == [2, 3, 4]
@@ -333,7 +333,7 @@ def test_cancelling_an_event_several_times_is_not_an_error(
     assert started.wait(20)
     page.route("**/gradio_api/cancel", lambda route: route.abort())
     with page.expect_request("**/gradio_api/cancel") as asked:
-        page.get_by_role("tab", name="Benchmarks").click()
+        page.get_by_role("tab", name="Results").click()
     body = asked.value.post_data_json
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: httpx.post(f"{url}gradio_api/cancel", json=body, timeout=20), range(4)))

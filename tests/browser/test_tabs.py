@@ -221,9 +221,9 @@ def test_an_error_replaces_the_progress_of_upscaling(page: Page, tmp_path: Path)
     page.locator("#upscale-start").click()
     expect(page.get_by_test_id("status")).to_contain_text("broken.png is not an image that can be read")
     expect(page.locator("#upscale-tab progress")).to_have_count(0)
-    page.locator("#upscale-cancel").click()
     page.wait_for_timeout(500)
     expect(page.get_by_test_id("status")).to_contain_text("broken.png is not an image")
+    expect(page.locator("#upscale-cancel")).to_be_disabled()
 
 
 def test_a_full_disk_ends_the_progress_of_upscaling(
@@ -238,14 +238,25 @@ def test_a_full_disk_ends_the_progress_of_upscaling(
     expect(page.locator("#upscale-tab progress")).to_have_count(0)
 
 
-def test_benchmarks(page: Page) -> None:
-    page.get_by_role("tab", name="Benchmarks").click()
-    expect(page.locator("#peers svg")).to_have_count(3)
-    expect(page.locator("#peers")).to_contain_text("Hui et al., ACM MM 2019")
-    for name in ("Upscale", "Scales", "Compare", "Benchmarks"):
+def test_results(page: Page) -> None:
+    page.get_by_role("tab", name="Results").click()
+    shown = page.locator("#results-x4")
+    expect(shown.locator(".prose.standing")).to_contain_text("On Set5 at x4, DRN reaches")
+    expect(shown.locator("svg.chart")).to_have_count(2)
+    expect(shown.locator(".vega-embed canvas, .vega-embed svg").first).to_be_visible()
+    page.locator("#results-scale").get_by_label("x2").check()
+    expect(page.locator("#results-x2 .prose.standing")).to_contain_text("On Set14 at x2, DRN reaches")
+    expect(shown).to_be_hidden()
+    own = page.locator("#results-x2 [role=gridcell]").get_by_text("DRN", exact=True).first
+    other = page.locator("#results-x2 [role=gridcell]").get_by_text("IMDN", exact=True).first
+    weights = [cell.evaluate("cell => getComputedStyle(cell).fontWeight") for cell in (own, other)]
+    assert weights == ["600", "400"]
+    page.get_by_text("The other networks: papers").click()
+    expect(page.locator("#peer-sources")).to_contain_text("Hui et al., ACM MM 2019")
+    for name in ("Upscale", "Scales", "Compare", "Results"):
         page.get_by_role("tab", name=name).click()
         page.wait_for_timeout(200)
-    assert [tab.inner_text() for tab in page.get_by_role("tab").all()] == ["Compare", "Scales", "Upscale", "Benchmarks"]
+    assert [tab.inner_text() for tab in page.get_by_role("tab").all()] == ["Compare", "Scales", "Upscale", "Results"]
 
 
 def test_the_strip_of_photographs_scrolls_only_sideways(browser: Browser, url: str) -> None:
@@ -274,7 +285,7 @@ def test_nothing_overflows(page: Page, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     for line in page.locator("#viewer .pill:visible").all():
         assert line.evaluate("line => line.scrollWidth <= line.clientWidth + 1")
-    for tab in ("Upscale", "Benchmarks"):
+    for tab in ("Upscale", "Results"):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
@@ -289,7 +300,7 @@ def test_the_page_requests_nothing_from_other_servers_and_nothing_that_is_missin
     page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 400 else None)
     page.goto(url)
     numbers(page, "drn", "region")
-    for tab in ("Scales", "Upscale", "Benchmarks"):
+    for tab in ("Scales", "Upscale", "Results"):
         page.get_by_role("tab", name=tab).click()
     page.get_by_role("tab", name="Scales").click()
     expect(page.locator("#scales-viewer [data-panel]")).to_have_count(12)

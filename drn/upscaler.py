@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from drn.borders import correct_flat_borders
 from drn.device import choose_device, choose_dtype, lacks_memory
 from drn.errors import InputError
 from drn.fused import FusedDRN
@@ -129,7 +130,8 @@ class Upscaler:
     ) -> Array:
         """Upscale an image or a part of it.
 
-        The result does not depend on the tile size, except for rounding.
+        The result does not depend on the tile size, except for rounding. Flat areas along the border of the image are
+        corrected (see ``drn.borders``); elsewhere the result is the output of the network.
 
         Args:
             lr: uint8, (H, W, 3) RGB, any H, W >= 1.
@@ -175,6 +177,7 @@ class Upscaler:
             done += 1
             if on_tile is not None:
                 on_tile(done, done + len(waiting))
+        correct_flat_borders(sr, lr, area)
         return sr
 
     def upscale_picture(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -119,7 +120,7 @@ def _report_upscaling(planned: planning.Plan, done: batch.Report, quiet: bool) -
         if done.skipped:
             typer.echo(f"{done.skipped} of {total} results already exist and were kept: --overwrite replaces them.")
         for sentence in planned.left_out:
-            typer.echo(f"note: {sentence}", err=True)
+            typer.echo(f"note: {batch.printable(sentence)}", err=True)
     for sentence in done.failures:
         typer.echo(f"error: {sentence}", err=True)
     if done.failures:
@@ -193,6 +194,15 @@ def publish_command(
         publish(model, space, private, typer.echo)
 
 
+def _sentence(error: InputError | OSError) -> str:
+    """Return the message of an error; a name of more than 200 characters in the error of a file is shortened."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    name = os.fsdecode(error.filename)
+    shown = name if len(name) <= 200 else f"{name[:97]}...{name[-100:]}"
+    return f"{shown} cannot be used: {error.strerror}."
+
+
 def main() -> None:
     """Run the command line. After bad input it prints one sentence on stderr and exits with code 1."""
     # The user sees only the one sentence, without the warnings and progress bars of the Hub's client.
@@ -206,7 +216,7 @@ def main() -> None:
     try:
         app()
     except (InputError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {batch.printable(_sentence(error))}", err=True)
         sys.exit(1)
     except MemoryError:
         typer.echo("error: There is not enough memory on this machine: use smaller images.", err=True)

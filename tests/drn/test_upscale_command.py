@@ -230,6 +230,37 @@ def test_names_that_the_terminal_cannot_print(
     assert b"it/s" not in done.stderr and b"image/s" not in done.stderr
 
 
+def test_errors_escape_the_names_of_missing_folders(tmp_path: Path, weights_folder: Path) -> None:
+    name = os.fsdecode(b"\x1b]0;x\x07\n\xff")
+    done = drn(tmp_path / name, str(tmp_path), "-o", str(tmp_path / "out"))
+    assert done.returncode == 1
+    assert b"\x1b" not in done.stderr and b"\x07" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert b"\\x1b]0;x\\x07\\n\\udcff" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["d" * 300, "dddddddddd/" * 500])
+def test_an_output_folder_whose_name_is_too_long_is_one_sentence(
+    small: Array, tmp_path: Path, weights_folder: Path, name: str
+) -> None:
+    Image.fromarray(small).save(tmp_path / "a.png")
+    done = drn(weights_folder, str(tmp_path / "a.png"), "-o", name)
+    assert done.returncode == 1
+    message = done.stderr.decode()
+    assert message.startswith("error: ddd") and message.endswith(" cannot be used: File name too long.\n")
+    assert len(message) < 260
+
+
+@pytest.mark.parametrize("output", [b"out\xff", b"new\nline", b"dots.. ", b" "])
+def test_unusual_names_of_the_output_folder(small: Array, tmp_path: Path, weights_folder: Path, output: bytes) -> None:
+    Image.fromarray(small).save(tmp_path / "a .png")
+    folder = tmp_path / os.fsdecode(output)
+    done = drn(weights_folder, str(tmp_path / "a .png"), "-o", str(folder), PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (folder / "a _DRN_x2.png").is_file()
+    assert len(done.stdout.splitlines()) == 1
+
+
 def test_a_name_that_is_too_long_costs_one_file(small: Array, tmp_path: Path, upscaler: Upscaler) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -75,7 +75,8 @@ def _flatness(lr: Array) -> NDArray[np.float32]:
     """Return for each pixel (H, W) how flat its surroundings are: 1 for flat, 0 for not flat."""
     square = np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)
     differences = cv2.subtract(cv2.dilate(lr, square), cv2.erode(lr, square)).max(2)
-    return np.clip(2 - differences / np.float32(FLAT), 0, 1)
+    flatness: NDArray[np.float32] = np.clip(2 - differences / np.float32(FLAT), 0, 1)
+    return flatness
 
 
 def _nearness(part: Rect, width: int, height: int) -> NDArray[np.float32]:

@@ -20,7 +20,9 @@ from drn import __version__
 from drn.commands import batch, planning
 from drn.commands.compare import compare_command
 from drn.commands.evaluate import evaluate_command
+from drn.commands.networks import Choice, Networks
 from drn.commands.options import (
+    ChoiceOption,
     DeviceOption,
     DtypeOption,
     EnsembleOption,
@@ -86,6 +88,7 @@ def upscale(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Use torch.compile; its long start pays off only for many files.")
     ] = False,
+    variant: ChoiceOption = "auto",
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -97,15 +100,32 @@ def upscale(
     """
     chosen = planning.choose_format(output, file_format)
     planned = planning.plan(images, output, scale, chosen)
-    loaded = load_scales(weights_at, [scale])[0]
-    options = batch.Options(chosen, quality, self_ensemble, strip, overwrite, loaded.sha256)
+    options = batch.Options(chosen, quality, self_ensemble, strip, overwrite)
+    choice = _checked_choice(variant, weights_at)
     with batch.terminated_like_interrupted(), batch.shared_work(planned.targets, device) as (share, own_device):
-        upscaler = Upscaler(loaded.model, own_device, dtype, tile, compiled)
-        done = batch.upscale_files(share, upscaler, options, None if quiet else typer.echo)
+        networks = Networks(
+            lambda wanted: load_scales(weights_at, [scale], wanted)[0],
+            lambda model: Upscaler(model, own_device, dtype, tile, compiled),
+            choice,
+        )
+        done = batch.upscale_files(share, networks, options, None if quiet else typer.echo)
     done = batch.gather(done)
     if not batch.is_main():
         raise typer.Exit(bool(done.failures))
     _report_upscaling(planned, done, quiet)
+
+
+def _checked_choice(variant: Choice, weights_at: str | None) -> Choice:
+    """Return the choice between the variants. If ``--weights`` names a file, there is no choice.
+
+    Raises:
+        InputError: If ``--weights`` names a file and a variant is given.
+    """
+    if weights_at is None or not Path(weights_at).is_file():
+        return variant
+    if variant != "auto":
+        raise InputError(f"--variant has no effect on the single file {weights_at}: leave it out, or give a folder.")
+    return "clean"
 
 
 def _report_upscaling(planned: planning.Plan, done: batch.Report, quiet: bool) -> None:

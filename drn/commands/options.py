@@ -10,11 +10,13 @@ import typer
 from typer.core import TyperCommand
 
 from drn import weights
+from drn.commands.networks import Choice
 from drn.errors import InputError
 from drn.evaluation.methods import DESCRIPTIONS, Method
 from drn.evaluation.networks import network
 from drn.evaluation.results_folder import results_folder
 from drn.metrics import Luma
+from drn.variants import PHOTO_BELOW, Variant
 from drn.weights import Weights
 
 WeightsOption = Annotated[
@@ -35,7 +37,14 @@ EnsembleOption = Annotated[
     bool,
     typer.Option("--self-ensemble", help="DRN+: average over the 8 flips and rotations; it takes 8 times as long."),
 ]
-
+ChoiceOption = Annotated[
+    Choice,
+    typer.Option(
+        "--variant",
+        help="The weights: clean, for images without compression, or photo, tuned for JPEG files. auto uses photo for "
+        f"JPEG files of a quality below {PHOTO_BELOW}, and clean for all other images.",
+    ),
+]
 
 LumaOption = Annotated[
     Luma,
@@ -85,13 +94,13 @@ class ListOptions(TyperCommand):
         return super().parse_args(ctx, expanded)
 
 
-def load_scales(weights_at: str | None, scales: list[int] | None = None) -> list[Weights]:
+def load_scales(weights_at: str | None, scales: list[int] | None = None, variant: Variant = "clean") -> list[Weights]:
     """Load the weights of some scales, or of all that exist, and print notes about their source on stderr.
 
     Raises:
         InputError: If the weights cannot be used.
     """
-    return weights.load_scales(weights_at, scales, lambda sentence: typer.echo(f"note: {sentence}", err=True))
+    return weights.load_scales(weights_at, scales, lambda sentence: typer.echo(f"note: {sentence}", err=True), variant)
 
 
 def given_methods(results: Sequence[str], networks: Sequence[str], scale: int) -> list[Method]:

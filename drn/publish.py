@@ -51,7 +51,7 @@ def model_content(folder: Path = weights.BUNDLED) -> Content:
     if RESULTS in content:
         measured = read_digests(folder / RESULTS)
         for part in parts:
-            if measured.get(part.path.name) != part.sha256:
+            if measured.get(part.path.name) != {part.sha256}:
                 raise InputError(f"{RESULTS} was measured with another {part.path.name}: measure again.")
     try:
         text = content[CARD].decode()

@@ -20,7 +20,7 @@ from drn import __version__
 from drn.commands import batch, planning
 from drn.commands.compare import compare_command
 from drn.commands.evaluate import evaluate_command
-from drn.commands.networks import Choice, Networks
+from drn.commands.networks import Networks
 from drn.commands.options import (
     ChoiceOption,
     DeviceOption,
@@ -29,7 +29,9 @@ from drn.commands.options import (
     ListOptions,
     TileOption,
     WeightsOption,
+    is_file,
     load_scales,
+    refuse_variant_of_file,
 )
 from drn.commands.page import app_command
 from drn.commands.train import train_command
@@ -101,31 +103,19 @@ def upscale(
     chosen = planning.choose_format(output, file_format)
     planned = planning.plan(images, output, scale, chosen)
     options = batch.Options(chosen, quality, self_ensemble, strip, overwrite)
-    choice = _checked_choice(variant, weights_at)
+    if variant != "auto":
+        refuse_variant_of_file(weights_at)
     with batch.terminated_like_interrupted(), batch.shared_work(planned.targets, device) as (share, own_device):
         networks = Networks(
             lambda wanted: load_scales(weights_at, [scale], wanted)[0],
             lambda model: Upscaler(model, own_device, dtype, tile, compiled),
-            choice,
+            "clean" if is_file(weights_at) else variant,
         )
         done = batch.upscale_files(share, networks, options, None if quiet else typer.echo)
     done = batch.gather(done)
     if not batch.is_main():
         raise typer.Exit(bool(done.failures))
     _report_upscaling(planned, done, quiet)
-
-
-def _checked_choice(variant: Choice, weights_at: str | None) -> Choice:
-    """Return the choice between the variants. If ``--weights`` names a file, there is no choice.
-
-    Raises:
-        InputError: If ``--weights`` names a file and a variant is given.
-    """
-    if weights_at is None or not Path(weights_at).is_file():
-        return variant
-    if variant != "auto":
-        raise InputError(f"--variant has no effect on the single file {weights_at}: leave it out, or give a folder.")
-    return "clean"
 
 
 def _report_upscaling(planned: planning.Plan, done: batch.Report, quiet: bool) -> None:

@@ -10,13 +10,14 @@ import json
 import logging
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from drn import __version__
+from drn import __version__, weights
 from drn.commands import batch, planning
 from drn.commands.compare import compare_command
 from drn.commands.evaluate import evaluate_command
@@ -175,7 +176,11 @@ def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype:
     """Show the weights in use, the size of the network, and the chosen device and dtype."""
     chosen = choose_device(device)
     typer.echo(f"device {chosen}, {str(choose_dtype(dtype, chosen)).removeprefix('torch.')}")
-    for loaded in load_scales(weights_at):
+    parts = load_scales(weights_at)
+    if not is_file(weights_at):  # photo weights of a Hub repo are shown if they were downloaded before
+        photo = map(weights.load, weights.photo_files(parts[0].path.parent))
+        parts += [replace(part, source=parts[0].source) for part in photo]
+    for loaded in parts:
         config = loaded.model.config
         notes = ", ".join(f"{key} {value}" for key, value in loaded.notes.items())
         typer.echo(

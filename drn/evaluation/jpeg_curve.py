@@ -22,7 +22,7 @@ from drn.evaluation.tables import describe_weights
 from drn.upscaler import Upscaler
 from drn.weights import Weights
 
-QUALITIES = (30, 40, 50, 60, 70, 80, 90, 95, 100)
+QUALITIES = (30, 40, 50, 60, 70, 80, 90, 95, 98, 100)
 """JPEG qualities that are measured, besides clean images."""
 
 

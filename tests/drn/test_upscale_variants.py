@@ -127,3 +127,14 @@ def test_an_image_without_pixels_or_with_a_damaged_header_is_refused_as_usual(pl
     for data in (b"", b"\xff\xd8\xff\xdb\0\x43", b"\xff\xd8" + b"\xff\xdb\0\x02" * 40):
         network, reason = networks.for_image(data)
         assert (network.variant, reason) == ("clean", "Not a JPEG: clean weights.")
+
+
+def test_info_lists_the_photo_weights(place: Path) -> None:
+    shown = drn("info", "--weights", place).stdout
+    assert [line.split(" (")[0] for line in shown.splitlines() if line.startswith("x")] == [
+        "x2: drn_x2.safetensors",
+        "x3: drn_x3.safetensors",
+        "x2: drn_x2_photo.safetensors",
+    ]
+    only = drn("info", "--weights", place / "drn_x2.safetensors").stdout
+    assert "photo" not in only.replace(str(place), "")

@@ -25,6 +25,7 @@ from drn.geometry import NO_MARGINS, ORIENTATIONS, Margins, Rect, split
 from drn.image import Array, Picture, fill_clear, quantize, to_tensor
 from drn.model import DRN
 from drn.resize import upscale as bicubic
+from drn.variants import Variant
 from drn.weights import load_model
 
 TILE_BUDGET = 384 * 2**20
@@ -93,6 +94,7 @@ class Upscaler:
         location: str | Path | None = None,
         *,
         scale: int,
+        variant: Variant = "clean",
         device: str = "auto",
         dtype: str = "auto",
         tile: int = 0,
@@ -104,6 +106,7 @@ class Upscaler:
             location: A weights file, a folder, or a Hub repo; omit it to use the bundled weights
                 (see ``drn.weights.load_scales``).
             scale: 2, 3 or 4 for the bundled weights.
+            variant: ``photo`` for weights tuned for JPEG files (see ``drn.weights.load_model``).
             device: See the class.
             dtype: See the class.
             tile: See the class.
@@ -112,7 +115,7 @@ class Upscaler:
         Raises:
             InputError: If the weights, device, dtype or tile size cannot be used.
         """
-        return cls(load_model(location, scale=scale), device, dtype, tile, compiled)
+        return cls(load_model(location, scale=scale, variant=variant), device, dtype, tile, compiled)
 
     @property
     def scale(self) -> int:

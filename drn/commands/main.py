@@ -11,24 +11,29 @@ import logging
 import os
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from drn import __version__
+from drn import __version__, weights
 from drn.commands import batch, planning
 from drn.commands.compare import compare_command
 from drn.commands.evaluate import evaluate_command
+from drn.commands.networks import Networks
 from drn.commands.options import (
+    ChoiceOption,
     DeviceOption,
     DtypeOption,
     EnsembleOption,
     ListOptions,
     TileOption,
     WeightsOption,
+    is_file,
     load_scales,
+    refuse_variant_of_file,
 )
 from drn.commands.page import app_command
 from drn.commands.train import train_command
@@ -87,6 +92,7 @@ def upscale(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Use torch.compile; its long start pays off only for many files.")
     ] = False,
+    variant: ChoiceOption = "auto",
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -98,11 +104,16 @@ def upscale(
     """
     chosen = planning.choose_format(output, file_format)
     planned = planning.plan(images, output, scale, chosen)
-    loaded = load_scales(weights_at, [scale])[0]
-    options = batch.Options(chosen, quality, self_ensemble, strip, overwrite, loaded.sha256)
+    options = batch.Options(chosen, quality, self_ensemble, strip, overwrite)
+    if variant != "auto":
+        refuse_variant_of_file(weights_at)
     with batch.terminated_like_interrupted(), batch.shared_work(planned.targets, device) as (share, own_device):
-        upscaler = Upscaler(loaded.model, own_device, dtype, tile, compiled)
-        done = batch.upscale_files(share, upscaler, options, None if quiet else typer.echo)
+        networks = Networks(
+            lambda wanted: load_scales(weights_at, [scale], wanted)[0],
+            lambda model: Upscaler(model, own_device, dtype, tile, compiled),
+            "clean" if is_file(weights_at) else variant,
+        )
+        done = batch.upscale_files(share, networks, options, None if quiet else typer.echo)
     done = batch.gather(done)
     if not batch.is_main():
         raise typer.Exit(bool(done.failures))
@@ -166,7 +177,11 @@ def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype:
     """Show the weights in use, the size of the network, and the chosen device and dtype."""
     chosen = choose_device(device)
     typer.echo(f"device {chosen}, {str(choose_dtype(dtype, chosen)).removeprefix('torch.')}")
-    for loaded in load_scales(weights_at):
+    parts = load_scales(weights_at)
+    if not is_file(weights_at):  # photo weights of a Hub repo are shown if they were downloaded before
+        photo = map(weights.load, weights.photo_files(parts[0].path.parent))
+        parts += [replace(part, source=parts[0].source) for part in photo]
+    for loaded in parts:
         config = loaded.model.config
         notes = ", ".join(f"{key} {value}" for key, value in loaded.notes.items())
         typer.echo(

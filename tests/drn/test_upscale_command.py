@@ -18,7 +18,7 @@ from drn.commands.planning import choose_format, plan
 from drn.errors import InputError
 from drn.image import Array
 from drn.upscaler import Upscaler
-from tests.helpers.models import small_model
+from tests.helpers.models import one_network, small_model
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def drn(weights_folder: Path, *words: str, **variables: str) -> subprocess.Compl
     return subprocess.run(command, capture_output=True, timeout=120, env=environment)
 
 
-def run(targets: dict[Path, Path], upscaler: Upscaler, options: Options = Options()) -> Report:
-    return upscale_files(targets, upscaler, options, say=None)
+def run(targets: dict[Path, Path], upscaler: Upscaler, options: Options = Options(), sha256: str = "") -> Report:
+    return upscale_files(targets, one_network(upscaler, sha256), options, say=None)
 
 
 def source_with_metadata(small: Array, path: Path) -> None:
@@ -132,7 +132,8 @@ def test_a_jpeg_result_has_a_white_background(small: Array, tmp_path: Path, upsc
     rgba[:10, :, 3] = 255
     Image.fromarray(rgba).save(tmp_path / "a.png")
     said: list[str] = []
-    upscale_files(plan([tmp_path / "a.png"], tmp_path, 2, "jpeg").targets, upscaler, Options("jpeg"), said.append)
+    targets = plan([tmp_path / "a.png"], tmp_path, 2, "jpeg").targets
+    upscale_files(targets, one_network(upscaler), Options("jpeg"), said.append)
     with Image.open(tmp_path / "a_DRN_x2.jpg") as image:
         assert np.asarray(image)[30:].min() > 245
     assert said[0].endswith("Transparency was replaced by white.")
@@ -169,7 +170,7 @@ def test_a_changed_source_or_other_options_are_not_there_already(
     assert run(targets, upscaler, plain) == Report(skipped=1)
     assert run(targets, upscaler, plus) == Report(written=1)
     assert run(targets, upscaler, plus) == Report(skipped=1)
-    assert run(targets, upscaler, Options(file_format, self_ensemble=True, weights="other")) == Report(written=1)
+    assert run(targets, upscaler, plus, "other") == Report(written=1)
     Image.fromarray(255 - small).save(tmp_path / "a.png")
     assert run(targets, upscaler, plus) == Report(written=1)
 

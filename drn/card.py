@@ -72,14 +72,18 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         return rows
 
 
-def read_digests(path: Path) -> dict[str, str]:
-    """Return the sha256 of each weights file that was measured for ``results.json``.
+def read_digests(path: Path) -> dict[str, set[str]]:
+    """Return the sha256 of each weights file that was measured for ``results.json``, in one or several measurements.
 
     Raises:
         InputError: If the file is not the output of ``drn evaluate --json``.
     """
     with _reading_results(path) as results:
-        return {entry["file"]: entry["sha256"] for entry in results["weights"].values()}
+        digests: dict[str, set[str]] = {}
+        for part in (results, *([results["jpeg"]] if "jpeg" in results else [])):
+            for entry in part["weights"].values():
+                digests.setdefault(entry["file"], set()).add(entry["sha256"])
+        return digests
 
 
 @contextmanager

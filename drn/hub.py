@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -44,6 +44,18 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 class HubUnreachable(InputError):
     """Error for a Hub that is down, slow or refusing requests; cached files may be used instead."""
+
+
+class FilesMissing(InputError):
+    """Error for a repo without some of the requested files.
+
+    Attributes:
+        names: The names of the missing files.
+    """
+
+    def __init__(self, sentence: str, names: Sequence[str]) -> None:
+        super().__init__(sentence)
+        self.names = tuple(names)
 
 
 @dataclass(frozen=True)
@@ -111,7 +123,8 @@ def fetch(repo: HubRepo, names: Sequence[str]) -> Path:
 
     Raises:
         HubUnreachable: If the download did not succeed in time and the cache lacks a file.
-        InputError: If the Hub refused the request, or if a file is missing, too large, or cannot be stored.
+        FilesMissing: If the repo lacks a file.
+        InputError: If the Hub refused the request, or if a file is too large or cannot be stored.
     """
     seconds = deadline()
     if (repo.is_pinned or is_offline_mode()) and (folder := cached(repo, names)):
@@ -141,6 +154,36 @@ def fetch(repo: HubRepo, names: Sequence[str]) -> Path:
         if isinstance(failure, HubUnreachable) and (folder := cached(repo, names)):
             return folder
         raise failure from error
+
+
+def fetch_preferred(repo: HubRepo, substitutes: Mapping[str, str]) -> tuple[Path, list[str]]:
+    """Download files like ``fetch``, with a substitute for each file that the repo lacks.
+
+    If the files cannot be downloaded for another reason, all substitutes are used, provided that the cache has them.
+
+    Args:
+        repo: The repo and revision.
+        substitutes: Name of a preferred file -> name of its substitute, which may be the same.
+
+    Returns:
+        The folder with the files, and the name of the file to use for each of ``substitutes``.
+
+    Raises:
+        InputError: See ``fetch``.
+    """
+    names = list(substitutes)
+    try:
+        return fetch(repo, names), names
+    except FilesMissing as error:
+        found = [substitutes[name] if name in error.names else name for name in names]
+        if found == names:
+            raise
+        return fetch(repo, found), found
+    except InputError:
+        found = list(substitutes.values())
+        if found != names and (folder := cached(repo, found)):
+            return folder, found
+        raise
 
 
 def cached(repo: HubRepo, names: Sequence[str]) -> Path | None:
@@ -179,11 +222,12 @@ def _check_listing(repo: HubRepo, names: Sequence[str], sizes: dict[str, int]) -
     missing = [name for name in names if name not in sizes]
     pickles = sorted(name for name in sizes if PurePosixPath(name).suffix in PICKLES)
     if missing and pickles:
-        raise InputError(
-            f"{repo} has {pickles[0]} but no {missing[0]}. Pickles can run code and are not loaded: use safetensors."
-        )
+        sentence = f"has {pickles[0]} but no {missing[0]}. Pickles can run code and are not loaded: use safetensors."
+        raise FilesMissing(f"{repo} {sentence}", missing)
     if missing:
-        raise InputError(f"{repo} has no {missing[0]}: give a repo with DRN weights for every scale you need.")
+        raise FilesMissing(
+            f"{repo} has no {missing[0]}: give a repo with DRN weights for every scale you need.", missing
+        )
     for name in names:
         if sizes[name] > MAX_FILE_BYTES:
             raise InputError(

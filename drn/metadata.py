@@ -1,4 +1,4 @@
-"""Read the metadata of image files (EXIF, resolution, texts and XMP), and change it for an enlarged image.
+"""Read the metadata of image files (EXIF, resolution, texts, XMP, JPEG quality), and change it for an enlarged image.
 
 The data may be damaged or malicious. EXIF data is changed in place and never encoded again, so that a fault in one
 entry affects neither the picture nor the other entries.
@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
+
+from drn.jpeg import jpeg_quality
 
 IMAGE_WIDTH, IMAGE_HEIGHT, ORIENTATION, X_RESOLUTION, Y_RESOLUTION = 0x0100, 0x0101, 0x0112, 0x011A, 0x011B
 EXIF_DIRECTORY, PIXEL_WIDTH, PIXEL_HEIGHT = 0x8769, 0xA002, 0xA003
@@ -52,12 +54,14 @@ class Metadata:
         dpi: Horizontal and vertical resolution in pixels per inch, or None.
         texts: Pairs of a keyword and a text, such as a comment or a copyright.
         xmp: The XMP packet without an orientation; empty if there is none.
+        jpeg_quality: The estimated quality of a JPEG, 1 to 100 (see ``drn.jpeg``); None for other formats.
     """
 
     exif: bytes = b""
     dpi: tuple[float, float] | None = None
     texts: tuple[tuple[str, str], ...] = ()
     xmp: bytes = b""
+    jpeg_quality: int | None = None
 
     def enlarged(self, scale: int, width: int, height: int) -> Metadata:
         """Return the metadata of the enlarged image.
@@ -70,7 +74,8 @@ class Metadata:
             height: Height of the enlarged image in pixels.
         """
         dpi = None if self.dpi is None else (self.dpi[0] * scale, self.dpi[1] * scale)
-        return replace(self, exif=_enlarged_exif(self.exif, scale, width, height), dpi=dpi)
+        exif = _enlarged_exif(self.exif, scale, width, height)
+        return replace(self, exif=exif, dpi=dpi, jpeg_quality=None)
 
 
 NO_METADATA = Metadata()
@@ -91,7 +96,14 @@ def read_metadata(image: Image.Image) -> Metadata:
     )
     xmp = info.get("xmp", b"")
     xmp = xmp if isinstance(xmp, bytes) and XMP_END in xmp else b""
-    return Metadata(exif, _dpi(info), kept, XMP_ORIENTATION.sub(b"", XMP_TOOL.sub(b"", xmp)))
+    xmp = XMP_ORIENTATION.sub(b"", XMP_TOOL.sub(b"", xmp))
+    return Metadata(exif, _dpi(info), kept, xmp, read_jpeg_quality(image))
+
+
+def read_jpeg_quality(image: Image.Image) -> int | None:
+    """Return the estimated quality of an opened JPEG, 1 to 100; None for other formats."""
+    tables = getattr(image, "quantization", None)
+    return jpeg_quality(tables) if tables else None
 
 
 def raw_exif(info: dict[Any, Any]) -> bytes:

@@ -41,7 +41,7 @@ def model_content(folder: Path = weights.BUNDLED) -> Content:
         InputError: If the weights are missing or unusable, if the results were measured with other weights, or
             if the model card is missing or does not show the results.
     """
-    parts = weights.load_scales(folder)
+    parts = [*weights.load_scales(folder), *map(weights.load, weights.photo_files(folder))]
     paths = [part.path for part in parts]
     paths += [path for path in [folder / name for name in (CARD, RESULTS, weights.SUMS)] if path.is_file()]
     paths += sorted(folder.glob("*.csv"))
@@ -51,7 +51,7 @@ def model_content(folder: Path = weights.BUNDLED) -> Content:
     if RESULTS in content:
         measured = read_digests(folder / RESULTS)
         for part in parts:
-            if measured.get(part.path.name) != part.sha256:
+            if measured.get(part.path.name) != {part.sha256}:
                 raise InputError(f"{RESULTS} was measured with another {part.path.name}: measure again.")
     try:
         text = content[CARD].decode()
@@ -80,6 +80,7 @@ def space_content(model: HubRepo, root: Path = ROOT) -> Content:
     for folder in ("app", "drn"):
         paths += sorted(path for path in (root / folder).rglob("*") if path.is_file())
     paths += [root / "weights" / weights.filename(scale) for scale in weights.available_scales(root / "weights")]
+    paths += weights.photo_files(root / "weights")
     paths += [path for path in [root / "weights" / name for name in (RESULTS, weights.SUMS)] if path.is_file()]
     paths += sorted((root / "weights").glob("*.csv"))
     names = {path: path.relative_to(root) for path in paths}
@@ -99,7 +100,8 @@ def _space_card(model: HubRepo) -> str:
         raise InputError(
             "gradio is not installed: publish a Space from an environment that can run the app."
         ) from error
-    files = ",".join(weights.filename(scale) for scale in weights.available_scales())
+    names = [weights.filename(scale) for scale in weights.available_scales()]
+    files = ",".join([*names, *(path.name for path in weights.photo_files())])
     data = SpaceCardData(
         title="DRN super-resolution",
         emoji="🔍",

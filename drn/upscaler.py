@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from drn.borders import correct_flat_borders
 from drn.device import choose_device, choose_dtype, lacks_memory
 from drn.errors import InputError
 from drn.fused import FusedDRN
@@ -24,6 +25,7 @@ from drn.geometry import NO_MARGINS, ORIENTATIONS, Margins, Rect, split
 from drn.image import Array, Picture, fill_clear, quantize, to_tensor
 from drn.model import DRN
 from drn.resize import upscale as bicubic
+from drn.variants import Variant
 from drn.weights import load_model
 
 TILE_BUDGET = 384 * 2**20
@@ -92,6 +94,7 @@ class Upscaler:
         location: str | Path | None = None,
         *,
         scale: int,
+        variant: Variant = "clean",
         device: str = "auto",
         dtype: str = "auto",
         tile: int = 0,
@@ -103,6 +106,7 @@ class Upscaler:
             location: A weights file, a folder, or a Hub repo; omit it to use the bundled weights
                 (see ``drn.weights.load_scales``).
             scale: 2, 3 or 4 for the bundled weights.
+            variant: ``photo`` for weights tuned for JPEG files (see ``drn.weights.load_model``).
             device: See the class.
             dtype: See the class.
             tile: See the class.
@@ -111,7 +115,7 @@ class Upscaler:
         Raises:
             InputError: If the weights, device, dtype or tile size cannot be used.
         """
-        return cls(load_model(location, scale=scale), device, dtype, tile, compiled)
+        return cls(load_model(location, scale=scale, variant=variant), device, dtype, tile, compiled)
 
     @property
     def scale(self) -> int:
@@ -129,7 +133,8 @@ class Upscaler:
     ) -> Array:
         """Upscale an image or a part of it.
 
-        The result does not depend on the tile size, except for rounding.
+        The result does not depend on the tile size, except for rounding. Flat areas along the border of the image are
+        corrected (see ``drn.borders``); elsewhere the result is the output of the network.
 
         Args:
             lr: uint8, (H, W, 3) RGB, any H, W >= 1.
@@ -175,6 +180,7 @@ class Upscaler:
             done += 1
             if on_tile is not None:
                 on_tile(done, done + len(waiting))
+        correct_flat_borders(sr, lr, area)
         return sr
 
     def upscale_picture(

@@ -1,4 +1,4 @@
-"""Find, check, load and save weights: one safetensors file for each scale.
+"""Find, check, load and save weights: one safetensors file for each scale and variant.
 
 The metadata of a file holds the network's config as JSON, so the file can be loaded alone. Pickles are never read.
 """
@@ -22,6 +22,7 @@ from drn.errors import InputError
 from drn.files import replace_file
 from drn.hub import HubRepo
 from drn.model import DRN, SCALES, DRNConfig
+from drn.variants import VARIANTS, Variant
 
 _PACKAGED = Path(__file__).resolve().parent / "_weights"
 BUNDLED = _PACKAGED if _PACKAGED.is_dir() else _PACKAGED.parent.parent / "weights"
@@ -55,15 +56,26 @@ class Weights:
     sha256: str
     notes: dict[str, str]
 
+    @property
+    def variant(self) -> Variant:
+        """The variant of the network: its name, or the degradation of its training."""
+        is_photo = self.path.name == filename(self.model.scale, "photo") or self.notes.get("degradation") == "photo"
+        return "photo" if is_photo else "clean"
 
-def filename(scale: int) -> str:
-    """Return the name of the weights file for ``scale``."""
-    return f"drn_x{scale}.safetensors"
+
+def filename(scale: int, variant: Variant = "clean") -> str:
+    """Return the name of the weights file for ``scale``: ``drn_x4.safetensors``, or ``drn_x4_photo.safetensors``."""
+    return f"drn_x{scale}.safetensors" if variant == "clean" else f"drn_x{scale}_{variant}.safetensors"
 
 
 def available_scales(folder: Path | None = None) -> list[int]:
     """Return the scales that have a weights file in ``folder`` (by default the bundled folder), smallest first."""
     return [scale for scale in range(1, 9) if ((folder or BUNDLED) / filename(scale)).is_file()]
+
+
+def photo_files(folder: Path | None = None) -> list[Path]:
+    """Return the files with photo weights in ``folder`` (by default the bundled folder), by scale."""
+    return sorted((folder or BUNDLED).glob("drn_x[1-8]_photo.safetensors"))
 
 
 def save(path: Path, model: DRN, notes: dict[str, str] | None = None) -> None:
@@ -179,12 +191,13 @@ def _check_shapes(path: Path, model: DRN, shapes: dict[str, tuple[int, ...]]) ->
         )
 
 
-def find(scale: int, location: Path | None = None) -> Path:
+def find(scale: int, location: Path | None = None, variant: Variant = "clean") -> Path:
     """Return the path of the weights file for ``scale``.
 
     Args:
         scale: Upscaling factor.
         location: A weights file, or a folder with one file for each scale; omit it to use the bundled weights.
+        variant: The variant. If a folder has only the clean weights for the scale, their path is returned.
 
     Raises:
         InputError: If there is no such file or folder, or the folder lacks the scale.
@@ -194,17 +207,18 @@ def find(scale: int, location: Path | None = None) -> Path:
         return folder
     if not folder.is_dir():
         raise InputError(f"There is no weights file or folder {folder}.")
-    path = folder / filename(scale)
-    if not path.is_file():
-        there = ", ".join(f"x{s}" for s in available_scales(folder)) or "none"
-        raise InputError(f"There are no weights for x{scale} in {folder} (available: {there}).")
-    return path
+    for name in (filename(scale, variant), filename(scale)):
+        if (folder / name).is_file():
+            return folder / name
+    there = ", ".join(f"x{s}" for s in available_scales(folder)) or "none"
+    raise InputError(f"There are no weights for x{scale} in {folder} (available: {there}).")
 
 
 def load_scales(
     location: str | Path | None = None,
     scales: Sequence[int] | None = None,
     notify: Callable[[str], object] = warnings.warn,
+    variant: Variant = "clean",
 ) -> list[Weights]:
     """Load the weights for several scales from one place.
 
@@ -213,52 +227,82 @@ def load_scales(
             the repo in ``DRN_HUB_REPO``, or else the bundled weights.
         scales: The scales to load. Omit it to load every scale of a folder, or all of ``SCALES`` of a Hub repo.
         notify: Called with one sentence when the repo in ``DRN_HUB_REPO`` cannot be used, so that the bundled weights
-            are loaded instead.
+            are loaded instead, and when scales have no weights of the variant, so that the clean weights are loaded.
+        variant: The variant. It has no effect if ``location`` is a file.
 
     Raises:
-        InputError: If the location does not exist, lacks a scale, or has a file that ``load`` refuses.
+        InputError: If the variant is unknown, or if the location does not exist, lacks a scale, or has a file that
+            ``load`` refuses.
     """
+    if variant not in VARIANTS:
+        raise InputError(f"There are no weights of the variant {variant!r}: choose {' or '.join(VARIANTS)}.")
     if location is None and hub.requested():
         try:
-            return load_hub(HubRepo.parse(hub.requested()), scales or SCALES)
+            return load_hub(HubRepo.parse(hub.requested()), scales or SCALES, variant, notify)
         except InputError as error:
             notify(f"Using the bundled weights: {error}")
     place = BUNDLED if location is None else Path(location)
     if isinstance(location, str) and not place.exists():
-        if place.suffix == ".safetensors":  # do not query the Hub for a mistyped path
-            raise InputError(f"There is no weights file or folder {location}: check the name.")
-        try:
-            repo = HubRepo.parse(location)
-        except InputError as error:
-            raise InputError(
-                f"There is no weights file or folder {location}, and it is not the name of a Hub repo: check the name."
-            ) from error
-        return load_hub(repo, scales or SCALES)
+        return load_hub(_parse_repo(location), scales or SCALES, variant, notify)
     if place.is_file() and scales is None:
         return [load(place)]
-    return [load(find(scale, place), scale) for scale in scales or available_scales(place) or SCALES[:1]]
+    scales = scales or available_scales(place) or SCALES[:1]
+    parts = [load(find(scale, place, variant), scale) for scale in scales]
+    if place.is_dir():
+        _notify_of_lacking(parts, variant, "the bundled folder" if place == BUNDLED else str(place), notify)
+    return parts
 
 
-def load_hub(repo: HubRepo, scales: Sequence[int]) -> list[Weights]:
+def _parse_repo(location: str) -> HubRepo:
+    """Read the name of a Hub repo, of which there is no file or folder."""
+    if location.endswith(".safetensors"):  # do not query the Hub for a mistyped path
+        raise InputError(f"There is no weights file or folder {location}: check the name.")
+    try:
+        return HubRepo.parse(location)
+    except InputError as error:
+        raise InputError(
+            f"There is no weights file or folder {location}, and it is not the name of a Hub repo: check the name."
+        ) from error
+
+
+def _notify_of_lacking(parts: Sequence[Weights], variant: Variant, place: str, notify: Callable[[str], object]) -> None:
+    """Call ``notify`` with one sentence if some of the weights are clean, although another variant was requested."""
+    lacking = ", ".join(f"x{part.model.scale}" for part in parts if part.variant == "clean" != variant)
+    if lacking:
+        notify(f"No {variant} weights for {lacking} were found in {place}: using the clean weights.")
+
+
+def load_hub(
+    repo: HubRepo,
+    scales: Sequence[int],
+    variant: Variant = "clean",
+    notify: Callable[[str], object] = warnings.warn,
+) -> list[Weights]:
     """Download and load the weights of a Hub repo, all from one commit.
+
+    See ``load_scales`` for the arguments.
 
     Raises:
         InputError: If they do not arrive before the deadline, or if ``load`` refuses one of them.
     """
-    folder = hub.fetch(repo, [filename(scale) for scale in scales])
+    folder, names = hub.fetch_preferred(repo, {filename(scale, variant): filename(scale) for scale in scales})
     source = f"hub {replace(repo, revision=folder.name)}"
     try:
-        return [replace(load(folder / filename(scale), scale), source=source) for scale in scales]
+        parts = [load(folder / name, scale) for name, scale in zip(names, scales, strict=True)]
     except InputError as error:
         raise InputError(f"{repo}: {error}") from error
+    _notify_of_lacking(parts, variant, str(repo), notify)
+    return [replace(part, source=source) for part in parts]
 
 
-def load_model(location: str | Path | None = None, *, scale: int) -> DRN:
+def load_model(location: str | Path | None = None, *, scale: int, variant: Variant = "clean") -> DRN:
     """Load the network for ``scale``.
 
     Args:
         location: A weights file, a folder or a Hub repo; omit it to use the bundled weights (see ``load_scales``).
         scale: Upscaling factor.
+        variant: ``photo`` for weights tuned for JPEG files. If there are none, a warning says so, and the clean weights
+            are loaded.
 
     Returns:
         A module in eval mode, float32: (B, 3, H, W) in [0, 1] -> (B, 3, H*scale, W*scale).
@@ -266,4 +310,4 @@ def load_model(location: str | Path | None = None, *, scale: int) -> DRN:
     Raises:
         InputError: If the weights cannot be used.
     """
-    return load_scales(location, [scale])[0].model
+    return load_scales(location, [scale], variant=variant)[0].model

@@ -2,6 +2,7 @@
 
 python -m scripts.export_run runs/x3                # replaces the curve of the scale
 python -m scripts.export_run runs/x2b --continues   # continues the curve, if the run started from weights in weights/
+python -m scripts.export_run runs/x2_photo          # a run with --degrade photo: drn_x2_photo.safetensors
 
 Then run `python -m drn evaluate` and `python -m scripts.write_results`, as shown in the docstring of write_results.
 """
@@ -25,11 +26,13 @@ from drn.training.curve import CURVE, read_curve, write_curve
 def export(run: Path, target: Path, continues: bool) -> Path:
     """Copy the weights of a run into ``target`` if their validation PSNR is higher than that of the weights there.
 
+    The names of the files depend on the variant of the weights (see ``drn.weights``).
+
     Args:
         run: Folder of the run.
         target: Folder of the released weights.
         continues: Whether the run started from weights in ``target``, of any scale. The hours and iterations of the run
-            are then added to the existing curve of its scale.
+            are then added to the existing curve of its scale and variant.
 
     Returns:
         The weights file written.
@@ -40,7 +43,8 @@ def export(run: Path, target: Path, continues: bool) -> Path:
     """
     scale = next(iter(weights.available_scales(run)), SCALES[0])
     new = weights.load(weights.find(scale, run))
-    path, curve = target / new.path.name, target / f"curve_x{scale}.csv"
+    path = target / weights.filename(scale, new.variant)
+    curve = target / f"{path.stem.replace('drn', 'curve', 1)}.csv"
     if path.is_file():
         both = new, weights.load(path)
         unknown = [str(file.path) for file in both if "valid_psnr" not in file.notes]

@@ -5,6 +5,7 @@ front matter, the origin of the other networks, and the training hours of weight
 
 python -m scripts.export_run runs/x2
 python -m drn evaluate --data .../Set5 .../Set14 --json > results.json && mv results.json weights/
+python -m scripts.write_jpeg_curve --data .../Set5 .../Set14    # also runs this script
 python -m scripts.write_results
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 import typer
 
 from drn.card import complete_card, read_rows
+from drn.evaluation.jpeg_curve import gains_table, short_table, summary
 from drn.evaluation.tables import beside_peers, peer_sources, pivot, published_peers, standing
 from drn.training.curve import read_curve
 from drn.weights import BUNDLED
@@ -23,6 +25,11 @@ from scripts._markdown import ROOT, fill, store, table
 
 PEERS = ROOT / "app" / "peers.json"
 """Results of other networks."""
+
+CURVE_KEY = "jpeg"
+"""The part of weights/results.json that scripts.write_jpeg_curve writes."""
+
+NOT_MEASURED = "The photo weights have not been measured yet."
 
 
 def measured(results: dict[str, Any]) -> str:
@@ -38,6 +45,22 @@ def measured(results: dict[str, Any]) -> str:
     )
     made = f"Printed by `{results['command']}` on {results['date']}, torch {results['torch']}, {results['device']}."
     return f"{table(['PSNR (dB) / SSIM', *methods], rows)}\n\n{made}\nWeights: {used}."
+
+
+def jpeg(results: dict[str, Any]) -> str:
+    """Return the gains for LR images stored as JPEG as Markdown, or a sentence if they are not measured."""
+    curve = results.get(CURVE_KEY)
+    if curve is None:
+        return NOT_MEASURED
+    sentences = "\n".join(f"- {sentence}" for sentence in summary(curve))
+    made = f"Measured by `{curve['command']}` on {curve['date']}, torch {curve['torch']}, {curve['device']}."
+    return f"{sentences}\n\n{table(*gains_table(curve))}\n\n{made}"
+
+
+def short_jpeg(results: dict[str, Any]) -> str:
+    """Return the mean gains for LR images stored as JPEG as Markdown, or a sentence if they are not measured."""
+    curve = results.get(CURVE_KEY)
+    return table(*short_table(curve)) if curve is not None else NOT_MEASURED
 
 
 def peers(results: dict[str, Any]) -> str:
@@ -58,7 +81,7 @@ def peers(results: dict[str, Any]) -> str:
 def hours() -> str:
     """Return the training hours and iterations of each network, as Markdown."""
     last = {path.stem.removeprefix("curve_"): read_curve(path)[-1] for path in sorted(BUNDLED.glob("curve_x*.csv"))}
-    rows = [[scale, f"{row['hours']:.2f}", f"{row['iteration']:,.0f}"] for scale, row in last.items()]
+    rows = [[name.replace("_", " "), f"{row['hours']:.2f}", f"{row['iteration']:,.0f}"] for name, row in last.items()]
     return table(["network", "hours", "iterations"], rows)
 
 
@@ -67,13 +90,15 @@ def main() -> None:
     source = BUNDLED / "results.json"
     results = json.loads(source.read_text(encoding="utf-8"))
     page, card = ROOT / "README.md", BUNDLED / "README.md"
-    text = card.read_text(encoding="utf-8")
-    for name, content in (("results", measured(results)), ("peers", peers(results)), ("hours", hours())):
-        text = fill(text, name, content)
-    text = complete_card(text, read_rows(source))
+    parts = {"results": measured(results), "jpeg": jpeg(results), "peers": peers(results), "hours": hours()}
     beside = table(*beside_peers(json.loads(PEERS.read_text(encoding="utf-8")), results))
-    readme = fill(page.read_text(encoding="utf-8"), "results", measured(results))
-    store(page, fill(readme, "peers", beside))
+    text, readme = card.read_text(encoding="utf-8"), page.read_text(encoding="utf-8")
+    for name, content in parts.items():
+        text = fill(text, name, content)
+    for name, content in (("results", parts["results"]), ("jpeg", short_jpeg(results)), ("peers", beside)):
+        readme = fill(readme, name, content)
+    text = complete_card(text, read_rows(source))
+    store(page, readme)
     store(card, text)
 
 

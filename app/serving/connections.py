@@ -178,7 +178,14 @@ class PatientProtocol(H11Protocol):
         if not (is_head or is_rest):
             self._stop()
         elif self._closing is None:
-            self._closing = self.loop.call_later(PIECE_SECONDS, self.transport.abort)
+            self._closing = self.loop.call_later(PIECE_SECONDS, self._end, SEND_SECONDS - PIECE_SECONDS)
+
+    def _end(self, left: float) -> None:
+        """Close the connection, but give a slow visitor ``left`` seconds to receive the end of the last answer."""
+        if left > 0 and self.transport.get_write_buffer_size():
+            self._closing = self.loop.call_later(PIECE_SECONDS, self._end, left - PIECE_SECONDS)
+        else:
+            self.transport.abort()
 
     def _stop(self) -> None:
         """Cancel the time limit of the connection."""

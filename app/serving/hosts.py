@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import socket
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -23,15 +24,22 @@ IPV6_BITS = 64
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[0-9a-z._-]{1,253})(:\d{1,5})?", re.IGNORECASE)
 
+OTHER_SITE = (
+    "This page accepts no requests from other sites: open the page itself. "
+    "If this is its own address, its operator can add the host name to DRN_HOSTS."
+)
+
 
 def allowed_hosts() -> frozenset[str]:
     """List the host names under which the page may be requested.
 
     They are this machine's names, the address that the server is bound to (``GRADIO_SERVER_NAME``), the name of a
-    Hugging Face Space (``SPACE_HOST``), and those listed in ``DRN_HOSTS``, separated by commas.
+    Hugging Face Space (``SPACE_HOST``), the host of ``GRADIO_ROOT_PATH`` if that is a whole address, and those listed
+    in ``DRN_HOSTS``, separated by commas.
     """
     listed = os.environ.get("DRN_HOSTS", "").split(",")
     given = [*listed, os.environ.get("SPACE_HOST", ""), os.environ.get("GRADIO_SERVER_NAME", ""), socket.gethostname()]
+    given.append(urlsplit(os.environ.get("GRADIO_ROOT_PATH", "")).hostname or "")
     names = {"localhost", "127.0.0.1", "::1", *(name.strip().strip("[]").lower() for name in given)}
     return frozenset(names - {""})
 
@@ -62,7 +70,7 @@ def check_origin(scope: Scope, allowed: frozenset[str]) -> None:
     arrived = (scope.get("server") or ("",))[0]
     for origin in Headers(scope=scope).getlist("origin"):
         if _name(re.sub(r"^https?://", "", origin)) not in allowed | {arrived}:
-            raise Refused(403, "This page accepts no requests from other sites: open the page itself.")
+            raise Refused(403, OTHER_SITE)
 
 
 def _list(values: list[str]) -> list[str]:

@@ -17,13 +17,14 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
+from drn.commands.networks import Network, Networks
 from drn.commands.planning import STDIN
 from drn.device import choose_device
 from drn.errors import InputError, not_installed
 from drn.formats import FORMATS
 from drn.metadata import NO_METADATA, read_mark
 from drn.reading import read_image
-from drn.upscaler import OnTile, Upscaler
+from drn.upscaler import OnTile
 from drn.writing import QUALITY, write_image
 
 LONGEST_WAIT = timedelta(days=7)
@@ -40,7 +41,6 @@ class Options:
         self_ensemble: Whether to use DRN+.
         strip: Whether to leave out the metadata of the source.
         overwrite: Whether to replace every existing result.
-        weights: The sha256 of the weights. Results of other weights are replaced.
     """
 
     file_format: str = "png"
@@ -48,11 +48,14 @@ class Options:
     self_ensemble: bool = False
     strip: bool = False
     overwrite: bool = False
-    weights: str = ""
 
-    def mark(self, data: bytes, scale: int) -> str:
-        """Return the text that is stored in a result, so that a later run can recognise the same source and options."""
-        made = (scale, self.file_format, self.quality, self.self_ensemble, self.strip, self.weights)
+    def mark(self, data: bytes, network: Network) -> str:
+        """Return the text that is stored in a result.
+
+        With it, a later run recognises a result of the same source, options and weights.
+        """
+        scale, used = network.upscaler.scale, (network.variant, network.sha256)
+        made = (scale, self.file_format, self.quality, self.self_ensemble, self.strip, *used)
         return f"x{scale} {hashlib.sha256(repr(made).encode() + data).hexdigest()[:24]}"
 
 
@@ -76,7 +79,7 @@ class Report:
 
 def upscale_files(
     targets: dict[Path, Path],
-    upscaler: Upscaler,
+    networks: Networks,
     options: Options = Options(),
     say: Callable[[str], None] | None = print,
 ) -> Report:
@@ -84,7 +87,7 @@ def upscale_files(
 
     Args:
         targets: Image -> result (see ``plan``). Results are written atomically, and folders are created.
-        upscaler: The network.
+        networks: The networks.
         options: How the images are enlarged and written.
         say: Called with one line for each result. None also turns off the progress bar.
     """
@@ -96,7 +99,7 @@ def upscale_files(
                 bar.set_postfix_str(f"{name}, tile {done} of {total}")
 
             try:
-                line = _upscale_file(image, target, upscaler, options, show)
+                line = _upscale_file(image, target, networks, options, show)
             except MemoryError:
                 full = "its result does not fit in the memory of this machine: use a lower scale."
                 report.failures.append(f"{image}: {full}")
@@ -121,7 +124,7 @@ def printable(line: str) -> str:
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
 
 
-def _upscale_file(image: Path, target: Path, upscaler: Upscaler, options: Options, on_tile: OnTile) -> str | None:
+def _upscale_file(image: Path, target: Path, networks: Networks, options: Options, on_tile: OnTile) -> str | None:
     """Upscale one file.
 
     Returns:
@@ -132,19 +135,21 @@ def _upscale_file(image: Path, target: Path, upscaler: Upscaler, options: Option
         OSError: If the result cannot be written.
     """
     data = _read_source(image)
-    mark = options.mark(data, upscaler.scale)
+    network, reason = networks.for_image(data)
+    mark = options.mark(data, network)
     if target.exists() and not options.overwrite and _mark_of(target) in (None, mark):
         return None
     picture = read_image(io.BytesIO(data), name=image.name)
-    result = upscaler.upscale_picture(picture, self_ensemble=options.self_ensemble, on_tile=on_tile)
+    result = network.upscaler.upscale_picture(picture, self_ensemble=options.self_ensemble, on_tile=on_tile)
     height, width = result.rgb.shape[:2]
-    metadata = NO_METADATA if options.strip else picture.metadata.enlarged(upscaler.scale, width, height)
+    metadata = NO_METADATA if options.strip else picture.metadata.enlarged(network.upscaler.scale, width, height)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_image(target, result, options.file_format, options.quality, metadata, mark)
     on_white = (
         ["Transparency was replaced by white."] if result.alpha is not None and options.file_format == "jpeg" else []
     )
-    return " ".join([f"{target} {width}x{height}", *picture.notes, *on_white])
+    chosen = [reason] if reason else []
+    return " ".join([f"{target} {width}x{height}", *chosen, *picture.notes, *on_white])
 
 
 def _read_source(image: Path) -> bytes:

@@ -19,17 +19,19 @@ from drn.commands.options import (
     TileOption,
     WeightsOption,
     given_methods,
+    load_photo,
     load_scales,
 )
 from drn.degrade import CLEAN, Degradation, Jpeg
 from drn.errors import InputError
-from drn.evaluation.benchmark import ImageRow, means, measure_folder
-from drn.evaluation.methods import Method, builtin_methods, builtin_names
+from drn.evaluation.benchmark import ImageRow, Row, means, measure_folder
+from drn.evaluation.methods import Method, builtin_methods, drn_photo
 from drn.evaluation.sets import set_names
 from drn.evaluation.tables import format_table, outside_protocol, report, write_images
 from drn.metrics import Luma
 from drn.model import SCALES
 from drn.upscaler import Upscaler
+from drn.variants import Variant
 
 
 def evaluate_command(
@@ -48,6 +50,9 @@ def evaluate_command(
     noise: Annotated[float, typer.Option(help="Add Gaussian noise to the LR images; sigma in 8-bit levels.")] = 0.0,
     blur: Annotated[float, typer.Option(help="First blur the LR images by a Gaussian; sigma in pixels.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, including the sha256 of the weights.")] = False,
+    variant: Annotated[
+        Variant, typer.Option(help="photo also measures DRN with the weights tuned for JPEG files, as DRN photo.")
+    ] = "clean",
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -63,8 +68,10 @@ def evaluate_command(
     given = given_methods(results or [], networks or [], scales[0])
     _print_notes([note for method in given for note in method.notes])
     loaded = load_scales(weights_at, scales)
-    upscalers = [Upscaler(part.model, device, dtype, tile) for part in loaded]
-    images = _measure(data, upscalers, given, self_ensemble, luma, degradation)
+    photo = load_photo(weights_at, scales) if variant == "photo" else []
+    upscalers = [Upscaler(part.model, device, dtype, tile) for part in (*loaded, *photo)]
+    methods = _own_methods(upscalers[: len(loaded)], upscalers[len(loaded) :], self_ensemble)
+    images = _measure(data, methods, given, luma, degradation)
     if per_image:
         write_images(per_image, images)
     rows = means(images)
@@ -78,21 +85,19 @@ def evaluate_command(
             "--jpeg": str(jpeg) if jpeg else None,
             "--noise": f"{noise:g}" if noise else None,
             "--blur": f"{blur:g}" if blur else None,
+            "--variant": variant if variant != "clean" else None,
         }
         options = _options(chosen, self_ensemble, {"--results": results or [], "--network": networks or []})
-        printed = report(rows, loaded, upscalers[-1], options, luma, degradation)
+        printed = report(rows, loaded, upscalers[-1], options, luma, degradation, photo)
         typer.echo(json.dumps(printed, indent=2, allow_nan=False))
     else:
-        typer.echo(format_table(rows, luma))
-        if degradation != CLEAN:
-            typer.echo(outside_protocol(degradation))
-    missing = [method.name for method in given if method.name not in {row.method for row in rows}]
-    if missing:
-        raise InputError(f"{', '.join(missing)} has no result for any of these images: check the names of its files.")
+        note = [] if degradation == CLEAN else [outside_protocol(degradation)]
+        typer.echo("\n".join([format_table(rows, luma), *note]))
+    _check_results(given, rows)
 
 
 def _check(data: Sequence[Path], scales: Sequence[int], per_image: Path | None, has_given: bool) -> None:
-    """Check the options before anything is loaded.
+    """Check options before anything is loaded.
 
     Raises:
         InputError: If options cannot be used together, or if ``per_image`` cannot be written.
@@ -102,6 +107,17 @@ def _check(data: Sequence[Path], scales: Sequence[int], per_image: Path | None, 
         raise InputError("--results and --network are for one scale: give it, for example --scale 4.")
     if per_image and (per_image.is_dir() or not per_image.parent.is_dir() or per_image.suffix.lower() != ".csv"):
         raise InputError(f"{per_image} cannot be written: give the name of a .csv file in an existing folder.")
+
+
+def _check_results(given: Sequence[Method], rows: Sequence[Row]) -> None:
+    """Check that each given method has a row.
+
+    Raises:
+        InputError: If a method has none.
+    """
+    missing = [method.name for method in given if method.name not in {row.method for row in rows}]
+    if missing:
+        raise InputError(f"{', '.join(missing)} has no result for any of these images: check the names of its files.")
 
 
 def _options(chosen: Mapping[str, str | None], self_ensemble: bool, repeated: Mapping[str, Sequence[str]]) -> list[str]:
@@ -117,25 +133,31 @@ def _options(chosen: Mapping[str, str | None], self_ensemble: bool, repeated: Ma
     return options + [word for name, values in repeated.items() for value in values for word in (name, value)]
 
 
+def _own_methods(clean: Sequence[Upscaler], photo: Sequence[Upscaler], self_ensemble: bool) -> dict[int, list[Method]]:
+    """Return the built-in methods of each scale, and DRN photo for the scales of ``photo``."""
+    tuned = {upscaler.scale: [drn_photo(upscaler)] for upscaler in photo}
+    return {
+        upscaler.scale: builtin_methods(upscaler, self_ensemble) + tuned.get(upscaler.scale, []) for upscaler in clean
+    }
+
+
 def _measure(
     data: Sequence[Path],
-    upscalers: Sequence[Upscaler],
+    methods: Mapping[int, Sequence[Method]],
     given: Sequence[Method],
-    self_ensemble: bool,
     luma: Luma,
     degradation: Degradation,
 ) -> list[ImageRow]:
-    """Measure all methods on all sets at all scales, with a progress bar; print a note for each missing result."""
+    """Measure the methods of each scale and the given ones on all sets; print a note for each missing result."""
     images: list[ImageRow] = []
     failures: list[str] = []
     notes: dict[str, None] = {}
-    count = len(builtin_names(self_ensemble)) + len(given)
-    with tqdm(total=len(upscalers) * len(data) * count, unit="row", leave=False, disable=None) as bar:
-        for upscaler in upscalers:
-            methods = [*builtin_methods(upscaler, self_ensemble), *given]
+    count = len(data) * sum(len(given) + len(ours) for ours in methods.values())
+    with tqdm(total=count, unit="row", leave=False, disable=None) as bar:
+        for scale, ours in methods.items():
             for folder in data:
                 images += measure_folder(
-                    folder, upscaler.scale, methods, luma, degradation, bar.update, notes.setdefault, failures.append
+                    folder, scale, [*ours, *given], luma, degradation, bar.update, notes.setdefault, failures.append
                 )
     _print_notes([*notes, *failures])
     return images

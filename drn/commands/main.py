@@ -8,26 +8,32 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from drn import __version__
+from drn import __version__, weights
 from drn.commands import batch, planning
 from drn.commands.compare import compare_command
 from drn.commands.evaluate import evaluate_command
+from drn.commands.networks import Networks
 from drn.commands.options import (
+    ChoiceOption,
     DeviceOption,
     DtypeOption,
     EnsembleOption,
     ListOptions,
     TileOption,
     WeightsOption,
+    is_file,
     load_scales,
+    refuse_variant_of_file,
 )
 from drn.commands.page import app_command
 from drn.commands.train import train_command
@@ -86,6 +92,7 @@ def upscale(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Use torch.compile; its long start pays off only for many files.")
     ] = False,
+    variant: ChoiceOption = "auto",
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -97,11 +104,16 @@ def upscale(
     """
     chosen = planning.choose_format(output, file_format)
     planned = planning.plan(images, output, scale, chosen)
-    loaded = load_scales(weights_at, [scale])[0]
-    options = batch.Options(chosen, quality, self_ensemble, strip, overwrite, loaded.sha256)
+    options = batch.Options(chosen, quality, self_ensemble, strip, overwrite)
+    if variant != "auto":
+        refuse_variant_of_file(weights_at)
     with batch.terminated_like_interrupted(), batch.shared_work(planned.targets, device) as (share, own_device):
-        upscaler = Upscaler(loaded.model, own_device, dtype, tile, compiled)
-        done = batch.upscale_files(share, upscaler, options, None if quiet else typer.echo)
+        networks = Networks(
+            lambda wanted: load_scales(weights_at, [scale], wanted)[0],
+            lambda model: Upscaler(model, own_device, dtype, tile, compiled),
+            "clean" if is_file(weights_at) else variant,
+        )
+        done = batch.upscale_files(share, networks, options, None if quiet else typer.echo)
     done = batch.gather(done)
     if not batch.is_main():
         raise typer.Exit(bool(done.failures))
@@ -119,7 +131,7 @@ def _report_upscaling(planned: planning.Plan, done: batch.Report, quiet: bool) -
         if done.skipped:
             typer.echo(f"{done.skipped} of {total} results already exist and were kept: --overwrite replaces them.")
         for sentence in planned.left_out:
-            typer.echo(f"note: {sentence}", err=True)
+            typer.echo(f"note: {batch.printable(sentence)}", err=True)
     for sentence in done.failures:
         typer.echo(f"error: {sentence}", err=True)
     if done.failures:
@@ -165,7 +177,11 @@ def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype:
     """Show the weights in use, the size of the network, and the chosen device and dtype."""
     chosen = choose_device(device)
     typer.echo(f"device {chosen}, {str(choose_dtype(dtype, chosen)).removeprefix('torch.')}")
-    for loaded in load_scales(weights_at):
+    parts = load_scales(weights_at)
+    if not is_file(weights_at):  # photo weights of a Hub repo are shown if they were downloaded before
+        photo = map(weights.load, weights.photo_files(parts[0].path.parent))
+        parts += [replace(part, source=parts[0].source) for part in photo]
+    for loaded in parts:
         config = loaded.model.config
         notes = ", ".join(f"{key} {value}" for key, value in loaded.notes.items())
         typer.echo(
@@ -193,6 +209,15 @@ def publish_command(
         publish(model, space, private, typer.echo)
 
 
+def _sentence(error: InputError | OSError) -> str:
+    """Return the message of an error; a name of more than 200 characters in the error of a file is shortened."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    name = os.fsdecode(error.filename)
+    shown = name if len(name) <= 200 else f"{name[:97]}...{name[-100:]}"
+    return f"{shown} cannot be used: {error.strerror}."
+
+
 def main() -> None:
     """Run the command line. After bad input it prints one sentence on stderr and exits with code 1."""
     # The user sees only the one sentence, without the warnings and progress bars of the Hub's client.
@@ -206,7 +231,7 @@ def main() -> None:
     try:
         app()
     except (InputError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {batch.printable(_sentence(error))}", err=True)
         sys.exit(1)
     except MemoryError:
         typer.echo("error: There is not enough memory on this machine: use smaller images.", err=True)

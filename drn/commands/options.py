@@ -10,11 +10,13 @@ import typer
 from typer.core import TyperCommand
 
 from drn import weights
+from drn.commands.networks import Choice
 from drn.errors import InputError
-from drn.evaluation.methods import DESCRIPTIONS, Method
+from drn.evaluation.methods import DESCRIPTIONS, DRN_PHOTO, Method
 from drn.evaluation.networks import network
 from drn.evaluation.results_folder import results_folder
 from drn.metrics import Luma
+from drn.variants import PHOTO_BELOW, Variant
 from drn.weights import Weights
 
 WeightsOption = Annotated[
@@ -35,7 +37,14 @@ EnsembleOption = Annotated[
     bool,
     typer.Option("--self-ensemble", help="DRN+: average over the 8 flips and rotations; it takes 8 times as long."),
 ]
-
+ChoiceOption = Annotated[
+    Choice,
+    typer.Option(
+        "--variant",
+        help="The weights: clean, for images without compression, or photo, tuned for JPEG files. auto uses photo for "
+        f"JPEG files of a quality below {PHOTO_BELOW}, and clean for all other images.",
+    ),
+]
 
 LumaOption = Annotated[
     Luma,
@@ -85,13 +94,41 @@ class ListOptions(TyperCommand):
         return super().parse_args(ctx, expanded)
 
 
-def load_scales(weights_at: str | None, scales: list[int] | None = None) -> list[Weights]:
+def load_scales(weights_at: str | None, scales: list[int] | None = None, variant: Variant = "clean") -> list[Weights]:
     """Load the weights of some scales, or of all that exist, and print notes about their source on stderr.
 
     Raises:
         InputError: If the weights cannot be used.
     """
-    return weights.load_scales(weights_at, scales, lambda sentence: typer.echo(f"note: {sentence}", err=True))
+    return weights.load_scales(weights_at, scales, lambda sentence: typer.echo(f"note: {sentence}", err=True), variant)
+
+
+def load_photo(weights_at: str | None, scales: list[int]) -> list[Weights]:
+    """Load the photo weights of some scales.
+
+    Raises:
+        InputError: If the weights cannot be used, or a scale has no photo weights.
+    """
+    refuse_variant_of_file(weights_at)
+    parts = load_scales(weights_at, scales, "photo")
+    if any(part.variant != "photo" for part in parts):
+        raise InputError("There are no photo weights for all of these scales: leave out --variant photo.")
+    return parts
+
+
+def refuse_variant_of_file(weights_at: str | None) -> None:
+    """Refuse ``--variant`` together with ``--weights FILE``.
+
+    Raises:
+        InputError: If ``weights_at`` is a file.
+    """
+    if is_file(weights_at):
+        raise InputError(f"--variant has no effect on the single file {weights_at}: leave it out, or give a folder.")
+
+
+def is_file(weights_at: str | None) -> bool:
+    """Return whether ``--weights`` names a file, which has no variants."""
+    return weights_at is not None and Path(weights_at).is_file()
 
 
 def given_methods(results: Sequence[str], networks: Sequence[str], scale: int) -> list[Method]:
@@ -108,7 +145,7 @@ def given_methods(results: Sequence[str], networks: Sequence[str], scale: int) -
     """
     folders = [_name_and_path(text, "--results NAME=DIR") for text in results]
     files = [_name_and_path(text, "--network NAME=FILE") for text in networks]
-    taken = {name.lower() for name in (*DESCRIPTIONS, "LR", "ground truth")}
+    taken = {name.lower() for name in (*DESCRIPTIONS, DRN_PHOTO, "LR", "ground truth")}
     for name, _ in (*folders, *files):
         if name.lower() in taken:
             raise InputError(f"Two methods have the name {name}: give each its own.")

@@ -8,7 +8,7 @@ files.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from drn.evaluation.pairs import Pair
@@ -19,6 +19,7 @@ from drn.upscaler import OnTile, Upscaler
 BICUBIC = "bicubic"
 DRN = "DRN"
 DRN_PLUS = "DRN+"
+DRN_PHOTO = "DRN photo"
 
 DESCRIPTIONS = {BICUBIC: "the baseline", DRN: "one pass", DRN_PLUS: "mean of 8 passes"}
 """The built-in methods in the order of display: name -> one-line description."""
@@ -83,6 +84,11 @@ def drn(upscaler: Upscaler, self_ensemble: bool = False) -> Method:
 
     name = DRN_PLUS if self_ensemble else DRN
     return Method(name, DESCRIPTIONS[name], enlarge, upscaler.scale)
+
+
+def drn_photo(upscaler: Upscaler) -> Method:
+    """Return DRN with weights tuned for JPEG files; pairs must have the scale of ``upscaler``."""
+    return replace(drn(upscaler), name=DRN_PHOTO, description="one pass, tuned for JPEG files")
 
 
 def builtin_names(self_ensemble: bool) -> list[str]:

@@ -36,6 +36,7 @@ def report(
     options: Sequence[str] = (),
     luma: Luma = "rounded",
     degradation: Degradation = CLEAN,
+    photo: Sequence[Weights] = (),
 ) -> dict[str, Any]:
     """Return the rows with all facts needed to repeat the measurement: the output of ``drn evaluate --json``.
 
@@ -46,6 +47,7 @@ def report(
         options: Options of the command line other than the test sets and scales.
         luma: The convention that was used.
         degradation: The degradation of the LR images.
+        photo: The photo weights that were measured, one for each scale.
 
     Returns:
         Data that JSON can represent. An infinite PSNR becomes None.
@@ -60,18 +62,30 @@ def report(
         "torch": torch.__version__,
         "luma": luma,
         "device": f"{upscaler.device.type} {str(upscaler.dtype).removeprefix('torch.')}",
-        "weights": {
-            f"x{part.model.scale}": {
-                "file": part.path.name,
-                "sha256": part.sha256,
-                "parameters": count_parameters(part.model),
-                **part.notes,
-            }
-            for part in used
-        },
+        "weights": describe_weights(used, photo),
         **({} if degradation == CLEAN else {"protocol": outside_protocol(degradation)}),
         # Equal images have an infinite PSNR, which JSON cannot represent.
         "rows": [asdict(row) | ({} if math.isfinite(row.psnr) else {"psnr": None}) for row in rows],
+    }
+
+
+def describe_weights(used: Sequence[Weights], photo: Sequence[Weights] = ()) -> dict[str, dict[str, Any]]:
+    """Return the file, digest, size and notes of the weights that were measured, as data for JSON.
+
+    Args:
+        used: The weights of DRN; their keys are ``x2`` and so on.
+        photo: The weights of DRN photo; their keys are ``x2 photo`` and so on.
+    """
+    named = [(f"x{part.model.scale}", part) for part in used]
+    named += [(f"x{part.model.scale} photo", part) for part in photo]
+    return {
+        name: {
+            "file": part.path.name,
+            "sha256": part.sha256,
+            "parameters": count_parameters(part.model),
+            **part.notes,
+        }
+        for name, part in named
     }
 
 

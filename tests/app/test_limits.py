@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import resource
@@ -14,12 +15,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import gradio as gr
 import httpx
 import pytest
+import uvicorn
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from uvicorn.server import ServerState
 
 from app.page import build, launch
 from app.serving import connections, gradio_patches
@@ -413,11 +417,36 @@ def test_hosts_come_from_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRN_HOSTS", "drn.example.org, Other.Example.org")
     monkeypatch.setenv("SPACE_HOST", "user-drn.hf.space")
     monkeypatch.setenv("GRADIO_SERVER_NAME", "192.0.2.7")
+    monkeypatch.setenv("GRADIO_ROOT_PATH", "https://proxy.example.org/drn")
     names = {"drn.example.org", "other.example.org", "user-drn.hf.space", "192.0.2.7", "localhost", "::1"}
+    names.add("proxy.example.org")
     assert names <= allowed_hosts()
     monkeypatch.setenv("DRN_HOSTS", "")
     assert "drn.example.org" not in allowed_hosts()
     assert "" not in allowed_hosts()
+
+
+@pytest.mark.parametrize(("unsent", "closed_after"), [(0, 0.05), (64_000, 0.2)])
+def test_an_idle_connection_ends_after_the_visitor_received_the_answer(
+    monkeypatch: pytest.MonkeyPatch, unsent: int, closed_after: float
+) -> None:
+    monkeypatch.setattr(connections, "PIECE_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "SEND_SECONDS", 0.2)
+    transport = Mock(spec=asyncio.Transport)
+    transport.get_write_buffer_size.return_value = unsent
+    transport.get_extra_info.return_value = None
+
+    async def wait_for_the_end() -> float:
+        start, ended = time.monotonic(), asyncio.Event()
+        transport.abort.side_effect = ended.set
+        config = uvicorn.Config(Mock(), log_config=None)
+        config.load()
+        protocol = connections.PatientProtocol(config, ServerState(), {})
+        protocol.connection_made(transport)
+        await asyncio.wait_for(ended.wait(), 5)
+        return time.monotonic() - start
+
+    assert closed_after <= asyncio.run(wait_for_the_end()) < closed_after + 0.1
 
 
 def test_the_proxy_of_a_space_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:

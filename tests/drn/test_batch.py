@@ -13,12 +13,13 @@ from PIL import Image
 
 from drn import weights
 from drn.commands.batch import Options, Report, shared_work, terminated_like_interrupted, upscale_files
+from drn.commands.networks import Networks
 from drn.commands.planning import plan
 from drn.errors import InputError
 from drn.folders import find_images
 from drn.image import Array, Picture
 from drn.upscaler import Upscaler
-from tests.helpers.models import small_model
+from tests.helpers.models import one_network, small_model
 
 
 @pytest.fixture
@@ -37,6 +38,11 @@ def upscaler() -> Upscaler:
     return Upscaler(small_model(2), "cpu", "fp32")
 
 
+@pytest.fixture
+def networks(upscaler: Upscaler) -> Networks:
+    return one_network(upscaler)
+
+
 RESULTS = ["a_DRN_x2.png", "sub/a_DRN_x2.png", "sub/deep/c_DRN_x2.png"]
 
 
@@ -45,10 +51,10 @@ def files(folder: Path) -> list[str]:
 
 
 def test_subfolders_are_kept_and_a_bad_file_is_named(
-    tree: Path, tmp_path: Path, upscaler: Upscaler, photo: Array
+    tree: Path, tmp_path: Path, upscaler: Upscaler, networks: Networks, photo: Array
 ) -> None:
     said: list[str] = []
-    report = upscale_files(plan([tree], tmp_path / "out", 2).targets, upscaler, say=said.append)
+    report = upscale_files(plan([tree], tmp_path / "out", 2).targets, networks, say=said.append)
     assert files(tmp_path / "out") == RESULTS
     assert (report.written, report.skipped) == (3, 0)
     [failure] = report.failures
@@ -63,28 +69,28 @@ def test_an_image_too_large_for_the_memory_is_one_failure(tree: Path, tmp_path: 
         raise MemoryError
 
     lacking = Mock(upscale_picture=upscale_picture, scale=2)
-    report = upscale_files(plan([tree / "a.png"], tmp_path / "out", 2).targets, lacking)
+    report = upscale_files(plan([tree / "a.png"], tmp_path / "out", 2).targets, one_network(lacking))
     assert report.failures == [
         f"{tree / 'a.png'}: its result does not fit in the memory of this machine: use a lower scale."
     ]
 
 
-def test_existing_results_are_kept_unless_overwritten(tree: Path, tmp_path: Path, upscaler: Upscaler) -> None:
+def test_existing_results_are_kept_unless_overwritten(tree: Path, tmp_path: Path, networks: Networks) -> None:
     targets = plan([tree / "a.png", tree / "sub" / "deep"], tmp_path / "out", 2).targets
     assert list(targets.values()) == [tmp_path / "out" / "a_DRN_x2.png", tmp_path / "out" / "c_DRN_x2.png"]
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a_DRN_x2.png").write_text("mine")
-    assert upscale_files(targets, upscaler, say=lambda line: None) == Report(written=1, skipped=1)
+    assert upscale_files(targets, networks, say=lambda line: None) == Report(written=1, skipped=1)
     assert (tmp_path / "out" / "a_DRN_x2.png").read_text() == "mine"
-    assert upscale_files(targets, upscaler, Options(overwrite=True), say=lambda line: None) == Report(written=2)
+    assert upscale_files(targets, networks, Options(overwrite=True), say=lambda line: None) == Report(written=2)
     assert (tmp_path / "out" / "a_DRN_x2.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_results_never_become_inputs(tree: Path, upscaler: Upscaler) -> None:
+def test_results_never_become_inputs(tree: Path, networks: Networks) -> None:
     for _ in range(2):
         targets = plan([tree], tree / "out", 2).targets
         assert len(targets) == 4
-        upscale_files(targets, upscaler, say=lambda line: None)
+        upscale_files(targets, networks, say=lambda line: None)
     with pytest.raises(InputError, match="cannot be written into the folder of the images"):
         plan([tree], tree / "sub" / "..", 2)
 
@@ -108,7 +114,7 @@ def test_two_images_with_the_same_result_are_refused(tree: Path, tmp_path: Path,
 
 
 def test_an_interrupted_run_leaves_no_partial_file(
-    tree: Path, tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+    tree: Path, tmp_path: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped(image: Image.Image, path: Path, **options: object) -> None:
         path.write_bytes(b"half")
@@ -118,7 +124,7 @@ def test_an_interrupted_run_leaves_no_partial_file(
     monkeypatch.setattr(Image.Image, "save", stopped)
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), terminated_like_interrupted():
-        upscale_files(targets, upscaler)
+        upscale_files(targets, networks)
     assert files(tmp_path / "out") == []
     assert signal.getsignal(signal.SIGTERM) == handler
 

@@ -161,5 +161,6 @@ def test_the_readme_and_the_model_card_show_the_current_results() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     card = (weights.BUNDLED / "README.md").read_text(encoding="utf-8")
     tables = write_results.measured(results), write_results.peers(results), write_results.hours()
-    for text, table in ((page, tables[0]), *((card, table) for table in tables)):
+    short, curve = write_results.short_jpeg(results), write_results.jpeg(results)
+    for text, table in ((page, tables[0]), (page, short), (card, curve), *((card, table) for table in tables)):
         assert table in text, "run `python -m scripts.write_results`"

@@ -14,10 +14,10 @@ from scripts.export_run import export
 from tests.helpers.models import small_model
 
 
-def run_of(folder: Path, valid_psnr: float, hours: float) -> Path:
-    """Write the files of a run with two validations into ``folder``."""
+def run_of(folder: Path, valid_psnr: float, hours: float, **further: str) -> Path:
+    """Write the files of a run with two validations into ``folder``; ``further`` are notes in the weights."""
     folder.mkdir()
-    notes = {"valid_psnr": f"{valid_psnr:.4f}", "hours": f"{hours}"}
+    notes = {"valid_psnr": f"{valid_psnr:.4f}", "hours": f"{hours}", **further}
     weights.save(folder / weights.filename(2), small_model(2), notes)
     row = {"iteration": 500.0, "hours": hours, "learning_rate": 0.001, "loss": 0.1, "valid_psnr": valid_psnr}
     write_curve(folder / "curve.csv", [row | {"iteration": 250.0, "hours": hours / 2}, row])
@@ -42,6 +42,20 @@ def test_the_weights_of_a_run_are_released_and_a_second_run_continues_the_curve(
     with pytest.raises(InputError, match=r"drn_x3\.safetensors is not the file that SHA256SUMS beside it lists"):
         weights.load(other)
     assert [row["hours"] for row in read_curve(target / "curve_x2.csv")] == [2.0, 4.0]
+
+
+def test_a_run_for_photographs_becomes_photo_weights(tmp_path: Path) -> None:
+    target = tmp_path / "weights"
+    target.mkdir()
+    clean = export(run_of(tmp_path / "first", 30.0, 1.0), target, continues=False)
+    before = clean.read_bytes()
+    photo = export(run_of(tmp_path / "photo", 27.0, 0.5, degradation="photo"), target, continues=False)
+    assert (photo.name, weights.load(photo).variant) == ("drn_x2_photo.safetensors", "photo")
+    assert clean.read_bytes() == before
+    names = {"drn_x2.safetensors", "drn_x2_photo.safetensors", "curve_x2.csv", "curve_x2_photo.csv", weights.SUMS}
+    assert {path.name for path in target.iterdir()} == names
+    assert [row["valid_psnr"] for row in read_curve(target / "curve_x2_photo.csv")] == [27.0, 27.0]
+    assert list(weights.read_sums(target)) == ["drn_x2.safetensors", "drn_x2_photo.safetensors"]
 
 
 def test_weights_that_are_not_better_are_refused(tmp_path: Path) -> None:

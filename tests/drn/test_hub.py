@@ -212,3 +212,41 @@ def test_a_local_folder_is_preferred_to_a_repo_of_the_same_name(
     loaded = weights.load_scales("owner/name")
     assert [item.model.scale for item in loaded] == [2, 3, 4] == sorted(int(name[5]) for name in content)
     assert loaded[0].source == "owner/name/drn_x2.safetensors"
+
+
+def load_photo(hub: Hub, home: Path, repo: str, **env: str) -> list[str]:
+    """Load the photo weights for x2 and x3 in a new process; return a line for each file, then the notes."""
+    code = (
+        "import sys; from drn import weights\nnotes = []\n"
+        "parts = weights.load_scales(sys.argv[1], [2, 3], notes.append, 'photo')\n"
+        "for part in parts: print(part.path.name, part.source)\n"
+        "print(*notes, sep='\\n', end='')"
+    )
+    env = os.environ | hub.env | {"HF_HOME": str(home)} | env
+    result = subprocess.run([sys.executable, "-c", code, repo], env=env, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def test_a_repo_without_the_variant_gives_its_clean_weights(hub: Hub, tmp_path: Path) -> None:
+    content = files(tmp_path)
+    weights.save(tmp_path / weights.filename(2, "photo"), small_model(2), {"degradation": "photo"})
+    photo = {"drn_x2_photo.safetensors": (tmp_path / "drn_x2_photo.safetensors").read_bytes()}
+    commit = hub.add("drn/variants", content | photo).head
+    source = f"hub drn/variants@{commit[:7]}"
+    expected = [
+        f"drn_x2_photo.safetensors {source}",
+        f"drn_x3.safetensors {source}",
+        "No photo weights for x3 were found in drn/variants@main: using the clean weights.",
+    ]
+    assert load_photo(hub, tmp_path / "hf", "drn/variants") == expected
+
+    commit = hub.add("drn/plain", content).head
+    expected = [f"drn_x{scale}.safetensors hub drn/plain@{commit[:7]}" for scale in (2, 3)]
+    note = "No photo weights for x2, x3 were found in drn/plain@{}: using the clean weights."
+    assert load_photo(hub, tmp_path / "hf", "drn/plain") == [*expected, note.format("main")]
+    # Offline and while the Hub fails, the clean weights in the cache are used.
+    pinned, noted = f"drn/plain@{commit}", [*expected, note.format(commit[:7])]
+    assert load_photo(hub, tmp_path / "hf", pinned, HF_HUB_OFFLINE="1") == noted
+    hub.repos["models", "drn/plain"].fault = "500"
+    assert load_photo(hub, tmp_path / "hf", pinned) == noted

@@ -77,8 +77,9 @@ def test_the_space_is_pinned_to_the_models_commit(hub: Hub, published: subproces
     space = hub.repos["spaces", SPACE]
     card = header(space.files["README.md"])
     assert (card["sdk"], card["app_file"], card["models"]) == ("gradio", "app.py", [MODEL])
-    names = ",".join(weights.filename(scale) for scale in weights.available_scales())
-    assert card["preload_from_hub"] == [f"{MODEL} {names} {commit}"]
+    names = [weights.filename(scale) for scale in weights.available_scales()]
+    names += [path.name for path in weights.photo_files()]
+    assert card["preload_from_hub"] == [f"{MODEL} {','.join(names)} {commit}"]
     assert re.fullmatch(r"\d+\.\d+\.\d+", str(card["sdk_version"]))
     assert space.variables == {"DRN_HUB_REPO": f"{MODEL}@{commit}"}
     assert not [path for path in space.files if "__pycache__" in path or path.startswith("tests/")]
@@ -236,6 +237,28 @@ def test_a_missing_or_outdated_card_is_not_published(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(complete_card("# Our card\n", ROWS[1:]))
     assert model_content(tmp_path) == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     weights.save(tmp_path / "drn_x4.safetensors", small_model(4), {"hours": "6"})
+    with pytest.raises(InputError, match=r"was measured with another drn_x4\.safetensors: measure again"):
+        model_content(tmp_path)
+
+
+def test_photo_weights_are_published_with_their_measurement(tmp_path: Path) -> None:
+    names = [weights.filename(4), weights.filename(4, "photo")]
+    for name in names:
+        weights.save(tmp_path / name, small_model(4), {"name": name})
+    entries = [{"file": name, "sha256": weights.load(tmp_path / name).sha256} for name in names]
+    card = complete_card("# Our card\n", ROWS[1:])
+    (tmp_path / "README.md").write_text(card)
+
+    def measured(jpeg: list[dict[str, str]]) -> None:
+        results = {"rows": ROWS, "weights": {"x4": entries[0]}, "jpeg": {"weights": dict(enumerate(jpeg))}}
+        (tmp_path / "results.json").write_text(json.dumps(results))
+
+    measured(entries)
+    assert {*names} < model_content(tmp_path).keys()
+    measured([])
+    with pytest.raises(InputError, match=r"was measured with another drn_x4_photo\.safetensors: measure again"):
+        model_content(tmp_path)
+    measured([entries[0] | {"sha256": "other"}, entries[1]])
     with pytest.raises(InputError, match=r"was measured with another drn_x4\.safetensors: measure again"):
         model_content(tmp_path)
 

@@ -18,7 +18,7 @@ from drn.commands.planning import choose_format, plan
 from drn.errors import InputError
 from drn.image import Array
 from drn.upscaler import Upscaler
-from tests.helpers.models import small_model
+from tests.helpers.models import one_network, small_model
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def drn(weights_folder: Path, *words: str, **variables: str) -> subprocess.Compl
     return subprocess.run(command, capture_output=True, timeout=120, env=environment)
 
 
-def run(targets: dict[Path, Path], upscaler: Upscaler, options: Options = Options()) -> Report:
-    return upscale_files(targets, upscaler, options, say=None)
+def run(targets: dict[Path, Path], upscaler: Upscaler, options: Options = Options(), sha256: str = "") -> Report:
+    return upscale_files(targets, one_network(upscaler, sha256), options, say=None)
 
 
 def source_with_metadata(small: Array, path: Path) -> None:
@@ -132,7 +132,8 @@ def test_a_jpeg_result_has_a_white_background(small: Array, tmp_path: Path, upsc
     rgba[:10, :, 3] = 255
     Image.fromarray(rgba).save(tmp_path / "a.png")
     said: list[str] = []
-    upscale_files(plan([tmp_path / "a.png"], tmp_path, 2, "jpeg").targets, upscaler, Options("jpeg"), said.append)
+    targets = plan([tmp_path / "a.png"], tmp_path, 2, "jpeg").targets
+    upscale_files(targets, one_network(upscaler), Options("jpeg"), said.append)
     with Image.open(tmp_path / "a_DRN_x2.jpg") as image:
         assert np.asarray(image)[30:].min() > 245
     assert said[0].endswith("Transparency was replaced by white.")
@@ -169,7 +170,7 @@ def test_a_changed_source_or_other_options_are_not_there_already(
     assert run(targets, upscaler, plain) == Report(skipped=1)
     assert run(targets, upscaler, plus) == Report(written=1)
     assert run(targets, upscaler, plus) == Report(skipped=1)
-    assert run(targets, upscaler, Options(file_format, self_ensemble=True, weights="other")) == Report(written=1)
+    assert run(targets, upscaler, plus, "other") == Report(written=1)
     Image.fromarray(255 - small).save(tmp_path / "a.png")
     assert run(targets, upscaler, plus) == Report(written=1)
 
@@ -228,6 +229,37 @@ def test_names_that_the_terminal_cannot_print(
     assert b"Traceback" not in done.stderr
     assert b"error: 1 of 6 images could not be upscaled." in done.stderr
     assert b"it/s" not in done.stderr and b"image/s" not in done.stderr
+
+
+def test_errors_escape_the_names_of_missing_folders(tmp_path: Path, weights_folder: Path) -> None:
+    name = os.fsdecode(b"\x1b]0;x\x07\n\xff")
+    done = drn(tmp_path / name, str(tmp_path), "-o", str(tmp_path / "out"))
+    assert done.returncode == 1
+    assert b"\x1b" not in done.stderr and b"\x07" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert b"\\x1b]0;x\\x07\\n\\udcff" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["d" * 300, "dddddddddd/" * 500])
+def test_an_output_folder_whose_name_is_too_long_is_one_sentence(
+    small: Array, tmp_path: Path, weights_folder: Path, name: str
+) -> None:
+    Image.fromarray(small).save(tmp_path / "a.png")
+    done = drn(weights_folder, str(tmp_path / "a.png"), "-o", name)
+    assert done.returncode == 1
+    message = done.stderr.decode()
+    assert message.startswith("error: ddd") and message.endswith(" cannot be used: File name too long.\n")
+    assert len(message) < 260
+
+
+@pytest.mark.parametrize("output", [b"out\xff", b"new\nline", b"dots.. ", b" "])
+def test_unusual_names_of_the_output_folder(small: Array, tmp_path: Path, weights_folder: Path, output: bytes) -> None:
+    Image.fromarray(small).save(tmp_path / "a .png")
+    folder = tmp_path / os.fsdecode(output)
+    done = drn(weights_folder, str(tmp_path / "a .png"), "-o", str(folder), PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (folder / "a _DRN_x2.png").is_file()
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_a_name_that_is_too_long_costs_one_file(small: Array, tmp_path: Path, upscaler: Upscaler) -> None:

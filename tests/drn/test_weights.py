@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from drn import weights
 from drn.errors import InputError
 from drn.model import SCALES, count_parameters
+from drn.upscaler import Upscaler
 from tests.helpers.models import rewritten, small_model
 
 
@@ -145,4 +146,82 @@ def test_a_file_must_have_the_listed_sha256(tmp_path: Path) -> None:
 
 def test_every_bundled_file_is_listed() -> None:
     listed = [line.split("  ")[1] for line in (weights.BUNDLED / "SHA256SUMS").read_text().splitlines()]
-    assert listed == [weights.filename(scale) for scale in weights.available_scales()]
+    assert listed == sorted(path.name for path in weights.BUNDLED.glob("*.safetensors"))
+    expected = [weights.filename(scale) for scale in weights.available_scales()]
+    assert sorted(listed) == sorted(expected + [path.name for path in weights.photo_files()])
+
+
+@pytest.fixture
+def two_variants(tmp_path: Path) -> Path:
+    """A folder with clean weights for x2 and x3, and with photo weights for x2."""
+    for scale in (2, 3):
+        weights.save(tmp_path / weights.filename(scale), small_model(scale))
+    weights.save(tmp_path / weights.filename(2, "photo"), small_model(2, n_feats=24), {"degradation": "photo"})
+    return tmp_path
+
+
+def test_a_variant_has_its_own_files(two_variants: Path) -> None:
+    assert [path.name for path in weights.photo_files(two_variants)] == ["drn_x2_photo.safetensors"]
+    assert weights.available_scales(two_variants) == [2, 3]
+    messages: list[str] = []
+    (clean,) = weights.load_scales(two_variants, [2], messages.append)
+    (photo,) = weights.load_scales(two_variants, [2], messages.append, "photo")
+    assert (clean.variant, clean.model.config.n_feats) == ("clean", 16)
+    assert (photo.variant, photo.model.config.n_feats) == ("photo", 24)
+    assert weights.load_model(two_variants, scale=2, variant="photo").config.n_feats == 24
+    assert Upscaler.load(two_variants, scale=2, variant="photo").config.n_feats == 24
+    assert messages == []
+
+
+def test_a_missing_variant_gets_the_clean_weights_and_one_sentence(two_variants: Path) -> None:
+    messages: list[str] = []
+    both = weights.load_scales(two_variants, None, messages.append, "photo")
+    assert [(part.path.name, part.variant) for part in both] == [
+        ("drn_x2_photo.safetensors", "photo"),
+        ("drn_x3.safetensors", "clean"),
+    ]
+    assert messages == [f"No photo weights for x3 were found in {two_variants}: using the clean weights."]
+    with pytest.warns(UserWarning, match="No photo weights for x3 were found"):
+        assert weights.load_model(two_variants, scale=3, variant="photo").scale == 3
+    with pytest.raises(InputError, match="no weights for x4"):
+        weights.load_scales(two_variants, [4], messages.append, "photo")
+    with pytest.raises(InputError, match=r"no weights of the variant '\.\./x': choose clean or photo"):
+        weights.load_scales(two_variants, [2], messages.append, "../x")  # type: ignore[arg-type]
+
+
+def test_without_bundled_photo_weights_the_bundled_clean_weights_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights.save(tmp_path / weights.filename(4), small_model(4))
+    digest = hashlib.sha256((tmp_path / weights.filename(4)).read_bytes()).hexdigest()
+    (tmp_path / weights.SUMS).write_text(f"{digest}  drn_x4.safetensors\n")
+    monkeypatch.setattr(weights, "BUNDLED", tmp_path)
+    monkeypatch.delenv("DRN_HUB_REPO", raising=False)
+    messages: list[str] = []
+    (part,) = weights.load_scales(None, [4], messages.append, "photo")
+    assert (part.sha256, part.variant) == (digest, "clean")
+    assert messages == ["No photo weights for x4 were found in the bundled folder: using the clean weights."]
+
+
+def test_photo_weights_must_have_the_listed_sha256(two_variants: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = weights.find(2, two_variants, "photo")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (two_variants / weights.SUMS).write_text(f"{digest}  {path.name}\n")
+    assert weights.load(path, 2).sha256 == digest
+    weights.save(path, small_model(2))
+    with pytest.raises(InputError, match=r"drn_x2_photo\.safetensors is not the file that SHA256SUMS"):
+        weights.load_scales(two_variants, [2], variant="photo")
+    (two_variants / weights.SUMS).write_text("")
+    monkeypatch.setattr(weights, "BUNDLED", two_variants)
+    with pytest.raises(InputError, match=r"drn_x2_photo\.safetensors is not the file that SHA256SUMS"):
+        weights.load_scales(two_variants, [2], variant="photo")
+
+
+def test_the_weights_of_a_run_for_photographs_know_their_variant(tmp_path: Path) -> None:
+    path = tmp_path / weights.filename(2)
+    weights.save(path, small_model(2), {"degradation": "photo"})
+    messages: list[str] = []
+    for place in (tmp_path, path):
+        (part,) = weights.load_scales(place, [2], messages.append, "photo")
+        assert part.variant == "photo"
+    assert messages == []

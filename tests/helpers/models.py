@@ -9,7 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from drn import weights
+from drn.commands.networks import Networks
 from drn.model import DRN, DRNConfig
+from drn.upscaler import Upscaler
+from drn.weights import Weights
 
 
 def small_model(scale: int = 2, **changes: bool | int | str) -> DRN:
@@ -24,6 +27,12 @@ def rewritten(path: Path, **changes: object) -> None:
     weights.save(path, small_model(2))
     config = small_model(2).config.to_dict() | changes
     save_file(load_file(path), path, metadata={"config": json.dumps(config)})
+
+
+def one_network(upscaler: Upscaler, sha256: str = "") -> Networks:
+    """Return ``upscaler`` as the only network of ``drn upscale``."""
+    part = Weights(small_model(), Path(), "", sha256, {})
+    return Networks(lambda variant: part, lambda model: upscaler, "clean")
 
 
 SMALL = small_model(2).config

@@ -1,0 +1,46 @@
+"""The quality of a JPEG, estimated from its quantisation tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+LUMA = np.array(
+    [
+        *(16, 11, 10, 16, 24, 40, 51, 61),
+        *(12, 12, 14, 19, 26, 58, 60, 55),
+        *(14, 13, 16, 24, 40, 57, 69, 56),
+        *(14, 17, 22, 29, 51, 87, 80, 62),
+        *(18, 22, 37, 56, 68, 109, 103, 77),
+        *(24, 35, 55, 64, 81, 104, 113, 92),
+        *(49, 64, 78, 87, 103, 121, 120, 101),
+        *(72, 92, 95, 98, 112, 100, 103, 99),
+    ]
+)
+"""The luma table of the JPEG standard (T.81, annex K), which libjpeg scales for each quality; row by row."""
+
+
+def _scaled_tables() -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """Return libjpeg's luma tables of the qualities 1 to 100: (100, 64)."""
+    quality = np.arange(1, 101)[:, None]
+    percent = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
+    return ((LUMA * percent + 50) // 100).clip(1, 255)
+
+
+_LOG_TABLES = np.log(_scaled_tables())
+
+
+def jpeg_quality(tables: Mapping[int, Sequence[int]]) -> int:
+    """Return the quality of libjpeg, 1 to 100, whose luma table is the nearest to that of a file.
+
+    The estimate is exact for files of libjpeg, whose tables do not depend on subsampling or progressive coding. Other
+    encoders have their own tables and their own scales of quality. The distance is a mean of ratios of steps, in which
+    low frequencies have more weight, because most of the detail of an image is there.
+
+    Args:
+        tables: The quantisation tables by number, each with 64 steps row by row: ``image.quantization`` of Pillow. The
+            first one is that of the luma.
+    """
+    steps = np.log(np.maximum(tables[min(tables)], 1))
+    return int((np.abs(_LOG_TABLES - steps) / LUMA).sum(1).argmin()) + 1

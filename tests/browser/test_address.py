@@ -156,7 +156,7 @@ def test_a_link_without_a_region_gives_the_same_numbers_in_another_window(contex
     page = context.new_page()
     page.goto(url)
     numbers(page, "drn", "region")
-    page.locator("#viewer").get_by_role("button", name="200").click()
+    page.locator("#viewer").get_by_role("button", name="Zoom out").dblclick()
     drag(page, "truth", 90, 30)
     view, shown = in_view(page), numbers(page, "drn", "region")
     wait_for_query(page, seen=f"{view.x},{view.y},{view.width},{view.height}", zoom="2")
@@ -283,7 +283,7 @@ def test_the_next_photograph_keeps_the_relative_view(context: BrowserContext, ur
     page.goto(url)
     numbers(page, "drn", "region")
     viewer = page.locator("#viewer .viewer")
-    page.locator("#viewer").get_by_role("button", name="200").click()
+    page.locator("#viewer").get_by_role("button", name="Zoom out").click()
     drag(page, "truth", -120, 40)
     before, size = in_view(page), (512, 512)
     relative = (before.x + before.width / 2) / size[0], (before.y + before.height / 2) / size[1]
@@ -292,7 +292,7 @@ def test_the_next_photograph_keeps_the_relative_view(context: BrowserContext, ur
         page.keyboard.press(key)
         wait_for_query(page, image=image)
         numbers(page, "drn", "region")
-        expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("200 %")
+        expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("300 %")
     after = in_view(page)
     assert ((after.x + after.width / 2) / size[0], (after.y + after.height / 2) / size[1]) == pytest.approx(
         relative, abs=0.15
@@ -310,14 +310,14 @@ def test_settled_numbers_and_the_image_in_front_are_announced(context: BrowserCo
     said = page.locator("#viewer").get_by_test_id("said")
     expect(said).to_have_attribute("role", "status")
     expect(said).to_have_text(
-        f"48 by 40 pixels at 131, 349: bicubic {bicubic[0]:.2f} dB, SSIM {bicubic[1]:.4f}; "
+        f"48 by 40 pixels at 131, 349: Bicubic {bicubic[0]:.2f} dB, SSIM {bicubic[1]:.4f}; "
         f"DRN {drn[0]:.2f} dB, SSIM {drn[1]:.4f}."
     )
     page.locator("#viewer .viewer").focus()
     page.keyboard.press("3")
     expect(said).to_have_text(f"DRN in front. 48 by 40 pixels at 131, 349: DRN {drn[0]:.2f} dB, SSIM {drn[1]:.4f}.")
     page.keyboard.press("4")
-    expect(said).to_have_text("ground truth in front.")
+    expect(said).to_have_text("Original in front.")
 
 
 def test_only_settled_texts_are_announced(browser: Browser) -> None:

@@ -29,7 +29,7 @@ from tests.helpers.browsing import (
     viewer_scripts,
 )
 
-FRAME = '[data-panel="ground truth"] [data-testid="frame"]'
+FRAME = '[data-panel="Original"] [data-testid="frame"]'
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def drag_region(page: Page, left: float, top: float, right: float, bottom: float
 
 def test_drag_fields_and_keys_choose_the_same_region(page: Page, truth: Array) -> None:
     view = in_view(page)
-    drag_region(page, 200, 170, 41, 62)  # to the upper left
+    drag_region(page, 200, 370, 41, 262)  # to the upper left, below the overview
     region = region_fields(page)
     assert in_view(page) == view, "the view must not move"
     assert (region.width, region.height) == pytest.approx((160 / 4, 109 / 4), abs=1.5)
@@ -190,7 +190,7 @@ def test_the_region_tool_with_a_finger(browser: Browser, url: str) -> None:
     touch("touchEnd")
     after_a_frame(page)
     region = region_fields(page)
-    assert (region.width, region.height) == pytest.approx((41, 21), abs=1)  # at 200 %
+    assert (region.width, region.height) == pytest.approx((21, 11), abs=1)  # 4 CSS pixels for a pixel
     assert in_view(page) == view
     expect(tool).to_have_attribute("aria-pressed", "false")
     touch("touchStart", x, y)
@@ -231,7 +231,7 @@ def test_copied_text_csv_and_figure_have_the_numbers_of_the_region(page: Page, t
     saved = list(csv.reader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
     expected = [["method", "PSNR", "SSIM", "region", "image", "scale"]]
     for which, place in (("region", "131,349,48,40"), ("whole", "whole image")):
-        for key, name in (("bicubic", "bicubic"), ("drn", "DRN")):
+        for key, name in (("bicubic", "Bicubic"), ("drn", "DRN")):
             decibel, similarity = shown[key][which]
             expected.append([name, f"{decibel:.2f}", f"{similarity:.4f}", place, "astronaut", "4"])
     assert copied == expected

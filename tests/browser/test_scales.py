@@ -95,7 +95,7 @@ def test_all_scales_show_the_same_region(page: Page) -> None:
     assert x + width / 2 == pytest.approx(place.x + place.width / 2, abs=2)
     assert y + height / 2 == pytest.approx(place.y + place.height / 2, abs=2)
     found = [
-        float(scales.locator(f'[data-of="drn-x{scale}"] [data-testid="whole"] .psnr').inner_text().split()[0])
+        float((scales.locator(f'[data-of="drn-x{scale}"] [data-testid="whole"] .psnr').text_content() or "").split()[0])
         for scale in (2, 3, 4)
     ]
     assert found == sorted(found, reverse=True)

@@ -51,11 +51,11 @@ class Enlarged:
 
     @property
     def description(self) -> str:
-        """The size of the result, the choice of the weights, and the notes on reading the image."""
+        """The size of the result, the notes on reading the image, and the choice of the weights."""
         height, width = self.sr.rgb.shape[:2]
         alpha = ["Transparency was kept."] if self.sr.alpha is not None else []
         reason = [self.reason] if self.reason else []
-        return " ".join([f"{width}×{height} pixels.", *reason, *alpha, *self.lr.notes])
+        return " ".join([f"{width}×{height} pixels.", *alpha, *self.lr.notes, *reason])
 
     @property
     def scene(self) -> Scene:

@@ -22,7 +22,10 @@ from drn.errors import InputError
 from drn.variants import PHOTO_BELOW, VariantChoice
 
 SUITED = "DRN suits small, clean photographs. Aliased graphics and strongly compressed JPEG files keep their faults."
-"""The inputs for which the network was trained."""
+"""The inputs for which the clean weights were trained."""
+
+SUITED_WITH_PHOTO = "DRN suits small photographs. Aliased graphics keep their faults."
+"""The inputs for which the clean and the photo weights were trained."""
 
 SHOW_RESULT_JS = """(scene) => {
   if (!scene) return;
@@ -130,7 +133,7 @@ def _lay_out(served: ServedWeights) -> _Layout:
             with gr.Row():
                 job = JobControls("upscale", "Upscale", IDLE)
             job.add_status(min_height=64)
-            gr.Markdown(SUITED, elem_classes="note")
+            gr.Markdown(SUITED_WITH_PHOTO if served.may_have_photo else SUITED, elem_classes="note")
             download = gr.DownloadButton("Download PNG", visible=False, elem_id="download")
     panels = viewer(None, "upscale-viewer")
     return _Layout(image, scale, self_ensemble, weights, job, download, panels)

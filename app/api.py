@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.engines import UpscalerFor
+from app.engines import Chosen, ServedWeights
 from app.events import HEAVY
 from app.figures import store_figure
 from app.serving.gradio_patches import take_any, take_file_or_refuse
@@ -20,21 +21,25 @@ from drn.errors import InputError
 from drn.evaluation.comparison import Score, score
 from drn.evaluation.pairs import notes_on, parse_rect, whole_rect
 from drn.geometry import Rect
+from drn.variants import VARIANT_CHOICES, VariantChoice
 
 OPTIONS: dict[str, Any] = {**HEAVY, "api_visibility": "public"}
 
 
-def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
+def endpoints(served: ServedWeights) -> None:
     """Add the endpoints to the page, with hidden components that define the types and defaults for clients."""
+    scales = served.scales
     with gr.Row(visible=False):
         image = gr.File(label="image")
         scale = gr.Radio([str(s) for s in scales], value=str(max(scales)), label="scale")
         self_ensemble = gr.Checkbox(label="self_ensemble")
         crop = gr.Textbox(label="crop", value="")
+        weights = gr.Radio(list(VARIANT_CHOICES), value="auto", label="weights")
         numbers, drawn, enlarged = gr.JSON(label="numbers"), gr.File(label="figure"), gr.File(label="enlarged")
         call = gr.Button()
     take_file_or_refuse(image)
     take_any(scale)
+    take_any(weights)
 
     def scale_of(given: Any) -> int:
         """Return the scale, which a client may send as text or as a number."""
@@ -43,11 +48,15 @@ def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
             raise InputError(f"The scale {sent[:20]!r} is unknown: give one of {', '.join(map(str, scales))}.")
         return int(sent)
 
-    def upscale(image: str | None, scale: Any, self_ensemble: bool) -> Iterator[Any]:
-        """Enlarge an image; answers with a PNG called <stem>_DRN_x<scale>.png, alpha kept."""
+    def upscale(image: str | None, scale: Any, self_ensemble: bool, weights: Any) -> Iterator[Any]:
+        """Enlarge an image; answers with a PNG called <stem>_DRN_x<scale>.png, alpha kept.
+
+        weights: auto, clean or photo; auto uses the photo weights, if there are any, for JPEG files.
+        """
         with errors_for_visitor(str):
-            upscaler = upscaler_for(scale_of(scale))
-            job = Job(enlarge(_given("image", image), upscaler, bool(self_ensemble)))
+            number = scale_of(scale)
+            choose = functools.partial(_choose, served, number, choice_of(weights))
+            job = Job(enlarge(_given("image", image), number, bool(self_ensemble), choose))
             for _ in job:
                 yield gr.skip()
         yield str(job.result.file)
@@ -65,14 +74,38 @@ def endpoints(upscaler_for: UpscalerFor, scales: list[int]) -> None:
             session = replace(opening.result, self_ensemble=bool(self_ensemble))
             (pair,) = session.pairs
             hr_rect = parse_rect(crop, pair) if crop else whole_rect(pair)
-            for computed in compute(session, upscaler_for, session.self_ensemble, ends):
+            for computed in compute(session, served.upscaler_for, session.self_ensemble, ends):
                 session = computed or session
                 yield gr.skip(), gr.skip()
             figure = store_figure(session, hr_rect)
         yield answer(session, hr_rect), figure
 
-    call.click(upscale, [image, scale, self_ensemble], enlarged, api_name="upscale", **OPTIONS)
+    call.click(upscale, [image, scale, self_ensemble, weights], enlarged, api_name="upscale", **OPTIONS)
     call.click(compare, [image, scale, self_ensemble, crop], [numbers, drawn], api_name="compare", **OPTIONS)
+
+
+def choice_of(given: Any) -> VariantChoice:
+    """Return the choice of the weights that a client sent.
+
+    Raises:
+        InputError: If there is no such choice.
+    """
+    for choice in VARIANT_CHOICES:
+        if choice == given:
+            return choice
+    raise InputError(f"The weights {str(given)[:20]!r} are unknown: give one of {', '.join(VARIANT_CHOICES)}.")
+
+
+def _choose(served: ServedWeights, scale: int, choice: VariantChoice, jpeg_quality: int | None) -> Chosen:
+    """Choose the network for an image like ``served.choose``.
+
+    Raises:
+        InputError: If photo weights were requested and there are none, because the answer could not say so.
+    """
+    chosen = served.choose(scale, choice, jpeg_quality)
+    if choice == "photo" != chosen.variant:
+        raise InputError(f"There are no photo weights for x{scale}: give auto or clean.")
+    return chosen
 
 
 def answer(session: Session, hr_rect: Rect) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def build(options: PageOptions = PageOptions()) -> gr.Blocks:
         title = gr.HTML(header(served), elem_id="header")
         weights_key = gr.State(served.key)
         _add_tabs(demo, served, weights_key, options)
-        endpoints(served.upscaler_for, served.scales)
+        endpoints(served)
 
         async def when_settled() -> tuple[str, str]:
             await served.settled()
@@ -108,7 +108,7 @@ def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State, opt
         with gr.Tab("Compare", id="compare", elem_id="compare-tab") as compare:
             shelf, compared_key = compare_tab(demo, upscaler_for, scales, weights_key, photographs, options)
         computing = scales_tab(demo, upscaler_for, scales, shelf, compared_key, weights_key)
-        upscale = upscale_tab(upscaler_for, scales)
+        upscale = upscale_tab(served)
         tables = SetTables(named_sets(options.data, photographs), upscaler_for, options.further)
         results = results_tab(functools.partial(set_table, tables, photographs, scales, weights_key))
         others = compare, upscale, results

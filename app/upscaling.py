@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.engines import Chosen
 from app.photographs import read_upload
 from app.scene import SMALL, display_name
 from app.serving.jobs import deadline, run_in_steps, store_result
@@ -16,7 +17,7 @@ from app.viewer.component import Layer, Scene, first_view
 from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN, DRN_PLUS
 from drn.image import Picture, fill_clear, on_checkers
 from drn.resize import upscale
-from drn.upscaler import OnTile, Upscaler
+from drn.upscaler import OnTile
 from drn.writing import write_image
 
 CHECKER = 4
@@ -38,6 +39,7 @@ class Enlarged:
         scale: Upscaling factor.
         method: Name of the method, DRN or DRN+.
         file: The stored result.
+        reason: A sentence about the choice of the weights, or empty.
     """
 
     lr: Picture
@@ -45,13 +47,15 @@ class Enlarged:
     scale: int
     method: str
     file: Path
+    reason: str = ""
 
     @property
     def description(self) -> str:
-        """The size of the result, and the notes on reading the image."""
+        """The size of the result, the notes on reading the image, and the choice of the weights."""
         height, width = self.sr.rgb.shape[:2]
         alpha = ["Transparency was kept."] if self.sr.alpha is not None else []
-        return " ".join([f"{width}×{height} pixels.", *alpha, *self.lr.notes])
+        reason = [self.reason] if self.reason else []
+        return " ".join([f"{width}×{height} pixels.", *alpha, *self.lr.notes, *reason])
 
     @property
     def scene(self) -> Scene:
@@ -73,13 +77,16 @@ class Enlarged:
         return Layer(key, "method", self.scale, display_name(method), DESCRIPTIONS[method], pixels, method=method)
 
 
-def enlarge(path: str, upscaler: Upscaler, self_ensemble: bool) -> Generator[tuple[int, int], None, Enlarged]:
+def enlarge(
+    path: str, scale: int, self_ensemble: bool, choose: Callable[[int | None], Chosen]
+) -> Generator[tuple[int, int], None, Enlarged]:
     """Upscale an uploaded image and store the result; closing the generator cancels the work.
 
     Args:
         path: The path that the visitor sent.
-        upscaler: The network.
+        scale: Upscaling factor.
         self_ensemble: Whether to use DRN+.
+        choose: Returns the network for an image with this ``Metadata.jpeg_quality``.
 
     Yields:
         (number of finished tiles, number of all tiles).
@@ -90,12 +97,14 @@ def enlarge(path: str, upscaler: Upscaler, self_ensemble: bool) -> Generator[tup
     Raises:
         InputError: If the file cannot be read, the result would be too large, or the work takes too long.
     """
-    scale, ends = upscaler.scale, deadline()
+    ends = deadline()
     lr = yield from read_upload(path, MAX_OUTPUT_PIXELS // scale**2, ends)
 
-    def work(on_tile: OnTile, cancelled: Callable[[], bool]) -> Picture:
-        return upscaler.upscale_picture(lr, self_ensemble=self_ensemble, on_tile=on_tile, cancelled=cancelled)
+    def work(on_tile: OnTile, cancelled: Callable[[], bool]) -> tuple[Picture, str]:
+        chosen = choose(lr.metadata.jpeg_quality)
+        sr = chosen.upscaler.upscale_picture(lr, self_ensemble=self_ensemble, on_tile=on_tile, cancelled=cancelled)
+        return sr, chosen.reason
 
-    sr = yield from run_in_steps(work, ends)
+    sr, reason = yield from run_in_steps(work, ends)
     file = store_result(f"{Path(path).stem}_DRN_x{scale}.png", functools.partial(write_image, picture=sr))
-    return Enlarged(lr, sr, scale, DRN_PLUS if self_ensemble else DRN, file)
+    return Enlarged(lr, sr, scale, DRN_PLUS if self_ensemble else DRN, file, reason)

@@ -110,7 +110,7 @@ def disk_full_result(target: Target) -> Outcome:
         small = upload(web, png(100, 90))
         before = target.stored_bytes()
         resource.prlimit(target.pid, resource.RLIMIT_FSIZE, (40_000, 40_000))
-        told = call(web, "upscale", [{"path": small, "meta": META}, "4", False])
+        told = call(web, "upscale", [{"path": small, "meta": META}, "4", False, "auto"])
     left = target.stored_bytes() - before
     said = "cannot store files just now" in told
     return Outcome(said and left == 0, f"{'the' if said else 'no'} sentence, {left} bytes left")
@@ -123,7 +123,7 @@ def files_of_jobs(target: Target) -> Outcome:
         small = upload(web, png(30, 20))
         before = {path for path in target.temporary.rglob("*") if path.is_file()}
         for _ in range(10):
-            call(web, "upscale", [{"path": small, "meta": META}, "2", False])
+            call(web, "upscale", [{"path": small, "meta": META}, "2", False, "auto"])
     after = {path for path in target.temporary.rglob("*") if path.is_file()} - before
     left = [path for path in after if "_DRN_x" not in path.name]
     return Outcome(not left, f"{len(left)} files left")

@@ -186,7 +186,7 @@ def queue_share(target: Target) -> Outcome:
             statuses = []
             for _ in range(31):
                 body = {"fn_index": event["id"], "session_hash": session or uuid.uuid4().hex}
-                content = json.dumps({**body, "data": [large, "4", True]}).encode()
+                content = json.dumps({**body, "data": [large, "4", True, "auto"]}).encode()
                 kind = {"Content-Type": "application/json"}
                 asked = web.post("/gradio_api/queue/join", content=content, headers={**headers, **kind})
                 statuses.append(asked.status_code)

@@ -116,7 +116,14 @@ def _decode(data: bytearray, name: str, max_pixels: int) -> tuple[dict[str, Any]
         return {"refusal": str(error), "memory": isinstance(error.__cause__, MemoryError)}, None
     height, width = picture.rgb.shape[:2]
     has_alpha = picture.alpha is not None
-    described = {"width": width, "height": height, "alpha": has_alpha, "grey": picture.is_grey, "notes": picture.notes}
+    described = {
+        "width": width,
+        "height": height,
+        "alpha": has_alpha,
+        "grey": picture.is_grey,
+        "notes": picture.notes,
+        "quality": picture.metadata.jpeg_quality,
+    }
     return described, picture
 
 

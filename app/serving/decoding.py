@@ -26,6 +26,7 @@ from app.serving.decoder import MEMORY_BYTES, SECONDS, read_exactly, read_messag
 from app.serving.prechecks import check_effort
 from drn.errors import InputError
 from drn.image import Array, Picture
+from drn.metadata import Metadata
 from drn.upscaler import Cancelled
 
 logger = logging.getLogger(__name__)
@@ -107,9 +108,13 @@ class _Process:
         height, width = int(answer["height"]), int(answer["width"])
         if min(height, width) < 1 or height * width > max_pixels:
             raise ValueError("The size is out of bounds.")
+        quality = answer["quality"]
+        if quality is not None and int(quality) not in range(1, 101):
+            raise ValueError("The JPEG quality is out of bounds.")
+        metadata = Metadata(jpeg_quality=None if quality is None else int(quality))
         rgb = self._read_pixels((height, width, 3))
         alpha = self._read_pixels((height, width)) if answer["alpha"] else None
-        return Picture(rgb, alpha, bool(answer["grey"]), tuple(map(str, answer["notes"])))
+        return Picture(rgb, alpha, bool(answer["grey"]), tuple(map(str, answer["notes"])), metadata)
 
     def _read_pixels(self, shape: tuple[int, ...]) -> Array:
         pixels = np.empty(shape, np.uint8)
@@ -160,7 +165,7 @@ class Pool:
             return [process.pid for process in self._waiting]
 
     def decode(self, data: bytes, name: str, max_pixels: int, cancelled: Callable[[], bool]) -> Picture:
-        """Decode an image file, as ``drn.reading.read_image`` does.
+        """Decode an image file, as ``drn.reading.read_image`` does, but of the metadata keep only the JPEG quality.
 
         Args:
             data: The file's content.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator
 from dataclasses import dataclass
 
 import gradio as gr
 
 from app.cancelling import JobControls, Step, new_value
-from app.engines import UpscalerFor
+from app.engines import ServedWeights
 from app.events import EACH
 from app.photographs import sample_images
 from app.serving.gradio_patches import take_path
@@ -18,9 +19,13 @@ from app.status import HIDDEN_JS, UNKNOWN, status_html
 from app.upscaling import enlarge
 from app.viewer.component import scene_value, viewer
 from drn.errors import InputError
+from drn.variants import PHOTO_BELOW, VariantChoice
 
 SUITED = "DRN suits small, clean photographs. Aliased graphics and strongly compressed JPEG files keep their faults."
-"""The inputs for which the network was trained."""
+"""The inputs for which the clean weights were trained."""
+
+SUITED_WITH_PHOTO = "DRN suits small photographs. Aliased graphics keep their faults."
+"""The inputs for which the clean and the photo weights were trained."""
 
 SHOW_RESULT_JS = """(scene) => {
   if (!scene) return;
@@ -44,6 +49,9 @@ START_SAMPLE_JS = """(image) => {
 }"""
 """JavaScript that starts the work when a sample has arrived in place of an upload."""
 
+WEIGHTS = [("Auto", "auto"), ("Clean", "clean"), ("Photo", "photo")]
+"""Labels and values of the choice of the weights."""
+
 IDLE = f"The result may have up to {MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels."
 
 
@@ -55,6 +63,7 @@ class _Layout:
         image: Receives the image.
         scale: Chooses the scale.
         self_ensemble: Chooses DRN+.
+        weights: Chooses the variant of the weights; hidden if there are no photo weights.
         job: The buttons and the status.
         download: Downloads the result.
         panels: The viewer.
@@ -63,26 +72,26 @@ class _Layout:
     image: gr.Image
     scale: gr.Radio
     self_ensemble: gr.Checkbox
+    weights: gr.Radio
     job: JobControls
     download: gr.DownloadButton
     panels: gr.HTML
 
 
-def upscale_tab(upscaler_for: UpscalerFor, scales: list[int]) -> gr.Tab:
+def upscale_tab(served: ServedWeights) -> gr.Tab:
     """Add the tab's components and events.
 
     Args:
-        upscaler_for: Returns the upscaler for a scale.
-        scales: The scales to choose from.
+        served: The weights.
     """
     tab: gr.Tab
     with gr.Tab("Upscale", id="upscale", elem_id="upscale-tab") as tab:
-        layout = _lay_out(scales)
-    _connect(layout, upscaler_for)
+        layout = _lay_out(served)
+    _connect(layout, served)
     return tab
 
 
-def _lay_out(scales: list[int]) -> _Layout:
+def _lay_out(served: ServedWeights) -> _Layout:
     """Create the components in the order in which the tab shows them."""
     with gr.Row(equal_height=False):
         with gr.Column(min_width=260):
@@ -110,32 +119,40 @@ def _lay_out(scales: list[int]) -> _Layout:
                 buttons=[],
             )
         with gr.Column(min_width=260):
-            choices = [(f"x{scale}", str(scale)) for scale in scales]
-            scale = gr.Radio(choices, value=str(max(scales)), label="Scale", elem_id="upscale-scale")
+            choices = [(f"x{scale}", str(scale)) for scale in served.scales]
+            scale = gr.Radio(choices, value=str(max(served.scales)), label="Scale", elem_id="upscale-scale")
             self_ensemble = gr.Checkbox(label="DRN+: 8 passes, averaged", elem_id="upscale-plus")
+            weights = gr.Radio(
+                WEIGHTS,
+                value="auto",
+                label="Weights",
+                info=f"Auto uses Photo for JPEG files of a quality below {PHOTO_BELOW}, and Clean for other images.",
+                visible=served.may_have_photo,
+                elem_id="upscale-weights",
+            )
             with gr.Row():
                 job = JobControls("upscale", "Upscale", IDLE)
             job.add_status(min_height=64)
-            gr.Markdown(SUITED, elem_classes="note")
+            gr.Markdown(SUITED_WITH_PHOTO if served.may_have_photo else SUITED, elem_classes="note")
             download = gr.DownloadButton("Download PNG", visible=False, elem_id="download")
     panels = viewer(None, "upscale-viewer")
-    return _Layout(image, scale, self_ensemble, job, download, panels)
+    return _Layout(image, scale, self_ensemble, weights, job, download, panels)
 
 
-def _connect(layout: _Layout, upscaler_for: UpscalerFor) -> None:
+def _connect(layout: _Layout, served: ServedWeights) -> None:
     """Connect the components to their handlers.
 
     Args:
         layout: The components.
-        upscaler_for: Returns the upscaler for a scale.
+        served: The weights.
     """
 
-    def run(path: str | None, scale: str, self_ensemble: bool) -> Generator[Step, None, None]:
+    def run(path: str | None, scale: str, self_ensemble: bool, choice: VariantChoice) -> Generator[Step, None, None]:
         if path is None:
             raise gr.Error("Choose an image first.", print_exception=False)
         yield Step(status_html("Upscaling…", UNKNOWN))
         with errors_for_visitor():
-            job = Job(enlarge(path, upscaler_for(int(scale)), self_ensemble))
+            job = Job(enlarge(path, int(scale), self_ensemble, functools.partial(served.choose, int(scale), choice)))
             try:
                 for done, total in job:
                     yield Step(_progress_html(done, total))
@@ -147,11 +164,12 @@ def _connect(layout: _Layout, upscaler_for: UpscalerFor) -> None:
         values = [new_value(layout.download, result.file), new_value(layout.panels, shown)]
         yield Step(status_html(result.description), values, is_last=True)
 
-    layout.job.run(run, [layout.image, layout.scale, layout.self_ensemble], [layout.download, layout.panels])
+    inputs = [layout.image, layout.scale, layout.self_ensemble, layout.weights]
+    layout.job.run(run, inputs, [layout.download, layout.panels])
     layout.job.cancel_on([layout.job.cancel.click], "Cancelled.")
     # A change of the image or of a choice removes the previous result. The browser does this without the server,
     # because a late answer of the server could remove the new result.
-    changes = [layout.image.change, layout.scale.change, layout.self_ensemble.change]
+    changes = [layout.image.change, layout.scale.change, layout.self_ensemble.change, layout.weights.change]
     layout.job.cancel_on(changes, None, [HIDDEN_JS, "null"])
     layout.image.change(None, layout.image, None, js=START_SAMPLE_JS, **EACH)
     layout.panels.change(None, layout.panels, None, js=SHOW_RESULT_JS, **EACH)

@@ -5,18 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from PIL import Image
 
 from drn.metadata import read_jpeg_quality
 from drn.model import DRN
 from drn.upscaler import Upscaler
-from drn.variants import Variant, choose_variant
+from drn.variants import Variant, VariantChoice, choose_variant, explain_choice
 from drn.weights import Weights
-
-Choice = Literal["auto", "clean", "photo"]
-"""A variant for all images, or ``auto`` to choose for each image."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,9 @@ class Networks:
         InputError: If the weights for most images cannot be used.
     """
 
-    def __init__(self, load: Callable[[Variant], Weights], prepare: Callable[[DRN], Upscaler], choice: Choice) -> None:
+    def __init__(
+        self, load: Callable[[Variant], Weights], prepare: Callable[[DRN], Upscaler], choice: VariantChoice
+    ) -> None:
         self._load, self._prepare, self._choice = load, prepare, choice
         self._loaded: dict[Variant, Network] = {}
         self._network(
@@ -68,11 +66,8 @@ class Networks:
         if self._choice != "auto":
             return self._network(self._choice), ""
         quality = _jpeg_quality(data)
-        wanted = choose_variant(quality)
-        network = self._network(wanted)
-        source = "Not a JPEG" if quality is None else f"JPEG, quality about {quality}"
-        lacking = "" if network.variant == wanted else f", because there are no {wanted} weights"
-        return network, f"{source}: {network.variant} weights{lacking}."
+        network = self._network(choose_variant(quality))
+        return network, explain_choice(quality, network.variant)
 
     def _network(self, variant: Variant) -> Network:
         if variant not in self._loaded:

@@ -10,13 +10,12 @@ import typer
 from typer.core import TyperCommand
 
 from drn import weights
-from drn.commands.networks import Choice
 from drn.errors import InputError
 from drn.evaluation.methods import DESCRIPTIONS, DRN_PHOTO, Method
 from drn.evaluation.networks import network
 from drn.evaluation.results_folder import results_folder
 from drn.metrics import Luma
-from drn.variants import PHOTO_BELOW, Variant
+from drn.variants import PHOTO_BELOW, Variant, VariantChoice
 from drn.weights import Weights
 
 WeightsOption = Annotated[
@@ -38,7 +37,7 @@ EnsembleOption = Annotated[
     typer.Option("--self-ensemble", help="DRN+: average over the 8 flips and rotations; it takes 8 times as long."),
 ]
 ChoiceOption = Annotated[
-    Choice,
+    VariantChoice,
     typer.Option(
         "--variant",
         help="The weights: clean, for images without compression, or photo, tuned for JPEG files. auto uses photo for "

@@ -40,6 +40,9 @@ def test_only_two_endpoints_are_public(client: Client) -> None:
     parameters = info["named_endpoints"]["/compare"]["parameters"]
     assert [p["parameter_name"] for p in parameters] == ["image", "scale", "self_ensemble", "crop"]
     assert [p["parameter_has_default"] for p in parameters] == [False, True, True, True]
+    parameters = info["named_endpoints"]["/upscale"]["parameters"]
+    assert [p["parameter_name"] for p in parameters] == ["image", "scale", "self_ensemble", "weights"]
+    assert (parameters[-1]["parameter_has_default"], parameters[-1]["parameter_default"]) == (True, "auto")
 
 
 def test_upscale_returns_the_pixels_of_the_network(client: Client, photo: Array, tmp_path: Path) -> None:
@@ -96,6 +99,9 @@ def test_compare_accepts_a_long_photograph(client: Client, photo: Array, tmp_pat
         ("/compare", {"image": handle_file("https://example.org/a.png")}, "The image must be sent as a file: save it"),
         ("/upscale", {"image": 5}, "The image must be sent as a file: save it, and give its path"),
         ("/upscale", {"image": None}, "No image was given: send one."),
+        ("/upscale", {"weights": "x.safetensors"}, "The weights 'x.safetensors' are unknown: give one of auto, clean"),
+        ("/upscale", {"weights": ["photo"]}, """The weights "['photo']" are unknown: give one of auto, clean"""),
+        ("/upscale", {"weights": None}, "The weights 'None' are unknown: give one of auto, clean, photo."),
         ("/compare", {"scale": None}, "No scale was given: send one."),
     ],
 )

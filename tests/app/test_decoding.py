@@ -22,6 +22,7 @@ from app.serving.decoding import Pool
 from app.serving.prechecks import check_effort
 from drn.errors import InputError
 from drn.image import Array, Picture
+from drn.metadata import Metadata
 from drn.reading import read_image
 from drn.upscaler import Cancelled
 from drn.writing import write_image
@@ -70,15 +71,18 @@ def children(pid: int) -> list[int]:
 
 def test_decoded_pictures_equal_those_of_read_image(pool: Pool) -> None:
     """Colour, grey, alpha, palettes, 16 bits, profiles, animations, orientation: every format and mode."""
-    kinds = set()
+    kinds, qualities = set(), set()
     for data in seeds():
         expected, decoded = read_image(io.BytesIO(data), name="photo.x"), decode(pool, data)
         assert np.array_equal(decoded.rgb, expected.rgb)
         assert (decoded.alpha is None) == (expected.alpha is None)
         assert decoded.alpha is None or np.array_equal(decoded.alpha, expected.alpha)  # type: ignore[arg-type]
         assert (decoded.is_grey, decoded.notes) == (expected.is_grey, expected.notes)
+        assert decoded.metadata == Metadata(jpeg_quality=expected.metadata.jpeg_quality)
         kinds.add((decoded.alpha is not None, decoded.is_grey, decoded.notes))
+        qualities.add(decoded.metadata.jpeg_quality)
     assert {(alpha, grey) for alpha, grey, _ in kinds} >= {(False, False), (True, False), (False, True)}
+    assert {None, 75} <= qualities
     assert any("16-bit" in " ".join(notes) for _, _, notes in kinds)
 
 
@@ -229,6 +233,9 @@ def test_a_waiting_process_that_was_killed_is_replaced(pool: Pool) -> None:
         "told(width=-1, height=-1)",
         "told(width=2, height='x')",
         "told(notes=5)",
+        "told(width=1, height=1, quality=101)",
+        "told(width=1, height=1, quality=0)",
+        "told(width=1, height=1, quality='x')",
         "told(alpha=True, width=1, height=1)",
     ],
 )
@@ -237,7 +244,8 @@ def test_the_answer_of_a_decoder_is_checked(pool: Pool, monkeypatch: pytest.Monk
     setup = (
         "import json, struct\n"
         "def told(**changes):\n"
-        "    text = json.dumps({'width': 2, 'height': 2, 'alpha': False, 'grey': False, 'notes': [], **changes})\n"
+        "    text = json.dumps({'width': 2, 'height': 2, 'alpha': False, 'grey': False, 'notes': [],\n"
+        "        'quality': None, **changes})\n"
         "    return struct.pack('!I', len(text)) + text.encode() + bytes(3)\n"
         f"os.read(0, 50); os.write(1, {answer}); os._exit(0)"
     )

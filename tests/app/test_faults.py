@@ -91,7 +91,7 @@ def test_work_stops_when_the_visitor_disconnects_and_the_queue_continues(
         config = web.get("/config").json()
         (index,) = [dependency["id"] for dependency in config["dependencies"] if dependency["api_name"] == "upscale"]
         file_data = {"path": stored, "meta": {"_type": "gradio.FileData"}}
-        asked = {"data": [file_data, "2", False], "fn_index": index, "session_hash": "goes"}
+        asked = {"data": [file_data, "2", False, "auto"], "fn_index": index, "session_hash": "goes"}
         assert web.post("/gradio_api/queue/join", json=asked).status_code == 200
         with web.stream("GET", "/gradio_api/queue/data", params={"session_hash": "goes"}) as answer:
             assert started.wait(10)

@@ -75,12 +75,12 @@ def test_no_address_is_fetched(web: httpx.Client, listener: tuple[str, list[obje
     address, connected = listener
     assert web.get(f"/gradio_api/file={address}").status_code == 404
     for path in (address, " " + address, "HTTP" + address[4:], "ftp" + address[4:], "file:///etc/passwd", "data:,x"):
-        for data in ([{"path": path}, "2", False], [[{"a": {"path": path}}], "2", False]):
+        for data in ([{"path": path}, "2", False, "auto"], [[{"a": {"path": path}}], "2", False, "auto"]):
             status, told = ask(web, "upscale", data)
             assert (status, json.loads(told)) == (400, {"detail": NO_UPLOAD}), path
     # An address in another member than "path" is only text.
     for other in ({"path": None, "url": address}, {"path": "x.png", "url": address}, {"url": address}, address):
-        status, told = ask(web, "upscale", [other, "2", False])
+        status, told = ask(web, "upscale", [other, "2", False, "auto"])
         assert "complete" not in told, other
     assert connected == []
 

@@ -192,7 +192,7 @@ def test_jobs_without_a_listener_are_stopped(
 ) -> None:
     monkeypatch.setattr(gradio_patches, "QUIET_JOBS", 1.0)
     for session in ("left-1", "left-2"):
-        assert join(web, session, "upscale", [stored, "2", False]).status_code == 200
+        assert join(web, session, "upscale", [stored, "2", False, "auto"]).status_code == 200
     call = web.post("/gradio_api/call/upscale", json={"data": [stored, "2", False]}).json()["event_id"]
     slow_seen = threading.Event()
     told: list[str] = []
@@ -221,7 +221,7 @@ def test_one_visitor_can_use_half_of_the_queue(
     one, other = {"X-Forwarded-For": "203.0.113.1"}, {"X-Forwarded-For": "203.0.113.2"}
 
     def ask(session: str, headers: dict[str, str] | None = None) -> httpx.Response:
-        return join(web, session, "upscale", [stored, "2", False], headers=headers or {})
+        return join(web, session, "upscale", [stored, "2", False, "auto"], headers=headers or {})
 
     statuses = [ask(f"s-{number}", one).status_code for number in range(MAX_SHARE + 2)]
     assert statuses == [200] * MAX_SHARE + [503] * 2

@@ -160,11 +160,11 @@ def test_a_full_disk_is_reported_in_one_sentence_by_every_event(
     elif choice == "scales":
         event, data = visitor.index("show_scales"), [None, None]
     elif choice == "/upscale":
-        event, data = visitor.index("upscale"), [visitor.upload(photograph), "2", False]
+        event, data = visitor.index("upscale"), [visitor.upload(photograph), "2", False, "auto"]
     elif choice == "/compare":
         event, data = visitor.index("compare"), [visitor.upload(photograph), "2", False, ""]
     else:
-        event, data = visitor.index("run_upscale"), ["0" * 32, visitor.upload(photograph), "2", False]
+        event, data = visitor.index("run_upscale"), ["0" * 32, visitor.upload(photograph), "2", False, "auto"]
     before = stored_files()
     with full_disk(for_what):
         ended = visitor.send(event, data, query=query)

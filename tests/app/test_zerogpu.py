@@ -31,12 +31,13 @@ from app.engines import ServedWeights
 from app.zerogpu import ZeroGpuUpscaler
 from drn import load_model
 from drn.upscaler import Rect, Upscaler
+from drn.weights import photo_files
 from spaces.zero import client, decorator
 
 served = ServedWeights()
 upscaler = served.upscaler_for(2)
 assert isinstance(upscaler, ZeroGpuUpscaler), type(upscaler)
-assert len(decorator.decorated_cache) == 2 * len(served.scales)
+assert len(decorator.decorated_cache) == 2 * (len(served.scales) + len(photo_files()))
 
 seen = []
 client.allow = lambda token: seen.append("allowed in the parent")

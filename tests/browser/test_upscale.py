@@ -27,7 +27,7 @@ def test_a_click_on_a_sample_shows_its_result(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     page.get_by_role("tab", name="Upscale").click()
     page.locator("#upscale-samples .thumbnail-item").nth(1).click()
-    expect(page.locator("#upscale-status")).to_have_text("640×480 pixels.", timeout=60_000)
+    expect(page.locator("#upscale-status")).to_contain_text("640×480 pixels.", timeout=60_000)
     expect(page.locator("#upscale-viewer canvas").first).to_be_in_viewport(ratio=0.9)
     with page.expect_download() as download:
         page.locator("#download").click()
@@ -43,7 +43,7 @@ def test_a_change_of_a_choice_removes_the_result(page: Page, photo: Array, tmp_p
         expect(page.locator("#upscale-status")).to_contain_text("up to 16 megapixels")
         page.wait_for_timeout(500)
         page.locator("#upscale-start").click()
-        expect(page.locator("#upscale-status")).to_have_text("168×120 pixels.", timeout=60_000)
+        expect(page.locator("#upscale-status")).to_contain_text("168×120 pixels.", timeout=60_000)
 
 
 def test_a_tiny_image_is_shown_whole_and_a_larger_one_at_four_hundred_percent(
@@ -53,5 +53,5 @@ def test_a_tiny_image_is_shown_whole_and_a_larger_one_at_four_hundred_percent(
     fitted = page.locator("#upscale-viewer [aria-pressed=true]", has_text="Fit")
     expect(fitted).to_have_count(1)
     upscaled(page, np.tile(photo, (2, 2, 1)), tmp_path / "photo.png")
-    expect(page.locator("#upscale-status")).to_have_text("672×480 pixels.")
+    expect(page.locator("#upscale-status")).to_contain_text("672×480 pixels.")
     expect(fitted).to_have_count(0)

@@ -15,18 +15,13 @@ from drn.reading import read_image
 from drn.upscaler import Upscaler
 from drn.variants import PHOTO_BELOW, choose_variant
 from tests.drn.test_commands import drn
-from tests.helpers.models import small_model
+from tests.helpers.models import folder_with_photo_weights
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder with clean and photo weights for x2, which give different images, and clean weights for x3."""
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    for scale in (2, 3):
-        weights.save(folder / weights.filename(scale), small_model(scale))
-    weights.save(folder / weights.filename(2, "photo"), small_model(2, n_feats=24), {"degradation": "photo"})
-    return folder
+    return folder_with_photo_weights(tmp_path / "weights")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def late_hub(monkeypatch: pytest.MonkeyPatch, arriving: list[Weights]) -> Iterat
     """Replace the Hub by one that delivers ``arriving`` when the event is set, at the latest after the block."""
     release = threading.Event()
 
-    def load_hub(repo: HubRepo, scales: Sequence[int]) -> list[Weights]:
+    def load_hub(repo: HubRepo, scales: Sequence[int], *_: object) -> list[Weights]:
         release.wait(60)
         return arriving
 

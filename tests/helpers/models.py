@@ -35,4 +35,13 @@ def one_network(upscaler: Upscaler, sha256: str = "") -> Networks:
     return Networks(lambda variant: part, lambda model: upscaler, "clean")
 
 
+def folder_with_photo_weights(folder: Path) -> Path:
+    """Write clean and photo weights for x2, which give different images, and clean weights for x3."""
+    folder.mkdir()
+    for scale in (2, 3):
+        weights.save(folder / weights.filename(scale), small_model(scale))
+    weights.save(folder / weights.filename(2, "photo"), small_model(2, n_feats=24), {"degradation": "photo"})
+    return folder
+
+
 SMALL = small_model(2).config

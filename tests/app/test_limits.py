@@ -193,7 +193,7 @@ def test_jobs_without_a_listener_are_stopped(
     monkeypatch.setattr(gradio_patches, "QUIET_JOBS", 1.0)
     for session in ("left-1", "left-2"):
         assert join(web, session, "upscale", [stored, "2", False, "auto"]).status_code == 200
-    call = web.post("/gradio_api/call/upscale", json={"data": [stored, "2", False]}).json()["event_id"]
+    call = web.post("/gradio_api/call/upscale", json={"data": [stored, "2", False, "auto"]}).json()["event_id"]
     slow_seen = threading.Event()
     told: list[str] = []
 

@@ -148,6 +148,6 @@ def test_the_photo_weights_of_the_hub_arrive_with_the_clean_ones(
     with late_hub(monkeypatch, clean):
         monkeypatch.setattr("drn.weights.load_hub", load_hub)
         served = ServedWeights()
-        wait_until(lambda: "x2 photo" in served.header)
+        wait_until(lambda: f"x2 photo {photo[0].sha256[:7]}" in served.header)
     assert served.choose(2, "auto", 50).variant == "photo"
     assert served.choose(3, "auto", 50).variant == "clean"

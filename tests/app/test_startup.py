@@ -130,7 +130,7 @@ def test_every_route_works_behind_a_proxy_with_a_prefix(server: str, prefix: str
         got = web.get(f"/gradio_api/file={stored}")
         assert got.content == b"0123456789"
         assert got.headers["cache-control"] == "private, no-store"
-        asked = web.post("/gradio_api/call/upscale", json={"data": [None, "2", False]}).json()
+        asked = web.post("/gradio_api/call/upscale", json={"data": [None, "2", False, "auto"]}).json()
         assert "No image was given" in web.get(f"/gradio_api/call/upscale/{asked['event_id']}").text
         for path in ("/gradio_api/file=/etc/passwd", "/gradio_api/proxy=x", "/drn/drn/config", "/login"):
             assert web.get(path).status_code == 404, path

@@ -231,9 +231,10 @@ def test_names_that_the_terminal_cannot_print(
     assert b"it/s" not in done.stderr and b"image/s" not in done.stderr
 
 
-def test_errors_escape_the_names_of_missing_folders(tmp_path: Path, weights_folder: Path) -> None:
+def test_errors_escape_the_names_of_missing_folders(small: Array, tmp_path: Path) -> None:
     name = os.fsdecode(b"\x1b]0;x\x07\n\xff")
-    done = drn(tmp_path / name, str(tmp_path), "-o", str(tmp_path / "out"))
+    Image.fromarray(small).save(tmp_path / "a.png")
+    done = drn(tmp_path / name, str(tmp_path / "a.png"), "-o", str(tmp_path / "out"))
     assert done.returncode == 1
     assert b"\x1b" not in done.stderr and b"\x07" not in done.stderr
     assert len(done.stderr.splitlines()) == 1

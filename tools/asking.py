@@ -15,6 +15,9 @@ from PIL import Image
 from tools.attack import Target
 
 META = {"_type": "gradio.FileData"}
+TOKEN = "0" * 32
+"""Token of a job of the Upscale tab."""
+
 ADDRESS = {"X-Forwarded-For": "203.0.113.7"}
 """Header with a visitor's address, as a proxy on this machine would add it."""
 
@@ -35,6 +38,18 @@ def upload(web: httpx.Client, data: bytes, name: str = "own.png") -> str:
 def events(web: httpx.Client) -> list[dict[str, Any]]:
     """Return the functions of the page that run on the server, including private ones."""
     return [event for event in web.get("/config").json()["dependencies"] if event["backend_fn"]]
+
+
+def with_file(web: httpx.Client, event: dict[str, Any], file: object) -> list[Any]:
+    """Return valid values for the inputs of a function, with ``file`` where an image belongs, or else as the first."""
+    kinds = {component["id"]: component["type"] for component in web.get("/config").json()["components"]}
+    radios = iter(("2", "auto"))
+    plain: dict[str, Any] = {"checkbox": False, "number": 1.0, "textbox": TOKEN}
+    data = []
+    for kind in (kinds[number] for number in event["inputs"]):
+        value = next(radios, "") if kind == "radio" else plain.get(kind)
+        data.append(file if kind in ("image", "file", "uploadbutton") else value)
+    return data if file in data else [file, *data[1:]]
 
 
 def join(

@@ -33,7 +33,7 @@ def peak(pid: int) -> float:
 
 def upscale(web: httpx.Client, path: str, seconds: float) -> bool:
     """Upscale an uploaded file, but leave after some seconds; return whether the job was done before."""
-    asked = web.post("/gradio_api/call/upscale", json={"data": [{"path": path, "meta": META}, "2", False]})
+    asked = web.post("/gradio_api/call/upscale", json={"data": [{"path": path, "meta": META}, "2", False, "auto"]})
     address, ends = f"/gradio_api/call/upscale/{asked.json()['event_id']}", time.monotonic() + seconds
     patience = httpx.Timeout(20, read=seconds)
     with contextlib.suppress(httpx.ReadTimeout), web.stream("GET", address, timeout=patience) as stream:

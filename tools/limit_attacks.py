@@ -46,10 +46,12 @@ def unheard_jobs(target: Target) -> Outcome:
     with target.web(120) as web:
         large, small = upload(web, png(700, 700)), upload(web, png(60, 40))
         for _ in range(8):
-            asked = web.post("/gradio_api/call/upscale", json={"data": [{"path": large, "meta": META}, "4", True]})
+            asked = web.post(
+                "/gradio_api/call/upscale", json={"data": [{"path": large, "meta": META}, "4", True, "auto"]}
+            )
             asked.raise_for_status()
         start = time.monotonic()
-        asked = web.post("/gradio_api/call/upscale", json={"data": [{"path": small, "meta": META}, "2", False]})
+        asked = web.post("/gradio_api/call/upscale", json={"data": [{"path": small, "meta": META}, "2", False, "auto"]})
         done = False
         with (
             contextlib.suppress(httpx.HTTPError),

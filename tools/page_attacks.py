@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
-from tools.asking import META, answers, call, connect, events, head, join, part, png
+from tools.asking import META, answers, call, connect, events, head, join, part, png, with_file
 from tools.attack import Outcome, Target, attack
 
 WIDTH, HEIGHT = 67, 41
@@ -51,8 +51,9 @@ def open_read(target: Target) -> Outcome:
     with target.web(60) as web:
         for event in events(web):
             for file in ({"path": secret}, {"path": secret, "meta": META}):
-                told = [call(web, event["api_name"], [file, "2", False])] if event["api_name"] else []
-                status, session = join(web, event, [file, "2", False])
+                data = with_file(web, event, file)
+                told = [call(web, event["api_name"], data)] if event["api_name"] else []
+                status, session = join(web, event, data)
                 told += [answers(web, session)] if status == 200 else []
                 asked += len(told)
                 if any(size in sizes for text in told for size in shown(web, text)):
@@ -67,14 +68,15 @@ def file_oracle(target: Target) -> Outcome:
     (target.secrets / "text.png").write_text("no image")
     told: dict[str, set[str]] = {}
     with target.web() as web:
-        functions = [event for event in events(web) if event["api_name"] in ("run", "upscale", "compare")]
+        functions = [event for event in events(web) if event["api_name"] in ("run_upscale", "upscale", "compare")]
         for name in (secret.name, "text.png", "missing.png"):
             path = str(target.secrets / name)
             for event, file in product(functions, ({"path": path}, {"path": path, "meta": META})):
-                status, answer = join(web, event, [file, "2", False])
+                data = with_file(web, event, file)
+                status, answer = join(web, event, data)
                 said = [answers(web, answer) if status == 200 else f"{status} {answer}"]
-                if event["api_name"] != "run":
-                    said.append(call(web, event["api_name"], [file, "2", False]))
+                if event["api_name"] != "run_upscale":
+                    said.append(call(web, event["api_name"], data))
                 for text in said:
                     told.setdefault(text.replace(name, "NAME"), set()).add(name)
     return Outcome(len(told) == 1 and all(len(names) == 3 for names in told.values()), f"{len(told)} different answers")

@@ -339,7 +339,7 @@ def test_a_full_queue_is_reported(client: Client, url: str, small: Path, monkeyp
         assert told == "Queue is full! Please try again."
         with small.open("rb") as file:
             (stored,) = httpx.post(f"{url}gradio_api/upload", files={"files": file}).json()
-        given = [{"path": stored, "meta": {"_type": "gradio.FileData"}}, "2", False]
+        given = [{"path": stored, "meta": {"_type": "gradio.FileData"}}, "2", False, "auto"]
         answer = httpx.post(f"{url}gradio_api/call/upscale", json={"data": given})
         assert answer.status_code == 503
         assert f"Max size is {MAX_WAITING}" in answer.json()["detail"]

@@ -122,11 +122,11 @@ def test_an_address_is_never_opened(web: httpx.Client) -> None:
     assert checked_event(json.dumps({"data": [file]}).encode()) == b'{"data": ["an address"]}'
 
 
-@pytest.mark.parametrize("name", ["run", "show_upload", "predict", "lambda", "store_figure"])
+@pytest.mark.parametrize("name", ["run_upscale", "show_upload", "predict", "lambda", "store_figure"])
 def test_private_functions_have_no_route_by_name(web: httpx.Client, secret: Path, name: str) -> None:
     for route in ("call", "call/v2", "api"):
         answer = web.post(
-            f"/gradio_api/{route}/{name}", json={"data": [{"path": str(secret), "meta": META}, "2", False]}
+            f"/gradio_api/{route}/{name}", json={"data": [{"path": str(secret), "meta": META}, "2", False, "auto"]}
         )
         assert (answer.status_code, answer.json()) == (404, {"detail": "There is nothing at this address."})
 

@@ -134,7 +134,7 @@ def test_every_route_works_behind_a_proxy_with_a_prefix(server: str, prefix: str
         assert "No image was given" in web.get(f"/gradio_api/call/upscale/{asked['event_id']}").text
         for path in ("/gradio_api/file=/etc/passwd", "/gradio_api/proxy=x", "/drn/drn/config", "/login"):
             assert web.get(path).status_code == 404, path
-        event = {"data": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "2", False]}
+        event = {"data": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "2", False, "auto"]}
         assert web.post("/gradio_api/call/upscale", json=event).status_code == 400
         assert web.post("/gradio_api/upload", content=b"").status_code != 200
         assert web.get("/config", headers={"Host": "elsewhere.example"}).status_code == 421

@@ -27,7 +27,7 @@ TOKEN = re.compile(r"[0-9a-f]{32}")
 """The form of a job's token."""
 
 MAX_CANCELLED = 4096
-"""Largest number of cancelled tokens that are kept; the oldest is dropped first."""
+"""Largest number of cancelled tokens that are kept. If there are more, the oldest is removed."""
 
 RANDOM_JS = "Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('')"
 """JavaScript that makes a token: 16 random bytes in hexadecimal. ``crypto.randomUUID`` would need HTTPS."""
@@ -55,7 +55,7 @@ class CancelledTokens:
                 self._tokens.popitem(last=False)
 
     def forget(self, token: str) -> None:
-        """Drop the token of a job that has ended."""
+        """Remove a token from the set, because its job has ended."""
         with self._lock:
             self._tokens.pop(token, None)
 

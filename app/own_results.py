@@ -81,7 +81,7 @@ def fit(sr: Array, original: Array, pair: Pair, name: str) -> Array:
 
 
 def rename_own(session: Session, names: Sequence[str]) -> Session:
-    """Rename the visitor's results.
+    """Change the names of the results that the visitor added, or remove these results.
 
     Args:
         session: The session.

@@ -100,7 +100,7 @@ class Upscaler:
         tile: int = 0,
         compiled: bool = False,
     ) -> Self:
-        """Load the network for ``scale`` and make it ready to run.
+        """Load the weights for ``scale`` and return an upscaler that uses them.
 
         Args:
             location: A weights file, a folder, or a Hub repo; omit it to use the bundled weights

@@ -40,7 +40,7 @@ PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x0
 
 @dataclass(frozen=True)
 class Weights:
-    """A loaded network and its origin.
+    """A network with its weights, and information about the file that they come from.
 
     Attributes:
         model: The network, float32, in eval mode.

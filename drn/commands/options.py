@@ -131,7 +131,7 @@ def is_file(weights_at: str | None) -> bool:
 
 
 def given_methods(results: Sequence[str], networks: Sequence[str], scale: int) -> list[Method]:
-    """Return the methods that the options name: the folders of results first, then the networks.
+    """Return the methods of the options ``--results``, followed by those of ``--network``.
 
     Args:
         results: ``NAME=DIR`` of each option ``--results``.

@@ -1,4 +1,4 @@
-"""Starting the page: proxies, ports, host names, a prefix that a proxy does not remove, and systems without fcntl."""
+"""The start of the page: behind proxies, with wrong ports and host names, and on systems without fcntl."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class UpscaleJob:
 
 
 class SetJob:
-    """The measurement of a test set."""
+    """Starts the measurement of a test set in the Results tab."""
 
     name, cancelled = "set", "Stopped: the finished measurements are kept."
 

@@ -162,7 +162,14 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 @contextmanager
 def chromium(kind: BrowserType, **options: Any) -> Iterator[Browser]:
-    """Start a headless Chromium with the given launch options: an installed one, otherwise that of playwright."""
+    """Start a headless Chromium.
+
+    An installed Chromium is used. If there is none, the one that playwright downloads is used.
+
+    Args:
+        kind: Playwright's object that starts Chromium.
+        options: Further options for the start.
+    """
     arguments = ["--disable-gpu", "--disable-background-networking"]
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")  # Chromium's sandbox does not start for root

@@ -17,7 +17,9 @@ from drn.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from gradio_client import Client
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+    from app.options import PageOptions
 
 
 @pytest.fixture
@@ -34,10 +36,18 @@ def photo(rng: np.random.Generator) -> Array:
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def page_options() -> PageOptions:
+    """The choices with which ``url`` starts the page; a file of tests may define its own."""
+    from app.options import PageOptions
+
+    return PageOptions()
+
+
+@pytest.fixture(scope="module")
+def url(page_options: PageOptions) -> Iterator[str]:
     from app.page import build, launch
 
-    demo = build()
+    demo = build(page_options)
     yield launch(demo, block=False)
     demo.close()
 
@@ -65,6 +75,23 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 
     with opened(browser, url) as page:
         yield page
+
+
+@pytest.fixture(scope="module")
+def photo_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with clean weights for x2 and x3, and photo weights for x2 only."""
+    from tests.helpers.models import folder_with_photo_weights
+
+    return folder_with_photo_weights(tmp_path_factory.mktemp("place") / "weights")
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser window of desktop size whose pages may use the clipboard."""
+    permissions = ["clipboard-read", "clipboard-write"]
+    with browser.new_context(viewport={"width": 1280, "height": 900}, permissions=permissions) as context:
+        context.set_default_timeout(120_000)  # milliseconds; a busy machine computes a comparison slowly
+        yield context
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from PIL import Image
 
 from app.engines import ServedWeights
 from app.options import PageOptions
-from app.page import build, launch
 from drn import weights
 from drn.image import Array
 from drn.reading import read_image
@@ -27,19 +25,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return folder_with_photo_weights(tmp_path_factory.mktemp("place") / "weights")
+def page_options(photo_place: Path) -> PageOptions:
+    return PageOptions(weights=str(photo_place))
 
 
-@pytest.fixture(scope="module")
-def url(place: Path) -> Iterator[str]:
-    demo = build(PageOptions(weights=str(place)))
-    yield launch(demo, block=False)
-    demo.close()
-
-
-def enlarged_by(place: Path, name: str, file: Path) -> Array:
-    return Upscaler(weights.load(place / name).model).upscale(read_image(file).rgb)
+def enlarged_by(photo_place: Path, name: str, file: Path) -> Array:
+    return Upscaler(weights.load(photo_place / name).model).upscale(read_image(file).rgb)
 
 
 @pytest.mark.parametrize(
@@ -54,26 +45,28 @@ def enlarged_by(place: Path, name: str, file: Path) -> Array:
     ],
 )
 def test_the_endpoint_uses_the_weights_for_the_file_unless_others_are_given(
-    client: Client, place: Path, photo: Array, tmp_path: Path, name: str, chosen: tuple[str, ...], used: str
+    client: Client, photo_place: Path, photo: Array, tmp_path: Path, name: str, chosen: tuple[str, ...], used: str
 ) -> None:
     Image.fromarray(photo).save(tmp_path / name, quality=int(name[1:3]) if name.startswith("q") else -1)
     result = client.predict(handle_file(str(tmp_path / name)), "2", False, *chosen, api_name="/upscale")
-    assert np.array_equal(read_image(Path(result)).rgb, enlarged_by(place, used, tmp_path / name))
+    assert np.array_equal(read_image(Path(result)).rgb, enlarged_by(photo_place, used, tmp_path / name))
 
 
 def test_the_endpoint_refuses_photo_weights_that_do_not_exist(
-    client: Client, place: Path, photo: Array, tmp_path: Path
+    client: Client, photo_place: Path, photo: Array, tmp_path: Path
 ) -> None:
     Image.fromarray(photo).save(tmp_path / "a.jpg", quality=75)
     given = handle_file(str(tmp_path / "a.jpg"))
     with pytest.raises(AppError, match=r"There are no photo weights for x3: give auto or clean\."):
         client.predict(given, "3", False, "photo", api_name="/upscale")
     result = client.predict(given, "3", api_name="/upscale")
-    assert np.array_equal(read_image(Path(result)).rgb, enlarged_by(place, "drn_x3.safetensors", tmp_path / "a.jpg"))
+    assert np.array_equal(
+        read_image(Path(result)).rgb, enlarged_by(photo_place, "drn_x3.safetensors", tmp_path / "a.jpg")
+    )
 
 
-def test_each_choice_has_a_reason(place: Path) -> None:
-    served = ServedWeights(str(place))
+def test_each_choice_has_a_reason(photo_place: Path) -> None:
+    served = ServedWeights(str(photo_place))
     reasons = {
         (2, "auto", 80): ("photo", "JPEG, quality about 80: photo weights."),
         (2, "auto", None): ("clean", "Not a JPEG: clean weights."),
@@ -89,12 +82,12 @@ def test_each_choice_has_a_reason(place: Path) -> None:
     assert served.may_have_photo
 
 
-def test_the_header_lists_the_photo_weights(place: Path) -> None:
-    digest = weights.load(place / "drn_x2_photo.safetensors").sha256[:7]
-    assert f", x2 photo {digest})" in ServedWeights(str(place)).header
+def test_the_header_lists_the_photo_weights(photo_place: Path) -> None:
+    digest = weights.load(photo_place / "drn_x2_photo.safetensors").sha256[:7]
+    assert f", x2 photo {digest})" in ServedWeights(str(photo_place)).header
 
 
-def test_a_network_is_placed_when_an_image_first_needs_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_is_placed_when_an_image_first_needs_it(photo_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     placed: list[int] = []
 
     def place_one(model: object) -> Upscaler:
@@ -102,7 +95,7 @@ def test_a_network_is_placed_when_an_image_first_needs_it(place: Path, monkeypat
         return Upscaler(model)  # type: ignore[arg-type]
 
     monkeypatch.setattr("app.engines.Upscaler", place_one)
-    served = ServedWeights(str(place))
+    served = ServedWeights(str(photo_place))
     assert placed == [16, 16]
     served.choose(2, "auto", None)
     assert placed == [16, 16]
@@ -112,8 +105,8 @@ def test_a_network_is_placed_when_an_image_first_needs_it(place: Path, monkeypat
 
 
 @pytest.mark.parametrize("name", ["drn_x2.safetensors", "drn_x2_photo.safetensors"])
-def test_a_single_file_leaves_no_choice(place: Path, name: str) -> None:
-    served = ServedWeights(str(place / name))
+def test_a_single_file_leaves_no_choice(photo_place: Path, name: str) -> None:
+    served = ServedWeights(str(photo_place / name))
     assert not served.may_have_photo
     assert served.choose(2, "auto", 50).reason == ""
 
@@ -135,11 +128,11 @@ def test_damaged_photo_weights_of_the_bundled_folder_are_left_out(
 
 
 def test_the_photo_weights_of_the_hub_arrive_with_the_clean_ones(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photo_place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for scale in (2, 3, 4):
         weights.save(tmp_path / weights.filename(scale), small_model(scale))
-    photo = [weights.load(place / "drn_x2_photo.safetensors")]
+    photo = [weights.load(photo_place / "drn_x2_photo.safetensors")]
     clean = weights.load_scales(tmp_path)
 
     def load_hub(repo: object, scales: object, variant: str = "clean", *_: object) -> list[Weights]:

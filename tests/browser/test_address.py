@@ -37,14 +37,6 @@ PATIENT = 120_000
 """Milliseconds; a comparison is computed anew, perhaps on a busy machine."""
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    permissions = ["clipboard-read", "clipboard-write"]
-    with browser.new_context(viewport={"width": 1280, "height": 900}, permissions=permissions) as context:
-        context.set_default_timeout(PATIENT)
-        yield context
-
-
 def query_of(page: Page) -> dict[str, str]:
     """Return the fields of the page's address."""
     return {name: value for name, (value, *_) in parse_qs(urlparse(page.url).query).items()}

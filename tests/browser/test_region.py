@@ -33,13 +33,6 @@ FRAME = '[data-panel="Original"] [data-testid="frame"]'
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    permissions = ["clipboard-read", "clipboard-write"]
-    with browser.new_context(viewport={"width": 1280, "height": 900}, permissions=permissions) as context:
-        yield context
-
-
-@pytest.fixture
 def page(context: BrowserContext, url: str) -> Page:
     page = context.new_page()
     page.goto(url)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +10,16 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from app.options import PageOptions
-from app.page import build, launch
 from drn import weights
 from drn.image import Array
 from drn.reading import read_image
 from drn.upscaler import Upscaler
 from drn.variants import VARIANTS
-from tests.helpers.models import folder_with_photo_weights
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return folder_with_photo_weights(tmp_path_factory.mktemp("place") / "weights")
-
-
-@pytest.fixture(scope="module")
-def url(place: Path) -> Iterator[str]:
-    demo = build(PageOptions(weights=str(place)))
-    yield launch(demo, block=False)
-    demo.close()
+def page_options(photo_place: Path) -> PageOptions:
+    return PageOptions(weights=str(photo_place))
 
 
 def choose(page: Page, group: str, label: str) -> None:
@@ -47,12 +37,12 @@ def upscaled(page: Page, sentence: str) -> Array:
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_weights_fit_the_file_unless_the_visitor_chooses(
-    page: Page, place: Path, photo: Array, tmp_path: Path, width: int
+    page: Page, photo_place: Path, photo: Array, tmp_path: Path, width: int
 ) -> None:
     file = tmp_path / "a.jpg"
     Image.fromarray(photo).save(file, quality=75)
     expected = {
-        variant: Upscaler(weights.load(weights.find(2, place, variant)).model).upscale(read_image(file).rgb)
+        variant: Upscaler(weights.load(weights.find(2, photo_place, variant)).model).upscale(read_image(file).rgb)
         for variant in VARIANTS
     }
     page.set_viewport_size({"width": width, "height": 844})
@@ -77,11 +67,11 @@ def test_the_weights_fit_the_file_unless_the_visitor_chooses(
     upscaled(page, "252×180 pixels. There are no photo weights for x3: clean weights.")
 
 
-def test_a_png_gets_the_clean_weights(page: Page, place: Path, photo: Array, tmp_path: Path) -> None:
+def test_a_png_gets_the_clean_weights(page: Page, photo_place: Path, photo: Array, tmp_path: Path) -> None:
     Image.fromarray(photo).save(tmp_path / "a.png")
     page.get_by_role("tab", name="Upscale").click()
     choose(page, "#upscale-scale", "x2")
     page.locator("#small-image input[type=file]").set_input_files(tmp_path / "a.png")
     expect(page.locator("#small-image img")).to_be_visible()
     shown = upscaled(page, "168×120 pixels. Not a JPEG: clean weights.")
-    assert np.array_equal(shown, Upscaler(weights.load(place / "drn_x2.safetensors").model).upscale(photo))
+    assert np.array_equal(shown, Upscaler(weights.load(photo_place / "drn_x2.safetensors").model).upscale(photo))

@@ -27,6 +27,9 @@ from drn.errors import InputError
 from drn.evaluation.methods import Method, builtin_names
 from drn.evaluation.pairs import make_pair, notes_on
 
+SKIP_ALL = (gr.skip(),) * 6
+"""Leaves the key, the viewer and the four controls unchanged."""
+
 
 def names_box(session: Session) -> gr.Textbox:
     """Make an update of the box with the names of the visitor's results; it is hidden if there are none."""
@@ -94,7 +97,9 @@ class CompareHandlers:
     def resume(self, moment: float, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Continue work that was stopped by a choice that failed."""
         session = self.shelf.find(key)
-        if session is not None and not session.settled:
+        if session is None or session.settled:
+            yield SKIP_ALL  # gradio would set every output to None if this generator yielded nothing
+        else:
             yield from self._until_newer(self._compute_and_show(session, key), moment, request)
 
     def give_up(self, key: str | None) -> Update:

@@ -282,6 +282,8 @@ def test_work_that_fails_is_not_repeated(
     expect(page.get_by_text(sentence)).to_be_visible()
     page.wait_for_timeout(1000)
     assert begun == [3]
+    expect(page.get_by_test_id("place").first).to_be_visible()
+    expect(page.get_by_role("figure", name="Bicubic").locator("canvas")).to_be_visible()
 
 
 def test_leaving_the_scales_tab_stops_its_work_and_returning_continues_it(

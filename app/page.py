@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from app.api import endpoints
 from app.engines import ServedWeights
@@ -19,10 +23,11 @@ from app.serving.gradio_patches import (
     Listeners,
     describe_page,
     keep_requests_out_of_the_log,
+    send_schemas_once,
     serve_behind,
     store_no_inputs,
 )
-from app.serving.guard import PREVIEW, Failures, Guard, log_kind
+from app.serving.guard import Failures, Guard, log_kind
 from app.serving.limits import MAX_UPLOAD_BYTES, MAX_WAITING
 from app.set_tables import SetTables, named_sets
 from app.tabs.compare import compare_tab
@@ -30,13 +35,16 @@ from app.tabs.results import results_tab
 from app.tabs.scales import scales_tab
 from app.tabs.set_table import set_table
 from app.tabs.upscale import upscale_tab
-from app.viewer.component import APP, read_static
+from app.viewer.component import APP, read_script, read_static
 
 TITLE = "DRN super-resolution"
 DESCRIPTION = (
     "Compare an image enlarged by DRN with bicubic enlargement and with the original, by eye and by PSNR and SSIM, "
     "and enlarge your own small images."
 )
+
+PREVIEW, SCRIPT = "/preview.jpg", "/viewer.js"
+"""Paths of the page's own files: the picture that link previews show, and the viewer's JavaScript."""
 
 PAPER = "https://arxiv.org/abs/1907.02843"
 
@@ -116,6 +124,19 @@ def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State, opt
     gr.on([tab.select for tab in others], None, cancels=[computing], queue=False, api_visibility="private")
 
 
+def own_files(script: str) -> dict[str, ASGIApp]:
+    """Make the answers to requests for the page's own files, by path.
+
+    Args:
+        script: The viewer's JavaScript.
+    """
+    keep = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return {
+        PREVIEW: Response((APP / "static" / "preview.jpg").read_bytes(), media_type="image/jpeg"),
+        SCRIPT: GZipMiddleware(Response(script, media_type="text/javascript", headers=keep)),
+    }
+
+
 def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> str:
     """Serve the page at ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``.
 
@@ -129,11 +150,15 @@ def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> s
     """
     keep_requests_out_of_the_log(log_kind)
     store_no_inputs()
+    send_schemas_once(demo)
     bound_the_log()
     decoding.pool.warm()
     listeners = Listeners(demo)
-    describe_page(TITLE, DESCRIPTION, PREVIEW)
-    serve_behind(lambda app: Guard(app, listeners, APP / "static" / "preview.jpg"))
+    script = read_script()
+    version = hashlib.sha256(script.encode()).hexdigest()[:16]  # browsers keep the script of a version
+    describe_page(TITLE, DESCRIPTION, PREVIEW, f"{SCRIPT}?{version}")
+    own = own_files(script)
+    serve_behind(lambda app: Guard(app, listeners, own))
     start_sweeping(lambda: demo.is_running)
     _, url, _ = demo.launch(
         server_port=port,

@@ -7,6 +7,8 @@ import threading
 import time
 from collections import OrderedDict
 
+import gradio as gr
+
 from app.session import Session
 from drn.errors import InputError
 
@@ -117,3 +119,12 @@ class Shelf:
 
     def _is_full(self) -> bool:
         return sum(session.nbytes for session, _ in self._kept.values()) > self._max_bytes
+
+
+def key_state(shelf: Shelf) -> gr.State:
+    """Make the state that holds the key of a visitor's session; the session is dropped when the visitor has left."""
+
+    def drop(key: str | None) -> None:  # gradio copies it for each visitor, and with a bound method all sessions too
+        shelf.drop(key)
+
+    return gr.State(None, delete_callback=drop)

@@ -7,6 +7,7 @@ server's memory must return to its size before the load.
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import random
 import re
@@ -18,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,12 +51,10 @@ class Tally:
     Attributes:
         outcomes: Number of requests by outcome.
         waits: Seconds from each request to its answer.
-        page: Seconds that the page took to respond.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     waits: list[float] = field(default_factory=list)
-    page: list[float] = field(default_factory=list)
 
 
 def make_calls(folder: Path) -> list[Call]:
@@ -111,16 +111,27 @@ def visit(url: str, calls: list[Call], alone: list[str], ends: float, seed: int,
             tally.waits.append(time.monotonic() - start)
 
 
-def watch_page(url: str, stop: threading.Event, tally: Tally) -> None:
-    """Request the page every ``PAGE_SECONDS`` until ``stop`` is set."""
+def watch_page(url: str, ends: float) -> list[tuple[float, str]]:
+    """Request the page every ``PAGE_SECONDS``; this must run in a process that does nothing else.
+
+    Args:
+        url: Address of the page.
+        ends: When to stop, by ``time.monotonic()``.
+
+    Returns:
+        Of each request, the seconds until the whole answer was there, and the error; empty without an error.
+    """
+    seen = []
     with httpx.Client(base_url=url, timeout=30) as web:
-        while not stop.wait(PAGE_SECONDS):
-            start = time.monotonic()
+        while time.monotonic() < ends:
+            start, error = time.monotonic(), ""
             try:
                 web.get("/").raise_for_status()
-            except httpx.HTTPError as error:
-                tally.outcomes[f"FAILED: the page, {error!r}"] += 1
-            tally.page.append(time.monotonic() - start)
+            except httpx.HTTPError as failure:
+                error = repr(failure)
+            seen.append((time.monotonic() - start, error))
+            time.sleep(PAGE_SECONDS)
+    return seen
 
 
 def resident(pid: int) -> float:
@@ -165,26 +176,28 @@ def main(
     visitors: Annotated[int, typer.Option(min=1)] = 32, seconds: Annotated[float, typer.Option(min=1)] = 120.0
 ) -> None:
     """Run the visitors and print the figures; the exit code is 1 if an answer, a time or the memory is wrong."""
-    tally, stop = Tally(), threading.Event()
-    with served() as (server, url), tempfile.TemporaryDirectory() as folder:
+    tally = Tally()
+    fresh = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    with fresh, served() as (server, url), tempfile.TemporaryDirectory() as folder:
         calls = make_calls(Path(folder))
         client = Client(url, verbose=False, download_files=folder, analytics_enabled=False)
         alone = [ask(client, call) for call in calls]
         before = resident(server.pid)
+        fresh.submit(watch_page, url, 0).result()  # starts the process
         ends = time.monotonic() + seconds
         threads = [
             threading.Thread(target=visit, args=(url, calls, alone, ends, seed, tally)) for seed in range(visitors)
         ]
-        watcher = threading.Thread(target=watch_page, args=(url, stop, tally))
-        for thread in (*threads, watcher):
+        watching = fresh.submit(watch_page, url, ends)
+        for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        stop.set()
-        watcher.join()
+        seen = watching.result()
         after = resident(server.pid)
+    tally.outcomes.update(f"FAILED: the page, {error}" for _, error in seen if error)
     broken = [name for name in tally.outcomes if name not in ("right", "queue full")]
-    waits, page = sorted(tally.waits), sorted(tally.page)
+    waits, page = sorted(tally.waits), sorted(spent for spent, _ in seen)
     print(f"{visitors} visitors, {seconds:.0f} s, {len(calls)} kinds of request, {os.cpu_count()} cores")
     for outcome, count in tally.outcomes.most_common():
         print(f"{count:6} {outcome}")

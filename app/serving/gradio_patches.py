@@ -101,13 +101,32 @@ def store_no_inputs() -> None:
     SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
 
 
-def describe_page(title: str, description: str, picture: str) -> None:
+def send_schemas_once(page: gr.Blocks) -> None:
+    """Leave repeated descriptions of components out of the page's config, which every visitor receives.
+
+    Where the descriptions of a component as input and as output are absent, gradio uses its general description.
+    """
+    whole_config = page.get_config_file
+
+    def get_config_file() -> Any:
+        config = whole_config()
+        for component in config["components"]:
+            for name in ("api_info_as_input", "api_info_as_output"):
+                if name in component and component[name] == component["api_info"]:
+                    del component[name]
+        return config
+
+    page.get_config_file = get_config_file  # type: ignore[method-assign]
+
+
+def describe_page(title: str, description: str, picture: str, script: str) -> None:
     """Replace gradio's own title, description and picture in the page's HTML, which link previews show.
 
     Args:
         title: The title.
         description: One or two sentences.
         picture: The path of the picture on this server.
+        script: The path of a script on this server, which the page loads before its components.
     """
     environment = gradio.routes.templates.env
     tags = {
@@ -121,6 +140,7 @@ def describe_page(title: str, description: str, picture: str) -> None:
         f'<meta property="{name}" content="{content}" />' for name, content in tags.items()
     )
     head += '<meta name="twitter:card" content="summary_large_image" />'
+    head += f"<script src=\"{{{{ config['root'] }}}}{script}\"></script>"
     loader = environment.loader
     if loader is None:
         return

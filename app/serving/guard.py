@@ -10,14 +10,13 @@ import os
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.responses import FileResponse, JSONResponse
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.serving import connections
@@ -46,11 +45,10 @@ UPLOAD = "/gradio_api/upload"
 CANCEL = "/gradio_api/cancel"
 FILE = "/gradio_api/file="
 PROGRESS = "/gradio_api/upload_progress"
-PREVIEW = "/preview.jpg"
 PAGE = re.compile(r"/|/config")
 ANSWERS = re.compile(rf"/gradio_api/call/(upscale|compare)/({EVENT.pattern})")
 READ = re.compile(
-    r"/|/(config|theme\.css|robots\.txt|favicon\.ico|manifest\.json|preview\.jpg)|/(assets|static|svelte)/.*"
+    r"/|/(config|theme\.css|robots\.txt|favicon\.ico|manifest\.json)|/(assets|static|svelte)/.*"
     r"|/gradio_api/(info|app_id|startup-events|queue/data|upload_progress|theme\.css|file=.*)"
     rf"|/gradio_api/heartbeat/{SESSION.pattern}|{ANSWERS.pattern}"
 )
@@ -93,12 +91,12 @@ class Guard:
     Args:
         app: The app of gradio.
         listeners: Records which clients listen for answers.
-        preview: The picture that link previews show.
+        own: The answers to requests for the page's own files, by path.
     """
 
-    def __init__(self, app: ASGIApp, listeners: Listeners, preview: Path) -> None:
-        self.app = GZipMiddleware(app, compresslevel=6)  # gradio compresses its scripts and styles only
-        self._preview = preview
+    def __init__(self, app: ASGIApp, listeners: Listeners, own: Mapping[str, ASGIApp]) -> None:
+        self.app = GZipMiddleware(app, compresslevel=4)  # gradio compresses its scripts and styles only
+        self._own = own
         self._listeners = listeners
         self._hosts = allowed_hosts()
         self._prefix = urlsplit(os.environ.get("GRADIO_ROOT_PATH", "")).path.rstrip("/")
@@ -131,6 +129,9 @@ class Guard:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
+        if method in ("GET", "HEAD") and path in self._own:
+            await self._own[path](scope, receive, send)
+            return
         if not (WRITE if method == "POST" else READ).fullmatch(path) or method not in ("GET", "HEAD", "POST"):
             raise Refused(404, NOTHING_HERE)
         headers = Headers(scope=scope)
@@ -153,9 +154,6 @@ class Guard:
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if path == PREVIEW:
-            await FileResponse(self._preview)(scope, receive, send)
-            return
         listening: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if path.startswith(FILE) and not is_stored(path.removeprefix(FILE)):
             raise Refused(404, NOTHING_HERE)

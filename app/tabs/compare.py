@@ -17,7 +17,7 @@ from app.scene import scene_of
 from app.serving.gradio_patches import take_path
 from app.serving.limits import MAX_OWN, MAX_OWN_NAME
 from app.session import Session, at_scale, compute, open_example
-from app.shelf import Shelf
+from app.shelf import Shelf, key_state
 from app.tabs.compare_events import CompareLayout, connect
 from app.tabs.compare_handlers import CompareHandlers
 from app.viewer.component import viewer
@@ -57,7 +57,7 @@ def compare_tab(
     shelf = Shelf(first, weights_key.value)
     # gradio resets a visitor's states after an hour without requests. The initial value is None and not Shelf.FIRST, so
     # that the visitor then gets an error instead of the first comparison.
-    key = gr.State(None, delete_callback=shelf.drop)
+    key = key_state(shelf)
     page.load(lambda: Shelf.FIRST, None, key, queue=False, **QUIET)
     layout = _lay_out(photographs, scales, first)
     handlers = CompareHandlers(tuple(photographs), tuple(scales), shelf, upscaler_for, NewestChoices(), options.further)

@@ -17,7 +17,7 @@ from app.measurements import PROTOCOL, answer_viewport
 from app.scene import scene_of
 from app.serving.jobs import errors_for_visitor
 from app.session import Session
-from app.shelf import Shelf
+from app.shelf import Shelf, key_state
 from app.updates import compute_and_show
 from app.viewer.component import busy_js, scene_value, viewer
 from drn.evaluation.methods import DESCRIPTIONS
@@ -59,7 +59,7 @@ def scales_tab(
         The event that computes the results. It may be cancelled; it continues when the tab is opened again.
     """
     with gr.Tab("Scales", id="scales", elem_id="scales-tab") as tab:
-        key = gr.State(None, delete_callback=shelf.drop)
+        key = key_state(shelf)
         panels = viewer(None, "scales-viewer")
         plot = gr.HTML(WAITING, elem_id="scales-chart", apply_default_css=False)
         gr.Markdown(PROTOCOL, elem_classes="note")

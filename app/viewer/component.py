@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,10 +41,10 @@ SCRIPTS = (
     "walk",
     "viewer",
 )
-"""The viewer's JavaScript files, in the order in which they are joined. The last one creates the viewer."""
+"""The viewer's JavaScript files, in the order in which they are joined. The last one defines ``startViewer``."""
 
-COMMENTS = re.compile(r"^ *//[^\n]*\n| */\*\*.*?\*/\n?", re.DOTALL | re.MULTILINE)
-"""JSDoc, and other comments that fill whole lines. No string in the viewer's JavaScript may look like a comment."""
+ON_LOAD = 'startViewer(element, props, watch, (event) => trigger("viewport", event));'
+"""Starts a viewer; gradio finds the name of its event here."""
 
 _SECRET = secrets.token_bytes(32)
 """Secret key of the digests in names of image files.
@@ -63,8 +62,9 @@ def read_static(*names: str) -> str:
 
 
 def read_script() -> str:
-    """Join the viewer's JavaScript without comments, because each viewer adds a copy to the page."""
-    return COMMENTS.sub("", read_static(*(f"viewer/static/{name}.js" for name in SCRIPTS)))
+    """Join the viewer's JavaScript. The page must load it before its viewers, for which it defines ``startViewer``."""
+    script = read_static(*(f"viewer/static/{name}.js" for name in SCRIPTS))
+    return f"const startViewer = (() => {{\n{script}\nreturn startViewer;\n}})();\n"
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def viewer(scene: Scene | None, elem_id: str, *, has_address: bool = False) -> g
     return gr.HTML(
         None if scene is None else scene_value(scene),
         html_template=read_static("viewer/static/viewer.html"),
-        js_on_load=read_script(),
+        js_on_load=ON_LOAD,
         apply_default_css=False,
         elem_id=elem_id,
         numbers=None,

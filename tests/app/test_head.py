@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import io
+import re
 from html.parser import HTMLParser
+from types import FunctionType
+from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
+
+from app.page import build
 
 
 class Head(HTMLParser):
@@ -66,6 +72,45 @@ def test_scripts_are_compressed_once(url: str, plain: httpx.Response) -> None:
     for encoding in ("gzip", "br"):
         with httpx.stream("GET", f"{url}assets/{script}", headers={"Accept-Encoding": encoding}) as answer:
             assert answer.headers["content-encoding"] == encoding
+
+
+def test_the_viewers_script_is_sent_once_and_kept_by_browsers(plain: httpx.Response, url: str) -> None:
+    (address,) = re.findall(r'<script src="([^"]*/viewer\.js\?[^"]+)"', plain.text)
+    with httpx.stream("GET", address, headers={"Accept-Encoding": "gzip"}) as answer:
+        sent = b"".join(answer.iter_raw())
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "class NumbersFeed" in gzip.decompress(sent).decode()
+    assert "class NumbersFeed" not in plain.text
+    assert httpx.post(address).status_code == 404
+    assert httpx.get(f"{url}viewer.js/more").status_code == 404
+
+
+def test_no_visit_copies_the_sessions_of_visitors() -> None:
+    # gradio copies the config for each request. It copies an object in the config with all its attributes.
+    config = build().config
+    kinds = set()
+
+    def collect(value: Any) -> None:
+        if isinstance(value, (dict, list, tuple)):
+            for part in value.values() if isinstance(value, dict) else value:
+                collect(part)
+        else:
+            kinds.add(type(value))
+
+    collect(config)
+    plain = (str, int, float, type(None), FunctionType)
+    assert [kind for kind in kinds if not issubclass(kind, plain)] == []
+    copy.deepcopy(config)
+
+
+def test_the_schema_of_a_component_is_sent_once(url: str) -> None:
+    for component in httpx.get(f"{url}config").json()["components"]:
+        schemas = [repr(component[name]) for name in component if name.startswith("api_info")]
+        assert len(set(schemas)) == len(schemas), component["type"]
+    described = httpx.get(f"{url}gradio_api/info").json()["named_endpoints"]
+    assert [parameter["label"] for parameter in described["/compare"]["parameters"]] != []
+    assert described["/upscale"]["returns"]
 
 
 def test_streams_and_images_are_not_compressed(url: str) -> None:

@@ -1,5 +1,5 @@
-// Connects the viewer's parts with each other and with the server. The files of this folder are joined, this one last,
-// and run as `js_on_load` of a gr.HTML, which provides `element`, `trigger`, `props` and `watch`.
+// Connects the viewer's parts with each other and with the server. The files of this folder are joined, this one last;
+// the page loads them once, and each viewer of the page calls `startViewer`.
 
 /**
  * The last place and the chosen region of each photograph, which all viewers of the page share.
@@ -276,15 +276,20 @@ class Viewer {
   }
 }
 
-/** @type {typeof window & { drnPlaces?: Places }} */
-const page = window;
-const viewer = new Viewer(
-  /** @type {HTMLElement} */ (element.querySelector(".viewer")),
-  (page.drnPlaces ??= {}),
-  props.address,
-  (event) => trigger("viewport", event),
-);
-watch("value", () => viewer.show(props.value));
-watch("numbers", () => viewer.receive(props.numbers));
-viewer.receive(props.numbers);
-void viewer.show(props.value);
+/** @type {Places} */
+const places = {};
+
+/**
+ * Start the viewer of a gr.HTML.
+ * @param {HTMLElement} element The component's element.
+ * @param {{ value: SceneValue | null, numbers: Numbers | null, address: boolean }} props The component's properties.
+ * @param {(name: string, action: () => void) => void} watch Sets the action for a change of a property.
+ * @param {(event: ViewportEvent) => void} send Sends the event `viewport`.
+ */
+function startViewer(element, props, watch, send) {
+  const viewer = new Viewer(/** @type {HTMLElement} */ (element.querySelector(".viewer")), places, props.address, send);
+  watch("value", () => viewer.show(props.value));
+  watch("numbers", () => viewer.receive(props.numbers));
+  viewer.receive(props.numbers);
+  void viewer.show(props.value);
+}

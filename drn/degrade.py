@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from drn.errors import InputError
 from drn.image import Array
@@ -32,9 +30,6 @@ SUBSAMPLED_SHARE = 0.75
 """Share of the JPEGs with 4:2:0 chroma; the others have 4:4:4."""
 TWICE_SHARE = 0.15
 """Share of the JPEGs that are coded a second time, on another grid."""
-
-DRAW_STREAM = 2
-"""Third part of the random seed of a patch's degradation. It makes the random numbers differ from those of patches."""
 
 
 @dataclass(frozen=True)
@@ -138,22 +133,3 @@ def _draw_jpeg(rng: np.random.Generator) -> Jpeg:
     down, right = rng.integers(JPEG_GRID, size=2).tolist()
     subsampling = "4:2:0" if rng.random() < SUBSAMPLED_SHARE else "4:4:4"
     return Jpeg(int(rng.integers(low, high + 1)), subsampling, (down, right))
-
-
-def degrade_batch(lr: Tensor, seed: int, iteration: int) -> Tensor:
-    """Degrade each LR patch of a training batch. The result depends only on the patch and the arguments.
-
-    Args:
-        lr: float32, (B, 3, H, W), whole 8-bit levels divided by 255.
-        seed: Random seed of the run.
-        iteration: Number of the iteration.
-
-    Returns:
-        float32, (B, 3, H, W) in [0, 1], channels_last, on the device of ``lr``.
-    """
-    patches = np.rint(lr.permute(0, 2, 3, 1).cpu().numpy() * 255).astype(np.uint8)
-    degraded = [
-        draw_degradation(np.random.default_rng([seed, iteration, DRAW_STREAM, index])).apply(patch)
-        for index, patch in enumerate(patches)
-    ]
-    return torch.from_numpy(np.stack(degraded).astype(np.float32) / 255).to(lr.device).permute(0, 3, 1, 2)

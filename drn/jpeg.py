@@ -1,4 +1,4 @@
-"""The quality of a JPEG, estimated from its quantisation tables."""
+"""Quantisation tables of JPEG: those of libjpeg for each quality, and the quality estimated from those of a file."""
 
 from __future__ import annotations
 
@@ -20,15 +20,32 @@ LUMA = np.array(
 )
 """The luma table of the JPEG standard (T.81, annex K), which libjpeg scales for each quality; row by row."""
 
+CHROMA = np.array(
+    [
+        *(17, 18, 24, 47, 99, 99, 99, 99),
+        *(18, 21, 26, 66, 99, 99, 99, 99),
+        *(24, 26, 56, 99, 99, 99, 99, 99),
+        *(47, 66, 99, 99, 99, 99, 99, 99),
+        *[99] * 32,
+    ]
+)
+"""The chroma table of the same annex."""
 
-def _scaled_tables() -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """Return libjpeg's luma tables of the qualities 1 to 100: (100, 64)."""
+Tables = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+
+
+def scaled_tables(table: Tables) -> Tables:
+    """Return libjpeg's tables of the qualities 1 to 100: (100, 64).
+
+    Args:
+        table: ``LUMA`` or ``CHROMA``.
+    """
     quality = np.arange(1, 101)[:, None]
     percent = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
-    return ((LUMA * percent + 50) // 100).clip(1, 255)
+    return ((table * percent + 50) // 100).clip(1, 255)
 
 
-_LOG_TABLES = np.log(_scaled_tables())
+_LOG_TABLES = np.log(scaled_tables(LUMA))
 
 
 def jpeg_quality(tables: Mapping[int, Sequence[int]]) -> int:

@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from drn import weights
-from drn.degrade import degrade_batch
 from drn.device import choose_device, choose_dtype, lacks_memory
 from drn.errors import InputError
 from drn.model import DRN, DRNConfig, count_parameters
 from drn.training.checkpoint import CHECKPOINT, RunState, read_state, restore_checkpoint, save_checkpoint
 from drn.training.config import TrainConfig, learning_rate_factor
 from drn.training.curve import CURVE, read_curve
+from drn.training.degrade import degrade_batch
 from drn.training.loss import psnr_loss
 from drn.training.optim import Optimizers
 from drn.training.patches import PatchSampler, fingerprint

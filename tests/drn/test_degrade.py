@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from drn import weights
 from drn.degrade import (
     BLUR_SHARE,
+    CLEAN,
     CLEAN_SHARE,
     JPEG_SHARE,
     NOISE_SHARE,
@@ -23,7 +25,6 @@ from drn.degrade import (
     VALIDATION,
     Degradation,
     Jpeg,
-    degrade_batch,
     draw_degradation,
 )
 from drn.errors import InputError
@@ -32,9 +33,11 @@ from drn.metrics import psnr
 from drn.reading import read_image
 from drn.resize import downscale
 from drn.training.config import TrainConfig
+from drn.training.degrade import DRAW_STREAM, degrade_batch, degrade_on_device
 from drn.training.loop import train
 from drn.training.patches import PatchSampler
 from drn.upscaler import Upscaler
+from scripts._markdown import ROOT
 from tests.helpers.models import SMALL
 from tests.helpers.training import rows
 
@@ -152,6 +155,67 @@ def test_a_batch_depends_on_seed_iteration_and_index_alone(photo: Array) -> None
     assert not torch.equal(degraded, degrade_batch(lr, 4, 5))
     levels = degraded * 255
     assert torch.allclose(levels, levels.round(), atol=1e-4)
+
+
+def degraded_by_both(lr: Array, degradations: list[Degradation]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Degrade each patch by Pillow and OpenCV, and by PyTorch; levels (B, H, W, 3)."""
+    batch = torch.from_numpy(lr.astype(np.float32) / 255).permute(0, 3, 1, 2)
+    real = np.stack([degradation.apply(patch) for degradation, patch in zip(degradations, lr, strict=True)])
+    on_device = degrade_on_device(batch, degradations).permute(0, 2, 3, 1).numpy() * 255
+    assert np.allclose(on_device, on_device.round(), atol=1e-3)
+    return real.astype(np.float64), on_device.astype(np.float64)
+
+
+def rms(difference: NDArray[np.float64]) -> float:
+    return float(np.sqrt((difference**2).mean()))
+
+
+@pytest.fixture
+def patches() -> Array:
+    """uint8 (6, 45, 50, 3), from a photograph."""
+    image = read_image(ROOT / "app" / "examples" / "astronaut.png").rgb
+    return np.stack([image[40 * index : 40 * index + 45, 60:110] for index in range(6)])
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+@pytest.mark.parametrize("quality", [30, 60, 95])
+def test_jpeg_in_pytorch_equals_that_of_pillow_within_a_level(patches: Array, quality: int, subsampling: str) -> None:
+    jpegs = [Jpeg(quality, subsampling, (index, 15 - 2 * index)) for index in range(len(patches))]
+    real, on_device = degraded_by_both(patches, [Degradation(jpegs=(jpeg,)) for jpeg in jpegs])
+    assert rms(on_device - real) < 1  # a coefficient between two steps may be rounded differently
+    assert rms(on_device - real) < 0.4 * rms(real - patches)
+    assert abs((on_device - real).mean()) < 0.1
+
+
+def test_a_batch_in_pytorch_takes_each_patchs_own_degradation(patches: Array) -> None:
+    twice = (Jpeg(40, "4:2:0", (3, 4)), Jpeg(80, "4:4:4"))
+    mixed = [CLEAN, Degradation(blur=0.7), Degradation(jpegs=twice), CLEAN, Degradation(jpegs=twice[:1]), CLEAN]
+    real, on_device = degraded_by_both(patches, mixed)
+    for index in (0, 3, 5):
+        assert np.array_equal(on_device[index], patches[index])
+    assert rms(on_device[1] - real[1]) < 0.1 < rms(real[1] - patches[1])
+    assert rms(on_device[2] - real[2]) < 1.5
+    assert rms(on_device[4] - real[4]) < 1.2
+
+
+def test_noise_in_pytorch_has_the_sigma_asked_for() -> None:
+    lr = torch.full((2, 3, 64, 64), 128 / 255)
+    degraded = degrade_on_device(lr, [Degradation(noise=4.0, noise_seed=1), CLEAN]) * 255
+    assert degraded[0].std().item() == pytest.approx(4, rel=0.03)
+    assert degraded[0].mean().item() == pytest.approx(128, abs=0.2)
+    assert torch.equal(degraded[1].round(), torch.full((3, 64, 64), 128.0))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+def test_patches_on_a_gpu_are_degraded_like_those_on_the_cpu(patches: Array) -> None:
+    batch = torch.from_numpy(patches.astype(np.float32) / 255).permute(0, 3, 1, 2)
+    degraded = degrade_batch(batch.cuda(), 3, 5)
+    drawn = [draw_degradation(np.random.default_rng([3, 5, DRAW_STREAM, index])) for index in range(len(batch))]
+    assert degraded.is_cuda
+    same = [index for index, degradation in enumerate(drawn) if not degradation.noise]  # each device has its own noise
+    assert len(same) > 2
+    assert torch.allclose(degraded.cpu()[same], degrade_on_device(batch, drawn)[same], atol=3 / 255)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from drn.jpeg import CHROMA, LUMA, scaled_tables
 BLOCK = 8
 
 HALF = 0.5 + 1e-4
-"""Added before rounding down. libjpeg rounds halves up, and they are frequent; float32 may make them a little smaller."""
+"""Added before rounding down: libjpeg rounds halves up, and in float32 a half may be a little smaller."""
 
 TO_YCBCR = torch.tensor(
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], dtype=torch.float64

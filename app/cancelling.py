@@ -38,6 +38,11 @@ SAME = {"__type__": "update"}
 START_JS = f"() => [{json.dumps(WAITING)}, {RANDOM_JS}, {OFF_JS}, {ON_JS}]"
 
 
+def is_token(sent: object) -> bool:
+    """Return whether a visitor's value is a token."""
+    return isinstance(sent, str) and TOKEN.fullmatch(sent) is not None
+
+
 class CancelledTokens:
     """The tokens of cancelled jobs, with a limit on their number."""
 
@@ -47,7 +52,7 @@ class CancelledTokens:
 
     def add(self, token: str) -> None:
         """Record that the visitor cancelled a job; ignore a text that is not a token."""
-        if not TOKEN.fullmatch(token):
+        if not is_token(token):
             return
         with self._lock:
             self._tokens[token] = None
@@ -103,7 +108,7 @@ def steps_until_cancelled(
     Raises:
         gr.Error: If ``token`` is not a token, or the job fails before it is cancelled.
     """
-    if not TOKEN.fullmatch(token):
+    if not is_token(token):
         raise gr.Error(MALFORMED, print_exception=False)
     try:
         with contextlib.closing(handler(*inputs)) as steps:
@@ -171,10 +176,12 @@ class JobControls:
             return [answer.status, ...rest, ...(answer.values ?? [{same}])];
         }}"""
         self._answer.change(None, [self._answer, self._token], [*shown, *outputs], js=show, **EACH)
-        # A job that fails without a last step, for example because the queue is full, leaves no progress behind.
-        settle = f"""(token) => token ? [{json.dumps(self._idle)}, "", {ON_JS}, {OFF_JS}]
-            : [{SAME_JS}, {SAME_JS}, {SAME_JS}, {SAME_JS}]"""
-        running.failure(None, self._token, shown, js=settle, **EACH)
+        # A job that fails without a last step, for example because the queue is full, leaves no progress behind. The
+        # browser does not know which job has failed: if an older one did, the present one is cancelled.
+        settle = f"""(token) => token ? [{json.dumps(self._idle)}, "", {ON_JS}, {OFF_JS}, token]
+            : [{SAME_JS}, {SAME_JS}, {SAME_JS}, {SAME_JS}, {SAME_JS}]"""
+        running.failure(None, self._token, [*shown, self._cancelled], js=settle, **EACH)
+        running.failure(self._tokens.add, self._cancelled, None, queue=False, **EACH)
 
     def cancel_on(
         self, triggers: Sequence[Callable[..., object]], text: str | None, values: Sequence[str] = ()

@@ -145,11 +145,14 @@ def _load_place(place: str) -> _Loaded:
     """Load the weights of a file, a folder or a Hub repo.
 
     Raises:
-        InputError: If the weights cannot be used.
+        InputError: If the clean weights cannot be used. If only photo weights cannot be used, the note says so.
     """
     parts = weights.load_scales(place)
-    photo = weights.load_scales(place, [part.model.scale for part in parts], _ignore, "photo")
     clean = {part.sha256 for part in parts}  # a file has the same weights for each variant
+    try:
+        photo = weights.load_scales(place, [part.model.scale for part in parts], _ignore, "photo")
+    except InputError as error:
+        return replace(_place(parts), note=str(error))
     return _place(parts, [part for part in photo if part.variant == "photo" and part.sha256 not in clean])
 
 
@@ -160,7 +163,8 @@ def _ignore(sentence: str) -> None:
 class ServedWeights:
     """Serves the bundled weights, and the weights of ``DRN_HUB_REPO`` as soon as they have arrived.
 
-    A set of weights is replaced as a whole. A request that has begun continues with its own network.
+    The clean weights of all scales are replaced at once; the Hub's photo weights follow later. A request that has begun
+    continues with its own network.
 
     Args:
         place: A weights file, a folder or a Hub repo, used instead of the bundled weights. It is loaded at once.
@@ -197,7 +201,7 @@ class ServedWeights:
         photo = loaded.photo.upscaler_for(scale) if wanted == "photo" else None
         used: Variant = "clean" if photo is None else "photo"
         if choice != "auto":
-            lacking = f"There are no photo weights for x{scale}: clean weights."
+            lacking = f"There are no photo weights for x{scale}: the clean weights were used."
             reason = f"{used.capitalize()} weights, as chosen." if used == wanted else lacking
         else:
             reason = explain_choice(jpeg_quality, used) if loaded.photo else ""

@@ -33,23 +33,28 @@ THUMBNAIL = 320
 def examples(folders: Sequence[Path] = ()) -> list[Path]:
     """List the examples: the bundled ones, then the images in the folder that ``DRN_EXAMPLES`` names, if it is set.
 
-    An example is identified by the stem of its file name. Of several files with the same stem, the first is listed. An
-    image that cannot be shown is left out, with a warning in the log.
+    An example is identified by the stem of its file name. Of several examples with the same stem, the first is listed.
+    An image of ``DRN_EXAMPLES`` that cannot be shown is left out, with a warning in the log.
 
     Args:
         folders: Folders whose originals are listed instead of the examples.
 
     Raises:
-        InputError: If a folder is missing or holds no images.
+        InputError: If a folder is missing or holds no images, or if two originals have the same stem.
     """
     bundled = sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != FIRST_EXAMPLE, path.stem))
     folder = os.environ.get("DRN_EXAMPLES", "")
     listed = [*bundled, *(_usable(find_images(Path(folder))) if folder else [])]
-    if folders:
-        listed = [path for given in folders for path in find_originals(given)[0]]
     by_name: dict[str, Path] = {}
-    for path in listed:
-        by_name.setdefault(path.stem, path)
+    if folders:
+        for path in (path for given in folders for path in find_originals(given)[0]):
+            if (other := by_name.setdefault(path.stem, path)) != path:
+                raise InputError(
+                    f"{other} and {path} have the same name, by which links and tables identify them: rename one."
+                )
+    else:
+        for path in listed:
+            by_name.setdefault(path.stem, path)
     return list(by_name.values())
 
 

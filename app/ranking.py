@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drn.evaluation.methods import BICUBIC, DRN, DRN_PLUS
+from drn.evaluation.tables import lead
 
 SETS = ("Set5", "Set14")
 """The test sets on which the other networks were measured."""
@@ -73,15 +74,15 @@ def standing_on(rows: Sequence[Ranked], data: str, scale: int) -> str:
     own = scores.pop(DRN)
     best = max(scores.values())
     leaders = " and ".join(name for name, psnr in scores.items() if psnr == best)
-    lead = round(own - best, 2)
+    ahead_by = lead(own, best)
     start = f"On {data} at x{scale}, DRN reaches {own:.2f} dB"
-    if lead > 0:
-        return f"{start} and is ahead of all {len(scores)} other networks, by {lead:.2f} dB or more."
-    if lead == 0:
+    if ahead_by > 0:
+        return f"{start} and is ahead of all {len(scores)} other networks, by {ahead_by:.2f} dB or more."
+    if ahead_by == 0:
         return f"{start}, level with {leaders}, and no network is ahead."
     ahead = [name for name, psnr in scores.items() if psnr < own]
     level = [name for name, psnr in scores.items() if psnr == own]
-    parts = [f"the best network, {leaders}, has {best:.2f} dB, {-lead:.2f} dB more"]
+    parts = [f"the best network, {leaders}, has {best:.2f} dB, {-ahead_by:.2f} dB more"]
     parts += [f"DRN is level with {' and '.join(level)}"] if level else []
     parts += [f"DRN is ahead of {' and '.join(ahead)}" if ahead else "DRN is ahead of none"]
     return f"{start}: {'; '.join(parts)}."

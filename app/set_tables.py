@@ -16,12 +16,12 @@ from drn.evaluation.benchmark import ImageRow, measure_image
 from drn.evaluation.methods import Method, builtin_methods
 from drn.evaluation.pairs import Pair, read_pair
 from drn.evaluation.sets import find_originals, set_names
-from drn.upscaler import OnTile
+from drn.upscaler import OnTile, Upscaler
 
 logger = logging.getLogger(__name__)
 
-Key = tuple[str, int, str]
-"""Name of the set, scale, and identifier of the weights."""
+Key = tuple[str, Upscaler]
+"""Name of the set, and the network with one scale and one set of weights."""
 
 
 @dataclass
@@ -39,9 +39,14 @@ class SetTables:
     further: tuple[Method, ...] = ()
     _known: dict[Key, dict[tuple[str, str], ImageRow | None]] = field(default_factory=dict)
 
-    def methods(self, scale: int) -> list[Method]:
-        """Return the methods that are measured at a scale."""
-        return [*builtin_methods(self.upscaler_for(scale), False), *at_scale(self.further, scale)]
+    def key(self, name: str, scale: int) -> Key:
+        """Return the key of a set's measurements by the network that serves ``scale`` at present."""
+        return name, self.upscaler_for(scale)
+
+    def methods(self, key: Key) -> list[Method]:
+        """Return the methods that are measured."""
+        _, upscaler = key
+        return [*builtin_methods(upscaler, False), *at_scale(self.further, upscaler.scale)]
 
     def rows(self, key: Key) -> list[ImageRow]:
         """Return the finished measurements of a set, in the order of its images."""
@@ -55,7 +60,7 @@ class SetTables:
         """Make the missing measurements of a set; closing the generator stops the work and keeps the finished ones.
 
         Args:
-            key: The set, the scale and the weights.
+            key: The set and the network.
             ends: When to stop: the ``deadline()`` of the job.
 
         Yields:
@@ -64,14 +69,14 @@ class SetTables:
         Raises:
             InputError: If the time is over, or if the server is closing.
         """
-        name, scale, _ = key
-        known, methods = self._known.setdefault(key, {}), self.methods(scale)
+        name, upscaler = key
+        known, methods = self._known.setdefault(key, {}), self.methods(key)
         total = len(self.sets[name]) * len(methods)
         read = functools.lru_cache(maxsize=1)(read_pair)  # all methods of an image follow each other
         for path in self.sets[name]:
             for method in methods:
                 if (path.stem, method.name) not in known:
-                    work = functools.partial(_measure_file, name, read, path, scale, method)
+                    work = functools.partial(_measure_file, name, read, path, upscaler.scale, method)
                     job = Job(run_in_steps(work, ends))
                     for _ in job:
                         yield len(known), total

@@ -156,7 +156,22 @@ def fetch(repo: HubRepo, names: Sequence[str]) -> Path:
         raise failure from error
 
 
-def fetch_preferred(repo: HubRepo, substitutes: Mapping[str, str]) -> tuple[Path, list[str]]:
+@dataclass(frozen=True)
+class Fetched:
+    """Files of a repo in the cache.
+
+    Attributes:
+        folder: The folder with the files.
+        names: Name of the file to use for each of the files that were requested.
+        failure: The reason why substitutes in the cache must be used; None if the Hub answered.
+    """
+
+    folder: Path
+    names: list[str]
+    failure: InputError | None = None
+
+
+def fetch_preferred(repo: HubRepo, substitutes: Mapping[str, str]) -> Fetched:
     """Download files like ``fetch``, with a substitute for each file that the repo lacks.
 
     If the files cannot be downloaded for another reason, all substitutes are used, provided that the cache has them.
@@ -165,24 +180,21 @@ def fetch_preferred(repo: HubRepo, substitutes: Mapping[str, str]) -> tuple[Path
         repo: The repo and revision.
         substitutes: Name of a preferred file -> name of its substitute, which may be the same.
 
-    Returns:
-        The folder with the files, and the name of the file to use for each of ``substitutes``.
-
     Raises:
         InputError: See ``fetch``.
     """
     names = list(substitutes)
     try:
-        return fetch(repo, names), names
+        return Fetched(fetch(repo, names), names)
     except FilesMissing as error:
         found = [substitutes[name] if name in error.names else name for name in names]
         if found == names:
             raise
-        return fetch(repo, found), found
-    except InputError:
+        return Fetched(fetch(repo, found), found)
+    except InputError as error:
         found = list(substitutes.values())
         if found != names and (folder := cached(repo, found)):
-            return folder, found
+            return Fetched(folder, found, error)
         raise
 
 

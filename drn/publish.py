@@ -51,8 +51,12 @@ def model_content(folder: Path = weights.BUNDLED) -> Content:
     if RESULTS in content:
         measured = read_digests(folder / RESULTS)
         for part in parts:
-            if measured.get(part.path.name) != {part.sha256}:
-                raise InputError(f"{RESULTS} was measured with another {part.path.name}: measure again.")
+            name = part.path.name
+            if name not in measured:
+                command = "scripts.write_jpeg_curve" if part.variant == "photo" else "drn evaluate --json"
+                raise InputError(f"{RESULTS} has no results of {name}: run {command} first.")
+            if measured[name] != {part.sha256}:
+                raise InputError(f"{RESULTS} was measured with another {name}: measure again.")
     try:
         text = content[CARD].decode()
     except UnicodeDecodeError as error:

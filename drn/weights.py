@@ -285,13 +285,16 @@ def load_hub(
     Raises:
         InputError: If they do not arrive before the deadline, or if ``load`` refuses one of them.
     """
-    folder, names = hub.fetch_preferred(repo, {filename(scale, variant): filename(scale) for scale in scales})
-    source = f"hub {replace(repo, revision=folder.name)}"
+    fetched = hub.fetch_preferred(repo, {filename(scale, variant): filename(scale) for scale in scales})
+    source = f"hub {replace(repo, revision=fetched.folder.name)}"
     try:
-        parts = [load(folder / name, scale) for name, scale in zip(names, scales, strict=True)]
+        parts = [load(fetched.folder / name, scale) for name, scale in zip(fetched.names, scales, strict=True)]
     except InputError as error:
         raise InputError(f"{repo}: {error}") from error
-    _notify_of_lacking(parts, variant, str(repo), notify)
+    if fetched.failure is None:
+        _notify_of_lacking(parts, variant, str(repo), notify)
+    else:
+        notify(f"The {variant} weights could not be fetched, using the clean weights: {fetched.failure}")
     return [replace(part, source=source) for part in parts]
 
 

@@ -39,7 +39,7 @@ SPARE_FILES = 256
 """Number of file descriptors that are reserved for other uses than connections."""
 
 SHARES = 8
-"""One address may use one of so many equal shares of the connections."""
+"""One address may use one part in ``SHARES`` of the connections."""
 
 MANY_REQUESTS = "Too many requests from your address are open: close some of its pages, or try again in a minute."
 

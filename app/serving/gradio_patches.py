@@ -49,6 +49,9 @@ LOOK_SECONDS = 1.0
 PREVIEW_TAGS = re.compile(r'<meta\s+(?:property="og:|name="twitter:|name="description")[^>]*/>')
 """The tags of the page's HTML that link previews use."""
 
+TEMPLATES = gradio.routes.templates.env.loader
+"""Reads gradio's own templates."""
+
 TOO_MANY = f"You already have {MAX_SHARE} requests in the queue: wait until one of them ends."
 NO_FILE = "The image must be sent as a file: save it, and give its path to handle_file of the client."
 CROWDED = "The server has too many visitors just now: try again in a minute."
@@ -141,12 +144,10 @@ def describe_page(title: str, description: str, picture: str, script: str) -> No
     )
     head += '<meta name="twitter:card" content="summary_large_image" />'
     head += f"<script src=\"{{{{ config['root'] }}}}{script}\"></script>"
-    loader = environment.loader
-    if loader is None:
-        return
 
     def described(name: str) -> tuple[str, str | None, Callable[[], bool] | None]:
-        source, path, is_current = loader.get_source(environment, name)
+        assert TEMPLATES is not None
+        source, path, is_current = TEMPLATES.get_source(environment, name)
         return PREVIEW_TAGS.sub("", source).replace("</head>", f"{head}</head>", 1), path, is_current
 
     environment.loader = FunctionLoader(described)

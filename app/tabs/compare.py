@@ -55,8 +55,8 @@ def compare_tab(
     opened = replace(open_example(photographs[0], scale), further=at_scale(options.further, scale))
     *_, first = filter(None, compute(opened, upscaler_for, self_ensemble=False))
     shelf = Shelf(first, weights_key.value)
-    # gradio resets a visitor's states after an hour without requests. The initial value is None and not Shelf.FIRST, so
-    # that the visitor then gets an error instead of the first comparison.
+    # gradio resets a visitor's states after an hour without requests, or when there are too many states. The initial
+    # value is None and not Shelf.FIRST, so that the visitor then gets an error instead of the first comparison.
     key = key_state(shelf)
     page.load(lambda: Shelf.FIRST, None, key, queue=False, **QUIET)
     layout = _lay_out(photographs, scales, first)

@@ -143,8 +143,11 @@ def charts_html(rows: Sequence[Ranked], results: Mapping[str, Any], scale: int) 
         for row in rows
         if row.parameters is not None and SETS[0] in row.psnr
     }
-    own = [row for row in results["rows"] if (row["data"], row["scale"]) == (SETS[0], scale)]
-    times: dict[str, Points] = {row["method"]: [(row["seconds"], row["psnr"])] for row in own}
+    times: dict[str, Points] = {
+        row["method"]: [(row["seconds"], row["psnr"])]
+        for row in results["rows"]
+        if (row["data"], row["scale"]) == (SETS[0], scale) and None not in (row["seconds"], row["psnr"])
+    }
     return (
         '<div class="charts">'
         + chart(f"Set5 x{scale}: PSNR and size", "million parameters", "PSNR (dB)", sizes, lines=False)

@@ -56,16 +56,15 @@ class SetTableHandlers:
     tables: SetTables
     stems: tuple[str, ...]
 
-    def measure(self, outputs: SetOutputs, name: str, scale: str, weights_key: str) -> Generator[Step, None, None]:
+    def measure(self, outputs: SetOutputs, name: str, scale: str) -> Generator[Step, None, None]:
         """Measure a set.
 
         Args:
             outputs: The components that the steps set.
             name: Name of the set.
             scale: The scale.
-            weights_key: Identifies the weights in use.
         """
-        key, ends, shown = (name, int(scale), weights_key), deadline(), -1
+        key, ends, shown = self.tables.key(name, int(scale)), deadline(), -1
         with errors_for_visitor():
             try:
                 for done, total in self.tables.measure(key, ends):
@@ -96,7 +95,7 @@ class SetTableHandlers:
 
     def _tables(self, key: Key, outputs: SetOutputs) -> list[dict[str, Any]]:
         rows = self.tables.rows(key)
-        head, values = image_table(rows, [method.name for method in self.tables.methods(key[1])])
+        head, values = image_table(rows, [method.name for method in self.tables.methods(key)])
         averages = [
             [
                 row.method,
@@ -138,7 +137,7 @@ def set_table(tables: SetTables, photographs: Sequence[Path], scales: Sequence[i
         tables: The measurements of the sets.
         photographs: The photographs of the Compare tab.
         scales: The scales to choose from.
-        weights_key: Identifies the weights in use.
+        weights_key: Identifies the weights in use; the tables are cleared when it changes.
     """
     names = list(tables.sets)
     gr.Markdown("### Whole test sets: PSNR in dB and SSIM of each image")
@@ -160,9 +159,10 @@ def set_table(tables: SetTables, photographs: Sequence[Path], scales: Sequence[i
 
     handlers = SetTableHandlers(tables, tuple(path.stem for path in photographs))
     measure = functools.partial(handlers.measure, SetOutputs(images, averages, download))
-    job.run(measure, [name, scale, weights_key], [images, averages, download])
+    job.run(measure, [name, scale], [images, averages, download])
     job.cancel_on([job.cancel.click], "Stopped: the finished measurements are kept.")
-    # The browser clears the tables without the server, because a late answer would clear those of the new choice.
-    job.cancel_on([name.change, scale.change], None, [HIDDEN_JS, HIDDEN_JS, HIDDEN_JS])
+    # New weights make the tables outdated too. The browser clears them without the server, because a late answer would
+    # clear those of the new choice.
+    job.cancel_on([name.change, scale.change, weights_key.change], None, [HIDDEN_JS, HIDDEN_JS, HIDDEN_JS])
     opened = images.select(handlers.find, None, index, queue=False, **EACH)
     opened.success(None, [index, scale], None, js=OPEN_JS, api_visibility="private")

@@ -72,7 +72,10 @@ class Networks:
     def _network(self, variant: Variant) -> Network:
         if variant not in self._loaded:
             part = self._load(variant)
-            self._loaded[variant] = Network(self._prepare(part.model), part.variant, part.sha256)
+            if part.variant != variant and part.variant in self._loaded:
+                self._loaded[variant] = self._loaded[part.variant]
+            else:
+                self._loaded[variant] = Network(self._prepare(part.model), part.variant, part.sha256)
         return self._loaded[variant]
 
 

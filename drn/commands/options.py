@@ -109,9 +109,12 @@ def load_photo(weights_at: str | None, scales: list[int]) -> list[Weights]:
         InputError: If the weights cannot be used, or a scale has no photo weights.
     """
     refuse_variant_of_file(weights_at)
-    parts = load_scales(weights_at, scales, "photo")
-    if any(part.variant != "photo" for part in parts):
-        raise InputError("There are no photo weights for all of these scales: leave out --variant photo.")
+    parts = weights.load_scales(weights_at, scales, lambda _: None, "photo")  # the clean weights were noted before
+    lacking = ", ".join(f"x{part.model.scale}" for part in parts if part.variant != "photo")
+    if lacking:
+        raise InputError(
+            f"There are no photo weights for {lacking}: leave out --variant photo, or choose other scales."
+        )
     return parts
 
 

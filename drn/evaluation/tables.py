@@ -52,7 +52,8 @@ def report(
     Returns:
         Data that JSON can represent. An infinite PSNR becomes None.
     """
-    names = dict.fromkeys(row.data.removesuffix(f" {degradation}") for row in rows)
+    label = "" if degradation == CLEAN else f" {degradation}"
+    names = dict.fromkeys(row.data.removesuffix(label) for row in rows)
     scales = dict.fromkeys(str(row.scale) for row in rows)
     return {
         "command": shlex.join(
@@ -92,6 +93,11 @@ def describe_weights(used: Sequence[Weights], photo: Sequence[Weights] = ()) -> 
 def outside_protocol(degradation: Degradation) -> str:
     """Return the sentence that marks numbers of degraded LR images, which do not compare with published ones."""
     return f"Outside the benchmark protocol: the LR images were degraded ({degradation})."
+
+
+def lead(own: float, other: float) -> float:
+    """Return the difference of two PSNRs in dB, each rounded to the two digits that tables show."""
+    return round(round(own, 2) - round(other, 2), 2)
 
 
 def _psnr_text(psnr: float | None) -> str:
@@ -158,10 +164,10 @@ def standing(peers: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
             measured = entry.get(f"x{scale}", {})
             if data not in measured:
                 continue
-            lead = round(row["psnr"] - measured[data]["rounded"][0], 2)
+            ahead = lead(row["psnr"], measured[data]["rounded"][0])
             size = _megas([measured["parameters"]])
-            group = "ahead of" if lead > 0 else "behind" if lead < 0 else "level with"
-            groups[group].append(f"{entry['name']} ({size}" + (f", {abs(lead):.2f} dB)" if lead else ")"))
+            group = "ahead of" if ahead > 0 else "behind" if ahead < 0 else "level with"
+            groups[group].append(f"{entry['name']} ({size}" + (f", {abs(ahead):.2f} dB)" if ahead else ")"))
         if not any(groups.values()):
             continue
         parts = [f"{group} {', '.join(names)}" for group, names in groups.items() if names]

@@ -73,7 +73,7 @@ def test_each_choice_has_a_reason(photo_place: Path) -> None:
         (2, "clean", 80): ("clean", "Clean weights, as chosen."),
         (2, "photo", None): ("photo", "Photo weights, as chosen."),
         (3, "auto", 80): ("clean", "JPEG, quality about 80: clean weights, because there are no photo weights."),
-        (3, "photo", 80): ("clean", "There are no photo weights for x3: clean weights."),
+        (3, "photo", 80): ("clean", "There are no photo weights for x3: the clean weights were used."),
     }
     for (scale, choice, quality), expected in reasons.items():
         chosen = served.choose(scale, choice, quality)  # type: ignore[arg-type]

@@ -8,12 +8,13 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from app.photographs import examples
 from app.serving.jobs import deadline
 from app.set_tables import SetTables, named_sets
 from app.tabs.set_table import SetTableHandlers, image_table
 from drn.errors import InputError
 from drn.evaluation.benchmark import means, measure_folder
-from drn.evaluation.methods import Method, builtin_methods
+from drn.evaluation.methods import Method, builtin_methods, drn
 from drn.evaluation.pairs import Pair
 from drn.image import Array, Picture
 from drn.upscaler import OnTile, Upscaler
@@ -41,7 +42,7 @@ def test_the_numbers_are_those_of_the_command_line_and_are_kept(folder: Path) ->
         return pair.hr
 
     tables = SetTables(named_sets([folder], []), lambda _: upscaler, (Method("mine", "", perfect, 3),))
-    key = ("Set2", 3, "weights")
+    key = tables.key("Set2", 3)
     work = tables.measure(key, deadline())
     while not tables.rows(key):
         next(work)
@@ -66,7 +67,34 @@ def test_the_numbers_are_those_of_the_command_line_and_are_kept(folder: Path) ->
 def test_the_time_of_a_job_is_limited_and_what_is_measured_is_kept(folder: Path) -> None:
     tables = SetTables(named_sets([folder], []), lambda _: Upscaler(small_model(3), "cpu", "fp32"))
     with pytest.raises(InputError, match="takes longer"):
-        list(tables.measure(("Set2", 3, ""), 0.0))
+        list(tables.measure(tables.key("Set2", 3), 0.0))
+
+
+def test_the_numbers_of_other_weights_are_never_shown(folder: Path) -> None:
+    present = [Upscaler(small_model(3), "cpu", "fp32")]
+    tables = SetTables(named_sets([folder], []), lambda _: present[0])
+    old = tables.key("Set2", 3)
+    work = tables.measure(old, deadline())
+    while len(tables.rows(old)) < 2:  # bicubic and DRN on the first image
+        next(work)
+    present[0] = Upscaler(small_model(3, n_blocks=3), "cpu", "fp32")
+    list(work)  # continues with the network with which it began
+    new = tables.key("Set2", 3)
+    assert tables.rows(new) == []
+    list(tables.measure(new, deadline()))
+    psnr = {key: [row.psnr for row in tables.rows(key) if row.method == "DRN"] for key in (old, new)}
+    expected = [row.psnr for row in measure_folder(folder, 3, [drn(old[1])])]
+    assert psnr[old] == pytest.approx(expected[: len(psnr[old])])
+    assert psnr[old] != pytest.approx(psnr[new])
+
+
+def test_two_originals_of_one_name_are_refused(folder: Path, photo: Array) -> None:
+    other = folder.parent / "Set3"
+    other.mkdir()
+    write_image(other / "a.png", Picture(photo[:, ::-1]))
+    with pytest.raises(InputError, match=r"Set2/a\.png and .*Set3/a\.png have the same name"):
+        examples([folder, other])
+    assert [path.stem for path in examples([folder])] == ["a", "b", "tiny"]
 
 
 def test_two_sets_of_one_name_are_refused(folder: Path) -> None:

@@ -64,7 +64,7 @@ def test_the_weights_fit_the_file_unless_the_visitor_chooses(
     choose(page, "#upscale-weights", "Photo")
     choose(page, "#upscale-scale", "x3")
     page.wait_for_timeout(500)
-    upscaled(page, "252×180 pixels. There are no photo weights for x3: clean weights.")
+    upscaled(page, "252×180 pixels. There are no photo weights for x3: the clean weights were used.")
 
 
 def test_a_png_gets_the_clean_weights(page: Page, photo_place: Path, photo: Array, tmp_path: Path) -> None:

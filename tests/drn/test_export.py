@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from drn import weights
 from drn.errors import InputError
+from drn.image import Array
 from drn.training.curve import read_curve, write_curve
+from drn.training.validation import ValidationSets
+from drn.upscaler import Upscaler
 from scripts.blend_weights import blend
 from scripts.export_run import export
 from tests.helpers.models import small_model
@@ -79,20 +83,26 @@ def test_weights_that_are_not_better_are_refused(tmp_path: Path) -> None:
         export(tmp_path / "empty", target, continues=False)
 
 
-def test_blended_weights_are_a_weighted_mean(tmp_path: Path) -> None:
+def test_blended_weights_are_a_weighted_mean(tmp_path: Path, photo: Array) -> None:
     run, released = run_of(tmp_path / "run", 30, 0.5, degradation="photo"), run_of(tmp_path / "released", 31, 1)
     for folder, value in ((run, 3.0), (released, 1.0)):
         file = weights.load(folder / weights.filename(2))
         for parameter in file.model.parameters():
             torch.nn.init.constant_(parameter, value)
         weights.save(file.path, file.model, file.notes)
-    blended = weights.load(blend(run, 0.25, tmp_path / "out", released))
+    Image.fromarray(photo).save(tmp_path / "valid.png")
+    valid = [tmp_path]
+    blended = weights.load(blend(run, 0.25, tmp_path / "out", valid, released))
     assert all(torch.all(parameter == 1.5) for parameter in blended.model.parameters())
     assert blended.variant == "photo"
     assert blended.notes["share"] == "0.25"
-    assert "valid_psnr" not in blended.notes
+    assert float(blended.notes["valid_psnr"]) == pytest.approx(
+        ValidationSets((tmp_path,), 2, "photo").measure(Upscaler(blended.model))[tmp_path.name], abs=1e-4
+    )
     target = tmp_path / "weights"
     target.mkdir()
     assert export(tmp_path / "out", target, False).name == "drn_x2_photo.safetensors"
     with pytest.raises(InputError, match="above 0 and below 1"):
-        blend(run, 1.0, tmp_path / "out", released)
+        blend(run, 1.0, tmp_path / "out", valid, released)
+    with pytest.raises(InputError, match="would replace those of the run"):
+        blend(run, 0.5, run, valid, released)

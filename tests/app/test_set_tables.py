@@ -71,6 +71,7 @@ def test_the_time_of_a_job_is_limited_and_what_is_measured_is_kept(folder: Path)
 
 
 def test_the_numbers_of_other_weights_are_never_shown(folder: Path) -> None:
+    (folder / "tiny.png").unlink()
     present = [Upscaler(small_model(3), "cpu", "fp32")]
     tables = SetTables(named_sets([folder], []), lambda _: present[0])
     old = tables.key("Set2", 3)

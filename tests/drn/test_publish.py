@@ -256,7 +256,9 @@ def test_photo_weights_are_published_with_their_measurement(tmp_path: Path) -> N
     measured(entries)
     assert {*names} < model_content(tmp_path).keys()
     measured([])
-    with pytest.raises(InputError, match=r"has no results of drn_x4_photo\.safetensors: run scripts\.write_jpeg_curve first"):
+    with pytest.raises(
+        InputError, match=r"has no results of drn_x4_photo\.safetensors: run scripts\.write_jpeg_curve first"
+    ):
         model_content(tmp_path)
     measured([entries[0] | {"sha256": "other"}, entries[1]])
     with pytest.raises(InputError, match=r"was measured with another drn_x4\.safetensors: measure again"):

@@ -193,6 +193,20 @@ def test_the_copied_numbers_the_csv_and_the_figure_are_marked(page: Page) -> Non
     assert download.value.suggested_filename == "astronaut_x2_JPEG75_figure.png"
 
 
+def test_the_table_of_the_whole_image_has_every_method_in_the_same_columns(page: Page) -> None:
+    choose(page, "+ JPEG 75")
+    numbers(page, "drn-photo", "whole")
+    page.locator("#viewer summary", has_text="Whole image").click()
+    table = page.locator("#viewer .whole table")
+    assert table.locator("tbody th").all_inner_texts() == ["Bicubic", "DRN", "DRN photo"]
+    for row in table.locator("tbody tr").all():
+        edges = [[box["x"], box["width"]] for cell in row.locator("th, td").all() if (box := cell.bounding_box())]
+        heads = [[box["x"], box["width"]] for cell in table.locator("thead th").all() if (box := cell.bounding_box())]
+        assert edges == heads
+    weights = table.locator("td.psnr").evaluate_all("cells => cells.map((cell) => getComputedStyle(cell).fontWeight)")
+    assert sorted(weights) == ["400", "400", "650"]  # the best is bold
+
+
 def test_a_change_stops_older_work(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     upscale_now = Upscaler.upscale
     started, stopped = threading.Event(), threading.Event()

@@ -135,7 +135,7 @@ def own_files(script: str) -> dict[str, ASGIApp]:
     keep = {"Cache-Control": "public, max-age=31536000, immutable"}
 
     async def send_script(scope: Scope, receive: Receive, send: Send) -> None:
-        # A new answer for each request, because the compression changes the headers of the answer.
+        # GZipMiddleware changes the headers of the response that it compresses, so each request needs its own.
         await Response(script, media_type="text/javascript", headers=keep)(scope, receive, send)
 
     return {

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+from drn.degrade import CLEAN, Degradation
+
 MAX_VISITORS = 2000
 """Number of visitors whose newest choice is stored; the oldest choices are deleted first."""
 
@@ -20,12 +22,14 @@ class Choice:
         scale: Upscaling factor.
         self_ensemble: Whether DRN+ is shown too.
         moment: The time of the choice, in ms on the clock of the visitor's page.
+        degradation: Degradation of the LR image.
     """
 
     image: str | Path | None
     scale: int
     self_ensemble: bool
     moment: float
+    degradation: Degradation = CLEAN
 
 
 class NewestChoices:

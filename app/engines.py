@@ -27,6 +27,10 @@ UpscalerFor = Callable[[int], Upscaler]
 """A function from a scale to the upscaler with the clean weights that serves this scale at present."""
 
 
+PhotoFor = Callable[[int], Upscaler | None]
+"""A function from a scale to the upscaler with the photo weights, or to None if there are none for this scale."""
+
+
 @dataclass(frozen=True)
 class Chosen:
     """The network that was chosen for an image.
@@ -187,6 +191,10 @@ class ServedWeights:
     def upscaler_for(self, scale: int) -> Upscaler:
         """Return the upscaler with the clean weights that serves ``scale`` at present."""
         return self._loaded.upscalers[scale]
+
+    def photo_for(self, scale: int) -> Upscaler | None:
+        """Return the upscaler with the photo weights for ``scale``, or None if there are none at present."""
+        return self._loaded.photo.upscaler_for(scale)
 
     def choose(self, scale: int, choice: VariantChoice, jpeg_quality: int | None) -> Chosen:
         """Choose the network for an image. Without photo weights for the scale, it is the clean network.

@@ -6,6 +6,7 @@ import functools
 
 from app.serving.jobs import store_result
 from app.session import Session
+from drn.degrade import CLEAN
 from drn.evaluation.figure import figure
 from drn.evaluation.pairs import clip_rect
 from drn.files import replace_file
@@ -30,5 +31,6 @@ def store_figure(session: Session, hr_rect: Rect) -> str:
     }
     drawn = figure(pair, results, clip_rect(hr_rect, pair))
     save = functools.partial(drawn.save, format="PNG")
-    name = f"{session.stem}_x{pair.scale}_figure.png"
+    degraded = "" if pair.degradation == CLEAN else f"_{pair.degradation}".replace(" ", "")
+    name = f"{session.stem}_x{pair.scale}{degraded}_figure.png"
     return str(store_result(name, lambda path: replace_file(path, save)))

@@ -9,10 +9,11 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from app.serving.limits import MAX_KEY, MAX_SHOWN, MAX_ZOOM
-from app.session import Session, open_example
+from app.session import DEGRADATIONS, Session, open_example
 from app.viewer.component import first_view, region_of
 from app.viewer.contract import LAYOUTS, Region, Viewpoint
 from drn.errors import InputError
+from drn.evaluation.methods import BICUBIC
 from drn.evaluation.pairs import Pair, parse_rect
 
 
@@ -25,30 +26,32 @@ def link_query(session: Session) -> str | None:
     if len(session.pairs) > 1 or not session.name:
         return None
     query = {"image": session.name, "scale": session.pairs[0].scale}
-    return urlencode(query | ({"plus": 1} if session.self_ensemble else {}))
+    jpeg = {} if session.made == BICUBIC else {"jpeg": session.made}
+    return urlencode(query | jpeg | ({"plus": 1} if session.self_ensemble else {}))
 
 
 def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Sequence[int]) -> Session:
     """Open the comparison that a link describes.
 
     Args:
-        params: The query of the address: ``image``, ``scale``, ``plus``, and the members of ``LinkQuery``.
+        params: The query of the address: ``image``, ``scale``, ``jpeg``, ``plus``, and the members of ``LinkQuery``.
         photographs: The examples.
         scales: The scales that can be served.
 
     Raises:
-        InputError: If there is no such image, scale or viewpoint.
+        InputError: If there is no such image, scale, JPEG quality or viewpoint.
     """
     named = {path.stem: path for path in photographs}
     try:
         path, scale = named[params["image"]], int(params["scale"])
         if scale not in scales:
             raise ValueError
-        session = open_example(path, scale)
+        session = open_example(path, scale, DEGRADATIONS[params.get("jpeg", BICUBIC)])
         view = _viewpoint(params, session.pairs[0])
     except (KeyError, ValueError) as error:
         raise InputError(
-            "This link names an image, a scale or a view that does not exist here: choose a photograph instead."
+            "This link names an image, a scale, a JPEG quality or a view that does not exist here: "
+            "choose a photograph instead."
         ) from error
     return replace(session, view=view, self_ensemble=params.get("plus") == "1")
 

@@ -114,7 +114,9 @@ def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State, opt
     upscaler_for, scales, photographs = served.upscaler_for, served.scales, examples(options.data)
     with gr.Tabs():
         with gr.Tab("Compare", id="compare", elem_id="compare-tab") as compare:
-            shelf, compared_key = compare_tab(demo, upscaler_for, scales, weights_key, photographs, options)
+            shelf, compared_key = compare_tab(
+                demo, upscaler_for, scales, weights_key, photographs, options, served.photo_for
+            )
         computing = scales_tab(demo, upscaler_for, scales, shelf, compared_key, weights_key)
         upscale = upscale_tab(served)
         tables = SetTables(named_sets(options.data, photographs), upscaler_for, options.further)

@@ -8,8 +8,9 @@ from app.links import link_query
 from app.session import Session
 from app.viewer.component import Layer, Measured, Scene, first_view, numbers_for
 from app.viewer.contract import Numbers
+from drn.degrade import CLEAN
 from drn.evaluation.comparison import ADDED_GAIN, ERROR_RANGE, added_map, error_map, score
-from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN
+from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN, DRN_PHOTO
 from drn.evaluation.pairs import Pair
 from drn.geometry import Rect
 
@@ -40,21 +41,34 @@ def scene_of(session: Session) -> Scene:
         tuple(layers),
         session.view or first_view(x, y),
         columns=len(layers) // len(session.pairs) if several else None,
-        hint=" ".join(f"{name} has no result for this photograph." for name in sorted(session.lacking)),
+        hint=" ".join(_hints(session)),
         link=link_query(session),
         failed=session.failed,
         owner=session.own_token or ("" if session.name else session.picture_token),
         name=session.stem,
+        degradation="" if session.degradation == CLEAN else str(session.degradation),
     )
+
+
+def _hints(session: Session) -> Iterator[str]:
+    """The sentences below the panels: about the LR image if it is degraded, and about methods without a result."""
+    if session.degradation != CLEAN:
+        yield (
+            f"The small picture was made by bicubic, then {session.degradation}: "
+            "the numbers are outside the benchmark protocol."
+        )
+    for name in sorted(session.lacking):
+        yield f"{name} has no result for this photograph."
 
 
 def _key(session: Session, pair: Pair, name: str) -> str:
     """Make the viewer's key of an image; it contains the scale if the session has several scales.
 
-    Further methods get numbered keys, because their names come from the command line: a name may be long, or equal to
-    the key of another image.
+    Methods of the command line get numbered keys, because a name may be long, or equal to the key of another image.
     """
-    further = [method.name for method in session.further]
+    if name == DRN_PHOTO:
+        return "drn-photo"
+    further = [method.name for method in session.further if method.name != DRN_PHOTO]
     if name in further:
         return f"further-{further.index(name) + 1}"
     return name.lower() if len(session.pairs) == 1 else f"{name.lower()}-x{pair.scale}"

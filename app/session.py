@@ -15,9 +15,10 @@ from app.photographs import check_size, read_example, read_upload
 from app.serving.jobs import Job, deadline, run_in_steps
 from app.serving.limits import MAX_PIXELS
 from app.viewer.contract import Viewpoint
+from drn.degrade import CLEAN, Degradation, only_jpeg
 from drn.errors import InputError
 from drn.evaluation.comparison import Result, measure
-from drn.evaluation.methods import Method, builtin_methods, builtin_names
+from drn.evaluation.methods import BICUBIC, Method, builtin_methods, builtin_names
 from drn.evaluation.pairs import Pair, make_pair
 from drn.image import Picture
 
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 TOKEN = re.compile(r"[0-9a-f]{16}")
 """The form of ``new_token``."""
+
+DEGRADATIONS = {BICUBIC: CLEAN, **{str(quality): only_jpeg(quality) for quality in (90, 75, 50)}}
+"""The ways to make the small picture that visitors can choose: name -> degradation after the bicubic shrink."""
 
 
 def new_token() -> str:
@@ -70,6 +74,16 @@ class Session:
     token: str = field(default_factory=new_token)
 
     @property
+    def degradation(self) -> Degradation:
+        """The degradation of the LR images."""
+        return self.pairs[0].degradation
+
+    @property
+    def made(self) -> str:
+        """The name in ``DEGRADATIONS`` of the way in which the small picture was made."""
+        return next(name for name, degradation in DEGRADATIONS.items() if degradation == self.degradation)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of memory that the pixels take."""
         own = [self.picture.rgb] if self.picture.alpha is None else [self.picture.rgb, self.picture.alpha]
@@ -98,13 +112,16 @@ def at_scale(methods: Sequence[Method], scale: int) -> tuple[Method, ...]:
     return tuple(method for method in methods if method.scale in (None, scale))
 
 
-def open_upload(path: str, scale: int, ends: float) -> Generator[tuple[int, int], None, Session]:
+def open_upload(
+    path: str, scale: int, ends: float, degradation: Degradation = CLEAN
+) -> Generator[tuple[int, int], None, Session]:
     """Open an uploaded photograph; closing the generator ends the decoding.
 
     Args:
         path: The path that the visitor sent.
         scale: The scale to compare at.
         ends: The time limit: the ``deadline()`` of the job.
+        degradation: Degradation of the LR image.
 
     Returns:
         The session (the generator's value).
@@ -114,21 +131,24 @@ def open_upload(path: str, scale: int, ends: float) -> Generator[tuple[int, int]
             too large or too small.
     """
     picture = check_size((yield from read_upload(path, MAX_PIXELS, ends)))
-    return Session(picture, new_token(), (make_pair(picture, scale),), stem=Path(path).stem)
+    pair = make_pair(picture, scale, degradation=degradation)
+    return Session(picture, new_token(), (pair,), stem=Path(path).stem)
 
 
-def open_example(path: Path, scale: int) -> Session:
+def open_example(path: Path, scale: int, degradation: Degradation = CLEAN) -> Session:
     """Open an example.
 
     Args:
         path: The example.
         scale: The scale to compare at.
+        degradation: Degradation of the LR image.
 
     Raises:
         InputError: If it cannot be read, or is too large or too small.
     """
     picture = read_example(path)
-    return Session(picture, new_token(), (make_pair(picture, scale, path.stem),), name=path.stem, stem=path.stem)
+    pair = make_pair(picture, scale, path.stem, degradation)
+    return Session(picture, new_token(), (pair,), name=path.stem, stem=path.stem)
 
 
 def compute(

@@ -109,7 +109,13 @@ class Degradation:
 CLEAN = Degradation()
 """No degradation, as in the benchmark protocol."""
 
-VALIDATION = (*(Degradation(jpegs=(Jpeg(quality),)) for quality in (50, 75, 90)), CLEAN)
+
+def only_jpeg(quality: int | None) -> Degradation:
+    """Return the degradation that stores images as 4:2:0 JPEG of a quality, or ``CLEAN`` for None."""
+    return CLEAN if quality is None else Degradation(jpegs=(Jpeg(quality),))
+
+
+VALIDATION = tuple(map(only_jpeg, (50, 75, 90, None)))
 """The degradations of validation images, used to select weights for photographs. They are assigned in this order, and
 repeat after the last one."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from app.choices import NewestChoices
-from app.engines import UpscalerFor
+from app.engines import PhotoFor, UpscalerFor
 from app.events import QUIET
 from app.measurements import PROTOCOL
 from app.options import PageOptions
@@ -16,11 +16,12 @@ from app.photographs import thumbnail
 from app.scene import scene_of
 from app.serving.gradio_patches import take_path
 from app.serving.limits import MAX_OWN, MAX_OWN_NAME
-from app.session import Session, at_scale, compute, open_example
+from app.session import DEGRADATIONS, Session, at_scale, compute, open_example
 from app.shelf import Shelf, key_state
 from app.tabs.compare_events import CompareLayout, connect
 from app.tabs.compare_handlers import CompareHandlers
 from app.viewer.component import viewer
+from drn.degrade import CLEAN
 from drn.errors import InputError
 
 
@@ -31,6 +32,7 @@ def compare_tab(
     weights_key: gr.State,
     photographs: list[Path],
     options: PageOptions,
+    photo_for: PhotoFor,
 ) -> tuple[Shelf, gr.State]:
     """Add the tab's components and events, and compute the first comparison, which is part of the page.
 
@@ -41,6 +43,7 @@ def compare_tab(
         weights_key: Identifies the weights in use; when it changes, the comparison is computed again.
         photographs: The photographs of the gallery.
         options: The choices of the command line.
+        photo_for: Returns the upscaler with the photo weights for a scale, if there are any.
 
     Returns:
         The shelf that keeps the sessions, and the state with the key of the visitor's session. Other tabs use them to
@@ -60,7 +63,9 @@ def compare_tab(
     key = key_state(shelf)
     page.load(lambda: Shelf.FIRST, None, key, queue=False, **QUIET)
     layout = _lay_out(photographs, scales, first)
-    handlers = CompareHandlers(tuple(photographs), tuple(scales), shelf, upscaler_for, NewestChoices(), options.further)
+    handlers = CompareHandlers(
+        tuple(photographs), tuple(scales), shelf, upscaler_for, NewestChoices(), photo_for, options.further
+    )
     connect(page, layout, handlers, key, weights_key)
     return shelf, key
 
@@ -68,7 +73,7 @@ def compare_tab(
 def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> CompareLayout:
     """Create the components in the order in which the tab shows them."""
     choices = [(f"x{scale}", str(scale)) for scale in scales]
-    scale = gr.Radio(choices, value=str(first.pairs[0].scale), label="Scale", elem_id="scale")
+    scale = gr.Radio(choices, value=str(first.pairs[0].scale), label="Scale", elem_id="scale", elem_classes="segments")
     panels = viewer(scene_of(first), "viewer", has_address=True)
     with gr.Row(elem_id="options"):
         gallery = gr.Gallery(
@@ -87,6 +92,14 @@ def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> Comp
         upload = gr.UploadButton("Upload or paste", file_types=["image"], size="sm", elem_id="upload", min_width=0)
         own = gr.UploadButton("+ your result", file_types=["image"], size="sm", elem_id="own", min_width=0)
         self_ensemble = gr.Checkbox(label="DRN+ too (8 passes)", elem_id="plus", min_width=0)
+        made = gr.Radio(
+            [("Bicubic" if made == CLEAN else f"+ {made}", name) for name, made in DEGRADATIONS.items()],
+            value=first.made,
+            label="Small picture made by",
+            elem_id="made",
+            elem_classes="segments",
+            min_width=0,
+        )
         draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=0)
         figure = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
     take_path(upload)
@@ -101,4 +114,4 @@ def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> Comp
     )
     restore = gr.Button(visible="hidden", elem_id="restore")
     gr.Markdown(PROTOCOL, elem_classes="note")
-    return CompareLayout(gallery, scale, self_ensemble, upload, panels, draw, figure, restore, own, own_names)
+    return CompareLayout(gallery, scale, self_ensemble, made, upload, panels, draw, figure, restore, own, own_names)

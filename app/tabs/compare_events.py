@@ -31,6 +31,7 @@ class CompareLayout:
         gallery: The example photographs.
         scale: Chooses the scale.
         self_ensemble: Adds DRN+.
+        made: Chooses how the small picture is made: a name in ``DEGRADATIONS``.
         upload: Receives a visitor's photograph.
         panels: The viewer.
         draw: Requests a figure of the region in view.
@@ -43,6 +44,7 @@ class CompareLayout:
     gallery: gr.Gallery
     scale: gr.Radio
     self_ensemble: gr.Checkbox
+    made: gr.Radio
     upload: gr.UploadButton
     panels: gr.HTML
     draw: gr.Button
@@ -67,7 +69,7 @@ def connect(
     moment, seen = gr.Number(visible=False), gr.Textbox(visible=False)
     outputs, controls = (
         [key, layout.panels],
-        [layout.scale, layout.self_ensemble, layout.gallery, layout.own_names],
+        [layout.scale, layout.self_ensemble, layout.gallery, layout.own_names, layout.made],
     )
     # With "multiple" the page sends every event at once, and the server handles the events in order. Otherwise the page
     # would send an event only after the previous event has ended, with that later time as the time of the choice.
@@ -105,9 +107,9 @@ def _connect_choices(layout: CompareLayout, handlers: CompareHandlers, moment: g
         The events, each with the state that receives its choice.
     """
     image, options = gr.State(), gr.State()
-    inputs = [moment, layout.scale, layout.self_ensemble]
+    inputs = [moment, layout.scale, layout.self_ensemble, layout.made]
     noting: dict[str, Any] = {"js": moment_js(BUSY), "queue": False, **EACH}
-    changes = [layout.scale.input, layout.self_ensemble.input]
+    changes = [layout.scale.input, layout.self_ensemble.input, layout.made.input]
     return [
         (layout.gallery.select(handlers.note_example, inputs, image, **noting), image),
         (layout.upload.upload(handlers.note_upload, [*inputs, layout.upload], image, **noting), image),

@@ -12,23 +12,24 @@ from typing import Any
 import gradio as gr
 
 from app.choices import Choice, NewestChoices
-from app.engines import UpscalerFor
+from app.engines import PhotoFor, UpscalerFor
 from app.figures import store_figure
 from app.links import open_link
 from app.measurements import parse_viewport
 from app.own_results import add_own, rename_own
 from app.scene import scene_of
 from app.serving.jobs import Job, deadline, errors_for_visitor
-from app.session import Session, at_scale, new_token, open_example, open_upload
+from app.session import DEGRADATIONS, Session, at_scale, new_token, open_example, open_upload
 from app.shelf import Shelf
 from app.updates import Update, Updates, compute_and_show, until_newer
 from app.viewer.component import scene_value
+from drn.degrade import CLEAN
 from drn.errors import InputError
-from drn.evaluation.methods import Method, builtin_names
+from drn.evaluation.methods import DRN_PHOTO, Method, builtin_names, drn_photo
 from drn.evaluation.pairs import make_pair, notes_on
 
-SKIP_ALL = (gr.skip(),) * 6
-"""Leaves the key, the viewer and the four controls unchanged."""
+SKIP_ALL = (gr.skip(),) * 7
+"""Leaves the key, the viewer and the five controls unchanged."""
 
 
 def names_box(session: Session) -> gr.Textbox:
@@ -50,6 +51,7 @@ class CompareHandlers:
         shelf: Keeps the visitors' sessions.
         upscaler_for: Returns the upscaler for a scale.
         newest: The newest choice of each visitor.
+        photo_for: Returns the upscaler with the photo weights for a scale, if there are any.
         further: The methods that the command line added to the built-in ones.
     """
 
@@ -58,23 +60,27 @@ class CompareHandlers:
     shelf: Shelf
     upscaler_for: UpscalerFor
     newest: NewestChoices
+    photo_for: PhotoFor
     further: tuple[Method, ...] = ()
 
     def note_example(
-        self, moment: float, scale: str, self_ensemble: bool, event: gr.SelectData, request: gr.Request
+        self, moment: float, scale: str, self_ensemble: bool, made: str, event: gr.SelectData, request: gr.Request
     ) -> Choice:
         """Record the choice of an example."""
         if event.index not in range(len(self.photographs)):
             raise gr.Error("There is no such photograph: choose one of those shown.", print_exception=False)
-        return self._note(Choice(self.photographs[event.index].stem, int(scale), self_ensemble, moment), request)
+        name = self.photographs[event.index].stem
+        return self._note(Choice(name, int(scale), self_ensemble, moment, DEGRADATIONS[made]), request)
 
-    def note_upload(self, moment: float, scale: str, self_ensemble: bool, path: str, request: gr.Request) -> Choice:
+    def note_upload(
+        self, moment: float, scale: str, self_ensemble: bool, made: str, path: str, request: gr.Request
+    ) -> Choice:
         """Record the choice of an uploaded photograph."""
-        return self._note(Choice(Path(path), int(scale), self_ensemble, moment), request)
+        return self._note(Choice(Path(path), int(scale), self_ensemble, moment, DEGRADATIONS[made]), request)
 
-    def note_options(self, moment: float, scale: str, self_ensemble: bool, request: gr.Request) -> Choice:
-        """Record the choice of a scale, and of DRN+."""
-        return self._note(Choice(None, int(scale), self_ensemble, moment), request)
+    def note_options(self, moment: float, scale: str, self_ensemble: bool, made: str, request: gr.Request) -> Choice:
+        """Record the choice of a scale, of DRN+, and of the way to make the small picture."""
+        return self._note(Choice(None, int(scale), self_ensemble, moment, DEGRADATIONS[made]), request)
 
     def show_choice(self, choice: Choice | None, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Show the chosen comparison; it replaces the session with this ``key``."""
@@ -139,15 +145,16 @@ class CompareHandlers:
         """Set the controls to the values of the session; without a session, leave them unchanged.
 
         Returns:
-            Updates of scale, DRN+, gallery, and the names of the visitor's results.
+            Updates of scale, DRN+, gallery, the names of the visitor's results, and the way to make the small picture.
         """
         session = self.shelf.find(key)
         if session is None:
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
         names = [path.stem for path in self.photographs]
         index = names.index(session.name) if session.name in names else None
         scale = gr.Radio(value=str(session.pairs[0].scale))
-        return scale, gr.Checkbox(value=session.self_ensemble), gr.Gallery(selected_index=index), names_box(session)
+        plus, gallery = gr.Checkbox(value=session.self_ensemble), gr.Gallery(selected_index=index)
+        return scale, plus, gallery, names_box(session), gr.Radio(value=session.made)
 
     def draw_figure(self, key: str | None, seen: str) -> str:
         """Store the figure of the region in view and return its path."""
@@ -176,19 +183,22 @@ class CompareHandlers:
         yield from until_newer(updates, self.controls_of, is_outdated)
 
     def _compute_and_show(self, session: Session, key: str | None, ends: float | None = None) -> Updates:
-        session = replace(session, further=at_scale(self.further, session.pairs[0].scale))
+        scale = session.pairs[0].scale
+        photo = None if session.degradation == CLEAN else self.photo_for(scale)
+        tuned = () if photo is None else (drn_photo(photo),)
+        session = replace(session, further=(*tuned, *at_scale(self.further, scale)))
         return compute_and_show(session, self.shelf, key, self.upscaler_for, session.self_ensemble, ends)
 
     def _show_choice(self, choice: Choice, key: str | None) -> Updates:
         ends = deadline()
         with errors_for_visitor():
             if isinstance(choice.image, Path):
-                opening = Job(open_upload(str(choice.image), choice.scale, ends))
+                opening = Job(open_upload(str(choice.image), choice.scale, ends, choice.degradation))
                 for _ in opening:
                     yield gr.skip(), gr.skip()
                 session = opening.result
             else:
-                session = self._session_for(choice.image, choice.scale, key)
+                session = self._session_for(choice, key)
         if isinstance(choice.image, Path):
             for note in notes_on(session.picture):
                 gr.Info(escape(note))
@@ -196,24 +206,23 @@ class CompareHandlers:
         session = replace(session, self_ensemble=choice.self_ensemble, token=new_token())
         yield from self._compute_and_show(session, key, ends)
 
-    def _session_for(self, example: str | None, scale: int, key: str | None) -> Session:
-        """Open an example, or keep the present image, at a scale.
+    def _session_for(self, choice: Choice, key: str | None) -> Session:
+        """Open an example, or keep the present image.
 
         Args:
-            example: Name of the example; None keeps the present image.
-            scale: The scale.
+            choice: The choice; its image is not an uploaded file.
             key: Key of the present session.
 
         Raises:
             InputError: If the present image is no longer on the server, or the example cannot be read.
         """
-        shown = self.shelf.get(key) if example is None else self.shelf.find(key)
-        if shown is None or example not in (None, shown.name):
-            (path,) = (path for path in self.photographs if path.stem == example)
-            return open_example(path, scale)
-        if shown.pairs[0].scale == scale:
+        shown = self.shelf.get(key) if choice.image is None else self.shelf.find(key)
+        if shown is None or choice.image not in (None, shown.name):
+            (path,) = (path for path in self.photographs if path.stem == choice.image)
+            return open_example(path, choice.scale, choice.degradation)
+        if (shown.pairs[0].scale, shown.degradation) == (choice.scale, choice.degradation):
             return shown  # with its results and its viewpoint
-        pair = make_pair(shown.picture, scale, shown.name)
+        pair = make_pair(shown.picture, choice.scale, shown.name, choice.degradation)
         return Session(shown.picture, shown.picture_token, (pair,), name=shown.name, stem=shown.stem)
 
     def _compute_anew(self, key: str | None, weights_key: str) -> Updates:
@@ -222,8 +231,8 @@ class CompareHandlers:
             if key == Shelf.FIRST and self.shelf.weights_key == weights_key:
                 yield key, scene_value(scene_of(session))
                 return
-        builtin = builtin_names(self_ensemble=True)
-        results = {of: result for of, result in session.results.items() if of[1] not in builtin}
+        ours = (*builtin_names(self_ensemble=True), DRN_PHOTO)
+        results = {of: result for of, result in session.results.items() if of[1] not in ours}
         updates = self._compute_and_show(replace(session, results=results, token=new_token()), key)
         own_key, first = next(updates)
         yield own_key, first

@@ -135,6 +135,7 @@ class Scene:
         failed: Whether the computation of the images without pixels has failed or was stopped.
         owner: Scenes with the same owner share the files of equal images; the owner of the examples is empty.
         name: Name of the photograph, for files and tables of numbers.
+        degradation: Degradation of the small images in a few words; empty for none.
     """
 
     token: str
@@ -149,6 +150,7 @@ class Scene:
     failed: bool = False
     owner: str = ""
     name: str = "image"
+    degradation: str = ""
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,7 @@ def scene_value(scene: Scene) -> SceneValue:
         "hint": scene.hint,
         "link": scene.link,
         "failed": scene.failed,
+        "degradation": scene.degradation,
         "images": [_image(layer, files.get(layer.key)) for layer in scene.layers],
     }
 

@@ -120,6 +120,8 @@ class SceneValue(TypedDict):
         hint: A sentence shown below the panels; may be empty.
         link: Query that opens these images again, without a viewpoint; None if no link can open them.
         failed: Whether the computation of the images without a file has failed or was stopped.
+        degradation: Degradation of the small images, such as "JPEG 75"; the numbers are then outside the benchmark
+            protocol. Empty for none.
     """
 
     token: str
@@ -133,6 +135,7 @@ class SceneValue(TypedDict):
     hint: str
     link: str | None
     failed: bool
+    degradation: str
 
 
 class Score(TypedDict):

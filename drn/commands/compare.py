@@ -11,20 +11,25 @@ from drn.commands.options import (
     DeviceOption,
     DtypeOption,
     EnsembleOption,
+    JpegOption,
     LumaOption,
     NetworkOption,
     ResultsOption,
     TileOption,
+    VariantOption,
     WeightsOption,
     given_methods,
+    load_photo,
     load_scales,
 )
+from drn.degrade import only_jpeg
 from drn.errors import InputError
 from drn.evaluation.comparison import format_psnr, format_ssim, measure, score
 from drn.evaluation.figure import MAX_SIDE, PANEL, lay_out
 from drn.evaluation.figure_files import check_figure_file, write_figure
-from drn.evaluation.methods import DRN_PLUS, Method, builtin_methods
+from drn.evaluation.methods import DRN_PLUS, Method, builtin_methods, drn_photo
 from drn.evaluation.pairs import make_pair, notes_on, parse_rect
+from drn.evaluation.tables import outside_protocol
 from drn.reading import read_image
 from drn.upscaler import Upscaler
 
@@ -44,22 +49,29 @@ def compare_command(
     crop_size: Annotated[
         int, typer.Option(min=1, max=MAX_SIDE, help="Length of a crop's longer side in the figure, in pixels.")
     ] = PANEL,
+    jpeg: JpegOption = None,
+    variant: VariantOption = "clean",
     luma: LumaOption = "rounded",
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Shrink an image, enlarge it again by each method, and draw regions of each result, as in papers."""
+    """Shrink an image, enlarge it again by each method, and draw regions of each result, as in papers.
+
+    With --jpeg the LR image is degraded, which is outside the benchmark protocol.
+    """
     check_figure_file(output)
     given = given_methods(results or [], networks or [], scale)
     upscaler = Upscaler(load_scales(weights_at, [scale])[0].model, device, dtype, tile)
+    photo = load_photo(weights_at, [scale]) if variant == "photo" else []
+    tuned = [drn_photo(Upscaler(part.model, device, dtype, tile)) for part in photo]
     picture = read_image(image)
     for note in (*notes_on(picture), *(note for method in given for note in method.notes)):
         typer.echo(f"note: {note}", err=True)
-    pair = make_pair(picture, scale, image.stem)
+    pair = make_pair(picture, scale, image.stem, only_jpeg(jpeg))
     hr_rects = [parse_rect(text, pair) for text in crop]
-    known = [*builtin_methods(upscaler, self_ensemble or DRN_PLUS in (methods or ())), *given]
+    known = [*builtin_methods(upscaler, self_ensemble or DRN_PLUS in (methods or ())), *tuned, *given]
     measured = {method.name: measure(pair, method, luma=luma) for method in _chosen(known, methods)}
     write_figure(output, lay_out(pair, measured, hr_rects, columns, crop_size, luma))
     wide = max(8, *map(len, measured))
@@ -71,6 +83,8 @@ def compare_command(
                 f"{name:<{wide}} {region} {format_psnr(inside)} / {format_ssim(inside)}, "
                 f"image {format_psnr(result.whole)} / {format_ssim(result.whole)}"
             )
+    if jpeg is not None:
+        typer.echo(outside_protocol(pair.degradation))
 
 
 def _chosen(known: list[Method], names: list[str] | None) -> list[Method]:

@@ -13,10 +13,12 @@ from tqdm import tqdm
 from drn.commands.options import (
     DeviceOption,
     DtypeOption,
+    JpegOption,
     LumaOption,
     NetworkOption,
     ResultsOption,
     TileOption,
+    VariantOption,
     WeightsOption,
     given_methods,
     load_photo,
@@ -31,7 +33,6 @@ from drn.evaluation.tables import format_table, outside_protocol, report, write_
 from drn.metrics import Luma
 from drn.model import SCALES
 from drn.upscaler import Upscaler
-from drn.variants import Variant
 
 
 def evaluate_command(
@@ -44,15 +45,11 @@ def evaluate_command(
     per_image: Annotated[
         Path | None, typer.Option("--per-image", metavar="FILE.csv", help="Also write a line for each image.")
     ] = None,
-    jpeg: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Store the LR images as 4:2:0 JPEG of this quality.")
-    ] = None,
+    jpeg: JpegOption = None,
     noise: Annotated[float, typer.Option(help="Add Gaussian noise to the LR images; sigma in 8-bit levels.")] = 0.0,
     blur: Annotated[float, typer.Option(help="First blur the LR images by a Gaussian; sigma in pixels.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, including the sha256 of the weights.")] = False,
-    variant: Annotated[
-        Variant, typer.Option(help="photo also measures DRN with the weights tuned for JPEG files, as DRN photo.")
-    ] = "clean",
+    variant: VariantOption = "clean",
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",

@@ -44,7 +44,15 @@ ChoiceOption = Annotated[
         f"JPEG files of a quality below {PHOTO_BELOW}, and clean for all other images.",
     ),
 ]
-
+VariantOption = Annotated[
+    Variant,
+    typer.Option(
+        "--variant", help="photo also measures DRN with the weights tuned for JPEG files, as the method DRN photo."
+    ),
+]
+JpegOption = Annotated[
+    int | None, typer.Option("--jpeg", min=1, max=100, help="Store the LR images as 4:2:0 JPEG of this quality.")
+]
 LumaOption = Annotated[
     Luma,
     typer.Option(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from drn.degrade import CLEAN
 from drn.evaluation.comparison import Result, best, format_psnr, format_ssim, score
 from drn.evaluation.pairs import Pair
 from drn.geometry import Rect
@@ -33,6 +34,9 @@ FRAME = 3
 
 WIDEST = "00.00 dB / 0.0000 "
 """The longest text of scores below a panel."""
+
+OUTSIDE = "outside the benchmark protocol"
+"""Caption of a figure whose LR image is degraded."""
 
 Colour = tuple[int, int, int]
 
@@ -109,7 +113,7 @@ def lay_out(
     """Arrange the whole image, and each region by each method.
 
     A region is enlarged by an integer factor without interpolation, or reduced if a side is longer than ``MAX_SIDE``.
-    The best PSNR and the best SSIM of a region are bold.
+    The best PSNR and the best SSIM of a region are bold. A degraded LR image is marked in its label and in the caption.
 
     Args:
         pair: The original and its LR image.
@@ -120,7 +124,8 @@ def lay_out(
         luma: See ``drn.evaluation.comparison.score``.
     """
     nearest = pair.lr.repeat(pair.scale, 0).repeat(pair.scale, 1)
-    panels = {"LR": nearest, **{name: result.sr for name, result in results.items()}, "ground truth": pair.hr}
+    lr_label = "LR" if pair.degradation == CLEAN else f"LR, {pair.degradation}"
+    panels = {lr_label: nearest, **{name: result.sr for name, result in results.items()}, "ground truth": pair.hr}
     columns = columns or (len(panels) if len(hr_rects) > 1 else -(-len(panels) // 2))
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
@@ -129,19 +134,14 @@ def lay_out(
     total = sum(heights) + (len(heights) - 1) * GAP
     overview_height = min(total, 2 * max(heights)) - LABEL
     whole = _overview(pair.hr, hr_rects, 3 * (overview_height + LABEL), overview_height)
-    captions = [
-        f"x{pair.scale}, region {hr_rect.width}x{hr_rect.height} at {hr_rect.x}, {hr_rect.y}"
-        for hr_rect in hr_rects[:1]
-    ]
-    if len(hr_rects) > 1:
-        captions = [f"x{pair.scale}, {len(hr_rects)} regions"]
+    captions = _captions(pair, hr_rects)
     width_of = font().getlength
-    whole_width = max(whole.shape[1], math.ceil(width_of(captions[0])))
+    whole_width = max(whole.shape[1], *(math.ceil(width_of(caption)) for caption in captions))
     column = max(*(width for width, _ in sizes), *(math.ceil(width_of(label)) for label in (*panels, WIDEST)))
     made = Figure(GAP * 2 + whole_width + columns * (column + GAP), total + 2 * GAP)
     made.images.append((GAP, GAP, whole))
     caption_top = GAP + (total - LABEL if len(hr_rects) == 1 else whole.shape[0]) + 4
-    made.lines.append(Line(GAP, caption_top, [(captions[0], False)]))
+    made.lines += [Line(GAP, caption_top + 20 * row, [(text, False)]) for row, text in enumerate(captions)]
     top = GAP
     for index, (hr_rect, size, block) in enumerate(zip(hr_rects, sizes, heights, strict=True)):
         texts = _score_texts(pair, results, hr_rect, luma)
@@ -156,6 +156,15 @@ def lay_out(
                 made.frames.append((Rect(left, upper, *size), FRAMES[index % len(FRAMES)]))
         top += block + GAP
     return made
+
+
+def _captions(pair: Pair, hr_rects: Sequence[Rect]) -> list[str]:
+    """Return the lines below the whole image."""
+    first, *others = hr_rects
+    regions = f"region {first.width}x{first.height} at {first.x}, {first.y}"
+    if others:
+        regions = f"{len(hr_rects)} regions"
+    return [f"x{pair.scale}, {regions}", *([] if pair.degradation == CLEAN else [OUTSIDE])]
 
 
 def draw(made: Figure) -> Image.Image:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from drn.degrade import CLEAN, Degradation, Jpeg
+from drn.degrade import only_jpeg
 from drn.errors import InputError
 from drn.evaluation.benchmark import measure_set
 from drn.evaluation.methods import DRN, DRN_PHOTO, Method, bicubic, drn, drn_photo
@@ -71,14 +71,14 @@ def measure_curve(
     """
     if [part.variant for part in (*clean, *photo)] != ["clean"] * len(clean) + ["photo"] * len(photo):
         raise InputError("The curve needs clean and photo weights for every scale: train and export them first.")
-    degradations = [(quality, Degradation(jpegs=(Jpeg(quality),))) for quality in sorted(qualities)]
+    degradations = [(quality, only_jpeg(quality)) for quality in (*sorted(qualities), None)]
     rows: list[Gain] = []
     for ours, tuned in zip(clean, photo, strict=True):
         upscaler = Upscaler(ours.model)
         methods = [drn(upscaler), drn_photo(Upscaler(tuned.model))]
         for folder in folders:
             pairs = read_pairs(folder, upscaler.scale)
-            for quality, degradation in (*degradations, (None, CLEAN)):
+            for quality, degradation in degradations:
                 degraded = degrade_pairs(pairs, [degradation])
                 rows += _gains(set_name(folder), degraded, methods, quality)
                 on_measured()

@@ -1,4 +1,4 @@
-"""Pairs of an original (HR) and the LR image made from it by the published protocol, and rectangles in pairs."""
+"""Pairs of an original (HR) and the LR image made from it, and rectangles in pairs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from drn.degrade import Degradation
+from drn.degrade import CLEAN, Degradation
 from drn.errors import InputError
 from drn.evaluation.sets import find_originals
 from drn.geometry import Rect
@@ -30,6 +30,7 @@ class Pair:
         is_grey: Whether the file was greyscale. The metrics then compare grey planes.
         name: Name of the original's file without its suffix; empty if unknown. It identifies finished results.
         notes: One sentence for each change that was made to the original (see ``notes_on``).
+        degradation: Degradation of the LR image after the shrink. Any but ``CLEAN`` is outside the benchmark protocol.
     """
 
     hr: Array
@@ -38,10 +39,11 @@ class Pair:
     is_grey: bool
     name: str = ""
     notes: tuple[str, ...] = ()
+    degradation: Degradation = CLEAN
 
 
-def make_pair(picture: Picture, scale: int, name: str = "") -> Pair:
-    """Crop an original to a multiple of ``scale`` and shrink it.
+def make_pair(picture: Picture, scale: int, name: str = "", degradation: Degradation = CLEAN) -> Pair:
+    """Crop an original to a multiple of ``scale``, shrink it, and degrade the result.
 
     Nothing else in the project makes the LR image of an evaluation.
 
@@ -49,6 +51,7 @@ def make_pair(picture: Picture, scale: int, name: str = "") -> Pair:
         picture: The original.
         scale: Upscaling factor.
         name: See ``Pair``.
+        degradation: See ``Pair``.
 
     Raises:
         InputError: If the picture is smaller than ``scale`` on a side.
@@ -56,7 +59,8 @@ def make_pair(picture: Picture, scale: int, name: str = "") -> Pair:
     hr = mod_crop(picture.rgb, scale)
     if 0 in hr.shape:
         raise InputError(f"The image is too small for x{scale}: give one of at least {scale} pixels a side.")
-    return Pair(hr, downscale(hr, scale), scale, picture.is_grey, name, tuple(notes_on(picture)))
+    lr = degradation.apply(downscale(hr, scale))
+    return Pair(hr, lr, scale, picture.is_grey, name, tuple(notes_on(picture)), degradation)
 
 
 def notes_on(picture: Picture) -> list[str]:
@@ -107,7 +111,7 @@ def degrade_pairs(pairs: Sequence[Pair], degradations: Sequence[Degradation]) ->
         degradations: At least one. They are assigned in this order, and repeat after the last one.
     """
     assigned = zip(pairs, itertools.cycle(degradations), strict=False)
-    return [replace(pair, lr=degradation.apply(pair.lr)) for pair, degradation in assigned]
+    return [replace(pair, lr=degradation.apply(pair.lr), degradation=degradation) for pair, degradation in assigned]
 
 
 def whole_rect(pair: Pair) -> Rect:

@@ -100,7 +100,7 @@ def test_a_broken_link_shows_the_usual_page(browser: Browser, url: str) -> None:
     numbers(page, "drn", "region")
     expect(page.locator("#viewer [data-panel]")).to_have_count(4)
     expect(page.locator(".toast-body")).to_contain_text(
-        "This link names an image, a scale or a view that does not exist here"
+        "This link names an image, a scale, a JPEG quality or a view that does not exist here"
     )
     expect(page.locator("#viewer .viewer")).to_have_attribute("aria-busy", "false")
     page.close()

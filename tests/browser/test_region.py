@@ -222,11 +222,11 @@ def test_copied_text_csv_and_figure_have_the_numbers_of_the_region(page: Page, t
         page.locator("#viewer").get_by_role("button", name="CSV").click()
     assert download.value.suggested_filename == "astronaut_x4_numbers.csv"
     saved = list(csv.reader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
-    expected = [["method", "PSNR", "SSIM", "region", "image", "scale"]]
+    expected = [["method", "PSNR", "SSIM", "region", "image", "scale", "LR"]]
     for which, place in (("region", "131,349,48,40"), ("whole", "whole image")):
         for key, name in (("bicubic", "Bicubic"), ("drn", "DRN")):
             decibel, similarity = shown[key][which]
-            expected.append([name, f"{decibel:.2f}", f"{similarity:.4f}", place, "astronaut", "4"])
+            expected.append([name, f"{decibel:.2f}", f"{similarity:.4f}", place, "astronaut", "4", "bicubic"])
     assert copied == expected
     assert saved == expected
     assert float(saved[1][1]) == pytest.approx(expected_scores(truth, region)[0], abs=0.0051)
@@ -251,7 +251,7 @@ def test_the_table_of_several_scales_and_unusual_names(scripts: Page) -> None:
         {"key": "b", "name": "plain", "scale": 4},
         {"key": "c", "name": "without numbers", "scale": 4},
     ]
-    scene = {"name": "photo, 1", "images": images}
+    scene = {"name": "photo, 1", "images": images, "degradation": "JPEG 75"}
     answer = {"token": "t", "region": {"x": 1, "y": 2, "width": 3, "height": 4}, "scores": {"a": scores, "b": scores}}
     text, saved, name = scripts.evaluate(
         """([scene, numbers]) => {
@@ -261,10 +261,11 @@ def test_the_table_of_several_scales_and_unusual_names(scripts: Page) -> None:
         [scene, answer],
     )
     rows = list(csv.reader(io.StringIO(saved)))
-    assert rows[1] == ['my "best", <b>net</b>\tv2', "inf", "", "1,2,3,4", "photo, 1", "2"]
-    assert [len(row) for row in rows] == [6] * 5
-    assert [len(line.split("\t")) for line in text.splitlines()] == [6] * 5
-    assert name == "photo, 1_x2_x4_numbers.csv"
+    lr = "bicubic then JPEG 75 (outside the benchmark protocol)"
+    assert rows[1] == ['my "best", <b>net</b>\tv2', "inf", "", "1,2,3,4", "photo, 1", "2", lr]
+    assert [len(row) for row in rows] == [7] * 5
+    assert [len(line.split("\t")) for line in text.splitlines()] == [7] * 5
+    assert name == "photo, 1_x2_x4_JPEG75_numbers.csv"
 
 
 @pytest.mark.parametrize("ratio", [1, 1.25, 1.5, 2, 3])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import ImageDraw
 
+from drn.degrade import only_jpeg
 from drn.evaluation.comparison import Result, Score, measure, score
-from drn.evaluation.figure import GAP, figure
+from drn.evaluation.figure import GAP, figure, lay_out
 from drn.evaluation.methods import builtin_methods
 from drn.evaluation.pairs import make_pair, whole_rect
 from drn.geometry import Rect
@@ -84,3 +85,22 @@ def test_a_large_region_is_reduced() -> None:
     panel = drawn[GAP : GAP + 20, -GAP - 2000 : -GAP]
     assert (panel[:, :980] == 0).all()
     assert (panel[:, 1020:] == (200, 100, 0)).all()
+
+
+def test_a_degraded_small_image_is_marked(photo: Array) -> None:
+    region = Rect(0, 0, 12, 12)
+    marked = {}
+    for quality in (None, 75):
+        pair = make_pair(Picture(photo), 2, degradation=only_jpeg(quality))
+        result = Result(pair.hr, score(pair, pair.hr, whole_rect(pair)), 0.1)
+        for regions in ([region], [region, region]):
+            lines = lay_out(pair, {"DRN": result}, regions).lines
+            texts = ["".join(part for part, _ in line.text) for line in lines]
+            marked[quality, len(regions)] = [text for text in texts if text.startswith(("LR", "outside"))]
+            assert len({(line.left, line.top) for line in lines}) == len(lines)
+    assert marked == {
+        (None, 1): ["LR"],
+        (None, 2): ["LR", "LR"],
+        (75, 1): ["outside the benchmark protocol", "LR, JPEG 75"],
+        (75, 2): ["outside the benchmark protocol", "LR, JPEG 75", "LR, JPEG 75"],
+    }

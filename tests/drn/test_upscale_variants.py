@@ -14,6 +14,8 @@ from drn.image import Array
 from drn.reading import read_image
 from drn.upscaler import Upscaler
 from drn.variants import PHOTO_BELOW, choose_variant
+from scripts._markdown import fill
+from scripts.write_choices import FILES, MARK, PAGE, choices_table
 from tests.drn.test_commands import drn
 from tests.helpers.models import folder_with_photo_weights
 
@@ -133,3 +135,31 @@ def test_info_lists_the_photo_weights(place: Path) -> None:
     ]
     only = drn("info", "--weights", place / "drn_x2.safetensors").stdout
     assert "photo" not in only.replace(str(place), "")
+
+
+def test_auto_chooses_by_the_quality_whatever_the_chroma_and_the_coding(
+    tmp_path: Path, place: Path, photo: Array
+) -> None:
+    (tmp_path / "in").mkdir()
+    expected = {30: "photo", 45: "photo", 50: "photo", 60: "photo", 75: "photo", 85: "photo", 92: "photo", 96: "photo"}
+    expected |= {97: "clean", 100: "clean"}
+    assert [quality for quality, *_ in FILES] == list(expected)
+    assert {subsampling for _, subsampling, _ in FILES} == {"4:4:4", "4:2:0"}
+    for quality, subsampling, is_progressive in FILES:
+        file = tmp_path / "in" / f"{quality}.jpg"
+        Image.fromarray(photo).save(file, quality=quality, subsampling=subsampling, progressive=is_progressive)
+    done = drn("upscale", tmp_path / "in", "-o", tmp_path / "out", "--scale", "2", "--weights", place)
+    assert (done.returncode, done.stderr) == (0, "")
+    for quality, variant in expected.items():
+        name = f"{quality}_DRN_x2.png"
+        line = f"{tmp_path}/out/{name} 168x120 JPEG, quality about {quality}: {variant} weights."
+        assert line in done.stdout.splitlines()
+        result = result_of(place, tmp_path / "in" / f"{quality}.jpg", variant)
+        assert np.array_equal(written(tmp_path / "out", name), result)
+
+
+def test_the_table_in_the_documentation_is_the_output_of_its_script(place: Path, photo: Array) -> None:
+    networks = Networks(lambda variant: weights.load(place / weights.filename(2, variant)), Upscaler, "auto")
+    made = choices_table(photo, networks)
+    page = PAGE.read_text(encoding="utf-8")
+    assert fill(page, MARK, made) == page

@@ -68,6 +68,7 @@
  * @property {string} hint
  * @property {string | null} link
  * @property {boolean} failed
+ * @property {string} degradation
  */
 
 /**

@@ -28,9 +28,13 @@ function describeMissing(images, failed) {
 /**
  * Create the labels on an image: its name, and places for its numbers.
  * @param {ImageValue} image
+ * @param {string} degradation `SceneValue.degradation`, which marks all images but the original.
  */
-function makeCaption(image) {
+function makeCaption(image, degradation) {
   const head = make("div", { class: "pill name", title: image.note }, make("strong", {}, image.name));
+  if (degradation && image.role !== "original") {
+    head.append(make("span", { class: "mark", title: "Outside the benchmark protocol" }, degradation));
+  }
   if (image.legend) {
     head.append(make("span", { class: `legend ${image.role}`, "aria-hidden": "true" },
       make("i", {}, image.legend.low), make("i", {}, image.legend.high)));
@@ -86,14 +90,16 @@ function describeGain(scores, base) {
  * Create a panel.
  * @param {ImageValue[]} images The images on its canvas, from left to right. The key of the last image is the key of the panel.
  * @param {string} waiting Message over the canvas; empty for none.
+ * @param {string} degradation See `makeCaption`.
  */
-function makePanel(images, waiting) {
+function makePanel(images, waiting, degradation) {
   const main = /** @type {ImageValue} */ (images.at(-1));
   const names = images.map((image) => image.name).join(" and ");
   const canvas = make("canvas", { "data-key": main.key, role: "img", "aria-label": `${names}, the region in view` });
   const pane = make("div", { class: "pane" }, canvas);
   if (waiting) pane.append(make("p", { class: "waiting" }, waiting));
-  return make("figure", { "data-panel": main.name }, pane, make("figcaption", {}, ...images.map(makeCaption)));
+  const captions = images.map((image) => makeCaption(image, degradation));
+  return make("figure", { "data-panel": main.name }, pane, make("figcaption", {}, ...captions));
 }
 
 /** Steps of the divider by key, as shares of the panel's width. */

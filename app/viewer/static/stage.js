@@ -98,8 +98,9 @@ class Stage {
   /** Build the panels of the present choice. */
   build() {
     const { layout, panels, left, front, images } = this.#choice;
-    const failed = this.#scene?.failed ?? false;
-    const panel = (/** @type {ImageValue[]} */ ...images) => makePanel(images, describeMissing(images, failed));
+    const { failed, degradation } = /** @type {SceneValue} */ (this.#scene);
+    const panel = (/** @type {ImageValue[]} */ ...images) =>
+      makePanel(images, describeMissing(images, failed), degradation);
     this.#root.dataset.mode = layout;
     if (layout === "side") this.#grid.replaceChildren(...panels.map((image) => panel(image)));
     else if (layout === "single") this.#grid.replaceChildren(panel(front));

@@ -1,7 +1,7 @@
 // The numbers of a scene as a table, for the clipboard and for files.
 
 /** Head of the table. */
-const COLUMNS = ["method", "PSNR", "SSIM", "region", "image", "scale"];
+const COLUMNS = ["method", "PSNR", "SSIM", "region", "image", "scale", "LR"];
 
 /** Name of the region in the rows of the whole image. */
 const WHOLE = "whole image";
@@ -13,10 +13,12 @@ const WHOLE = "whole image";
  * @returns {string[][]}
  */
 function numbersTable(scene, numbers) {
+  const { degradation } = scene;
+  const lr = degradation ? `bicubic then ${degradation} (outside the benchmark protocol)` : "bicubic";
   const rows = (/** @type {"region" | "whole"} */ area, /** @type {string} */ region) =>
     scene.images.filter(({ key }) => numbers.scores[key]).map(({ key, name, scale }) => {
       const { psnr, ssim } = numbers.scores[key][area];
-      return [name, plainNumber(psnr.text), plainNumber(ssim.text), region, scene.name, String(scale)];
+      return [name, plainNumber(psnr.text), plainNumber(ssim.text), region, scene.name, String(scale), lr];
     });
   return [COLUMNS, ...rows("region", regionText(numbers.region)), ...rows("whole", WHOLE)];
 }
@@ -48,7 +50,7 @@ function asCsv(table) {
  */
 function csvName(scene) {
   const scales = [...new Set(scene.images.map(({ scale }) => `x${scale}`))];
-  return [scene.name, ...scales, "numbers.csv"].join("_");
+  return [scene.name, ...scales, scene.degradation.replaceAll(" ", ""), "numbers.csv"].filter(Boolean).join("_");
 }
 
 /** The buttons that copy the numbers, and save them as a file. */

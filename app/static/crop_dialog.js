@@ -39,8 +39,8 @@ class CropDialog {
         <div class="crop-frame" tabindex="0" role="application" aria-label="Crop frame" aria-describedby="crop-keys"></div>
       </div>
       <p class="crop-place" role="status"></p>
-      <p id="crop-keys">Drag the frame or its corners. Arrow keys move the frame or the focused corner by
-        ${CropDialog.STEPS[0]} pixels, with Shift by ${CropDialog.STEPS[1]}.</p>
+      <p id="crop-keys">Drag the frame or its corners. <span>Arrow keys move the frame or the focused corner by
+        ${CropDialog.STEPS[0]} pixels, with Shift by ${CropDialog.STEPS[1]}.</span></p>
       <p class="crop-refusal" role="alert"></p>
       <form method="dialog">
         <button type="button" class="crop-use">Use this crop</button><button class="crop-cancel">Cancel</button>
@@ -61,7 +61,7 @@ class CropDialog {
   /** Show the dialog. Returns the crop as a PNG file and its size, or null if the visitor cancels. */
   open() {
     const before = document.activeElement;
-    document.body.append(this.#dialog);
+    document.querySelector(".gradio-container .contain").append(this.#dialog); // gradio applies media queries only there
     this.#dialog.showModal();
     this.#show();
     this.#find(".crop-frame").focus();
@@ -161,13 +161,25 @@ class CropDialog {
     this.#find(".crop-refusal").textContent = "";
   }
 
-  async #use() {
+  /** The crop, pixel by pixel. It has an alpha channel only if some of its pixels are transparent. */
+  #cut() {
     const { x, y, width, height } = this.#frame;
+    const draw = (alpha) => {
+      const canvas = Object.assign(document.createElement("canvas"), { width, height });
+      const context = canvas.getContext("2d", { alpha, willReadFrequently: true });
+      context.drawImage(this.#bitmap, x, y, width, height, 0, 0, width, height);
+      return context;
+    };
+    const drawn = draw(true);
+    const opaque = drawn.getImageData(0, 0, width, height).data.every((value, index) => index % 4 < 3 || value === 255);
+    return (opaque ? draw(false) : drawn).canvas;
+  }
+
+  async #use() {
+    const { width, height } = this.#frame;
     const use = this.#find(".crop-use");
     use.disabled = true;
-    const canvas = Object.assign(document.createElement("canvas"), { width, height });
-    canvas.getContext("2d").drawImage(this.#bitmap, x, y, width, height, 0, 0, width, height);
-    const file = await new Promise((done) => canvas.toBlob(done, "image/png"));
+    const file = await new Promise((done) => this.#cut().toBlob(done, "image/png"));
     use.disabled = false;
     if (!this.#dialog.open) return; // cancelled in the meantime
     if (file && file.size <= this.#maxBytes) {

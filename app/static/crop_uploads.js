@@ -13,6 +13,12 @@
 /** A number of pixels in megapixels, with a decimal below 10: 12, 4.5, 0.8. */
 const megapixels = (pixels) => String(+(pixels / 1e6).toFixed(pixels < 9.95e6 ? 1 : 0));
 
+/** A limit in megapixels. */
+function upTo(pixels) {
+  const number = megapixels(pixels);
+  return `up to ${number} megapixel${number === "1" ? "" : "s"}`;
+}
+
 /** The note about a crop: "Crop of a 12-megapixel photo". */
 function cropNote(pixels) {
   const number = megapixels(pixels);
@@ -25,8 +31,9 @@ function cropNote(pixels) {
  * @param {Place[]} places - Where images are taken.
  * @param {number} maxBytes - Largest file.
  * @param {(input: HTMLInputElement, file: File) => void} give - Gives a file to an input as if it was chosen there.
+ * @param {(files: File[], reason: string) => void} refuse - Tells that files were not opened.
  */
-function cropLargePhotos(places, maxBytes, give) {
+function cropLargePhotos(places, maxBytes, give, refuse) {
   const checked = new WeakSet();
   const expected = new Map();
   const notes = new Map();
@@ -58,6 +65,10 @@ function cropLargePhotos(places, maxBytes, give) {
     bitmap?.close();
     const input = place.input();
     if (mine !== newest || !chosen || !input) return;
+    if (chosen.file.size > maxBytes) {
+      refuse([file], `it has ${(file.size / 1e6).toFixed(1)} MB, and the limit is ${maxBytes / 1e6} MB. Crop it, or save it as JPEG.`);
+      return;
+    }
     expected.set(place.name, chosen.note ? chosen : null);
     checked.add(chosen.file);
     give(input, chosen.file);

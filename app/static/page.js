@@ -20,7 +20,7 @@
       input: () => document.querySelector("#upload")?.parentElement.querySelector('input[type="file"]'),
       whole: () => PHOTO_LIMITS.compared,
       crop: () => PHOTO_LIMITS.crop,
-      limit: () => `Up to ${megapixels(PHOTO_LIMITS.compared)} megapixels can be compared whole.`,
+      limit: () => `Photos of ${upTo(PHOTO_LIMITS.compared)} can be compared whole.`,
     },
     {
       name: "upscale",
@@ -33,7 +33,7 @@
       limit: (pixels) => {
         const fitting = upscaleScales().filter(({ value }) => pixels <= fits(Number(value))).map(({ value }) => `x${value}`);
         const instead = fitting.length ? ` It fits whole at ${fitting.join(" and ")}.` : "";
-        return `At x${chosenScale()}, up to ${megapixels(fits(chosenScale()))} megapixels can be enlarged.${instead}`;
+        return `At x${chosenScale()}, images of ${upTo(fits(chosenScale()))} can be enlarged.${instead}`;
       },
       remark: ({ type }) => {
         const choosable = document.querySelector("#upscale-weights")?.offsetParent;
@@ -86,7 +86,7 @@
     else give(tab.input(), files[0]);
   }
 
-  cropLargePhotos(places, PHOTO_LIMITS.bytes, give);
+  cropLargePhotos(places, PHOTO_LIMITS.bytes, give, refuse);
 
   document.addEventListener("paste", (event) => {
     if (!event.target.closest(TYPED)) take([...(event.clipboardData?.files ?? [])]);

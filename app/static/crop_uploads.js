@@ -10,8 +10,8 @@
  * @property {(file: File) => string} [remark] - The end of the note about a crop of this file.
  */
 
-/** A number of pixels in megapixels, with a decimal below 10: 12, 4.5, 0.8. */
-const megapixels = (pixels) => String(+(pixels / 1e6).toFixed(pixels < 9.95e6 ? 1 : 0));
+/** A number of pixels in megapixels, with two digits below 10: 108, 12, 4.5, 0.8. */
+const megapixels = (pixels) => String(pixels < 9.95e6 ? Number((pixels / 1e6).toPrecision(2)) : Math.round(pixels / 1e6));
 
 /** A limit in megapixels. */
 function upTo(pixels) {

@@ -3,7 +3,8 @@
  * @typedef {object} Place
  * @property {string} name - As in the event "photo-shown".
  * @property {() => HTMLInputElement|null} input - Its file input.
- * @property {() => Element|null} before - The element before the note about a crop.
+ * @property {() => Element|null} element - An element that is visible when the tab is in front; a note about a crop
+ *   comes after it.
  * @property {() => number} whole - Largest number of pixels that is taken without a crop.
  * @property {() => number} crop - Largest number of pixels of a crop.
  * @property {(pixels: number) => string} limit - A sentence about the limit for a photo of so many pixels.
@@ -34,11 +35,11 @@ function cropNote(pixels) {
  * @param {(files: File[], reason: string) => void} refuse - Tells that files were not opened.
  */
 function cropLargePhotos(places, maxBytes, give, refuse) {
-  const checked = new WeakSet();
   const expected = new Map();
   const notes = new Map();
   let newest = 0;
   let dialog = null;
+  let isGiving = false;
 
   /** Let the visitor choose a crop. Returns its file, size and note, or null if the visitor cancels. */
   async function crop(place, file, bitmap) {
@@ -46,12 +47,12 @@ function cropLargePhotos(places, maxBytes, give, refuse) {
     const size = `${width}×${height} pixels, ${megapixels(width * height)} megapixels, ${(file.size / 1e6).toFixed(1)} MB`;
     const limit = file.size > maxBytes ? `A file may have up to ${maxBytes / 1e6} MB.` : place.limit(width * height);
     const texts = [`${file.name}: ${size}. ${limit}`, "Only the part in the frame is sent. It is not shrunk."];
-    dialog?.cancel();
     dialog = new CropDialog(bitmap, { texts, limit: place.crop(), maxBytes });
     const chosen = await dialog.open();
     if (!chosen) return null;
     const name = `${file.name.replace(/\.\w+$/, "")}.png`;
-    return { ...chosen, file: new File([chosen.file], name, { type: "image/png" }), note: cropNote(width * height) + (place.remark?.(file) ?? "") };
+    const note = cropNote(width * height) + (place.remark?.(file) ?? "");
+    return { ...chosen, file: new File([chosen.file], name, { type: "image/png" }), note };
   }
 
   async function check(place, file) {
@@ -66,19 +67,21 @@ function cropLargePhotos(places, maxBytes, give, refuse) {
     const input = place.input();
     if (mine !== newest || !chosen || !input) return;
     if (chosen.file.size > maxBytes) {
-      refuse([file], `it has ${(file.size / 1e6).toFixed(1)} MB, and the limit is ${maxBytes / 1e6} MB. Crop it, or save it as JPEG.`);
+      const size = `${(file.size / 1e6).toFixed(1)} MB`;
+      refuse([file], `it has ${size}, and the limit is ${maxBytes / 1e6} MB. Crop it, or save it as JPEG.`);
       return;
     }
     expected.set(place.name, chosen.note ? chosen : null);
-    checked.add(chosen.file);
+    isGiving = true;
     give(input, chosen.file);
+    isGiving = false;
   }
 
   // gradio would upload the file at once.
   document.addEventListener("change", (event) => {
     const place = places.find(({ input }) => input() === event.target);
     const files = event.target.files;
-    if (!place || files.length !== 1 || checked.has(files[0])) return;
+    if (!place || files.length !== 1 || isGiving) return;
     event.stopImmediatePropagation();
     const [file] = files;
     event.target.value = ""; // so that the same file can be chosen again after a Cancel
@@ -93,12 +96,12 @@ function cropLargePhotos(places, maxBytes, give, refuse) {
       notes.set(id, crop.note);
       expected.delete(name);
     }
-    const before = place.before();
-    if (!before) return;
-    if (!before.nextElementSibling?.matches(".crop-note")) {
-      before.after(Object.assign(document.createElement("p"), { className: "crop-note note" }));
+    const element = place.element();
+    if (!element) return;
+    if (!element.nextElementSibling?.matches(".crop-note")) {
+      element.after(Object.assign(document.createElement("p"), { className: "crop-note note", role: "status" }));
     }
-    before.nextElementSibling.textContent = notes.get(id) ?? "";
+    element.nextElementSibling.textContent = notes.get(id) ?? "";
   });
 
   /** Whether an image of a comparison, whose sides are multiples of the scale, can be this crop. */

@@ -16,7 +16,7 @@
     {
       name: "compare",
       text: "Drop one image to compare it",
-      before: () => document.querySelector("#upload"),
+      element: () => document.querySelector("#upload"),
       input: () => document.querySelector("#upload")?.parentElement.querySelector('input[type="file"]'),
       whole: () => PHOTO_LIMITS.compared,
       crop: () => PHOTO_LIMITS.crop,
@@ -25,7 +25,7 @@
     {
       name: "upscale",
       text: "Drop one image to upscale it",
-      before: () => document.querySelector("#small-image"),
+      element: () => document.querySelector("#small-image"),
       input: () => document.querySelector('#small-image input[type="file"]'),
       whole: () => fits(chosenScale()),
       // A crop fits at every scale, so that the scale can be changed later.
@@ -44,7 +44,7 @@
 
   /** The place of the tab in front. */
   function target() {
-    return places.find(({ before, input }) => before()?.offsetParent && input()) ?? null;
+    return places.find(({ element, input }) => element()?.offsetParent && input()) ?? null;
   }
 
   const overlay = document.createElement("div");

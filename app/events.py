@@ -21,3 +21,16 @@ def moment_js(before: str = "") -> str:
         before: Statements to run first.
     """
     return f"(_, ...rest) => {{ {before} return [performance.now(), ...rest]; }}"
+
+
+def shown_js(name: str, detail: str) -> str:
+    """Make JavaScript that reports the photograph of a component to the note about crops (``crop_uploads.js``).
+
+    Args:
+        name: The tab: "compare" or "upscale".
+        detail: JavaScript for an object with ``id``, and maybe with ``width`` and ``height``, made from ``value``.
+    """
+    return (
+        "(value) => { document.dispatchEvent(new CustomEvent('photo-shown', "
+        f"{{ detail: {{ name: '{name}', ...{detail} }} }})); }}"
+    )

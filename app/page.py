@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 
 import gradio as gr
@@ -28,7 +29,7 @@ from app.serving.gradio_patches import (
     store_no_inputs,
 )
 from app.serving.guard import Failures, Guard, log_kind
-from app.serving.limits import MAX_UPLOAD_BYTES, MAX_WAITING
+from app.serving.limits import MAX_CROP_PIXELS, MAX_OUTPUT_PIXELS, MAX_PIXELS, MAX_UPLOAD_BYTES, MAX_WAITING
 from app.set_tables import SetTables, named_sets
 from app.tabs.compare import compare_tab
 from app.tabs.results import results_tab
@@ -44,7 +45,17 @@ DESCRIPTION = (
 )
 
 PREVIEW, SCRIPT = "/preview.jpg", "/viewer.js"
-"""Paths of the page's own files: the picture that link previews show, and the viewer's JavaScript."""
+"""Paths of the page's own files: the picture that link previews show, and the JavaScript of the viewer and of the crop
+step."""
+
+STYLES = (
+    "static/page.css",
+    "static/drop.css",
+    "static/crop.css",
+    "viewer/static/viewer.css",
+    "viewer/static/region.css",
+)
+"""The page's CSS files, in the order in which they are joined."""
 
 PAPER = "https://arxiv.org/abs/1907.02843"
 
@@ -126,11 +137,23 @@ def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State, opt
     gr.on([tab.select for tab in others], None, cancels=[computing], queue=False, api_visibility="private")
 
 
+def crop_script() -> str:
+    """Join the JavaScript with which a visitor chooses a part of a large photograph, and the limits that it needs."""
+    limits = {
+        "bytes": MAX_UPLOAD_BYTES,
+        "compared": MAX_PIXELS,
+        "result": MAX_OUTPUT_PIXELS,
+        "crop": MAX_CROP_PIXELS,
+    }
+    script = read_static("static/crop_frame.js", "static/crop_dialog.js", "static/crop_uploads.js")
+    return f"const PHOTO_LIMITS = {json.dumps(limits)};\n{script}"
+
+
 def own_files(script: str) -> dict[str, ASGIApp]:
     """Make the answers to requests for the page's own files, by path.
 
     Args:
-        script: The viewer's JavaScript.
+        script: The JavaScript that every visitor needs.
     """
     keep = {"Cache-Control": "public, max-age=31536000, immutable"}
 
@@ -161,7 +184,7 @@ def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> s
     bound_the_log()
     decoding.pool.warm()
     listeners = Listeners(demo)
-    script = read_script()
+    script = read_script() + crop_script()
     version = hashlib.sha256(script.encode()).hexdigest()[:16]  # browsers keep the script of a version
     describe_page(TITLE, DESCRIPTION, PREVIEW, f"{SCRIPT}?{version}")
     own = own_files(script)
@@ -170,7 +193,7 @@ def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> s
     _, url, _ = demo.launch(
         server_port=port,
         theme=THEME,
-        css=read_static("static/page.css", "static/drop.css", "viewer/static/viewer.css", "viewer/static/region.css"),
+        css=read_static(*STYLES),
         js=read_static("static/page.js"),
         max_file_size=MAX_UPLOAD_BYTES,
         show_error=False,

@@ -63,7 +63,8 @@ def check_pixels(name: str, width: int, height: int, max_pixels: int) -> None:
         InputError: If the image has more pixels.
     """
     if width * height > max_pixels:
-        raise InputError(f"{name} is {width}x{height}: the limit here is {max_pixels / 1e6:.2f} megapixels.")
+        limit = f"{max_pixels / 1e6:.2f} megapixels"
+        raise InputError(f"{name} is {width}x{height}: the limit here is {limit}. Crop it, or make it smaller.")
 
 
 def read_image(
@@ -96,7 +97,9 @@ def read_image(
         raise InputError(f"{name} is not an image that can be read ({', '.join(FORMATS)}).") from error
     except Image.DecompressionBombError as error:
         limit = max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise InputError(f"{name} has too many pixels: the limit here is {limit / 1e6:.2f} megapixels.") from error
+        raise InputError(
+            f"{name} has too many pixels: the limit here is {limit / 1e6:.2f} megapixels. Crop it, or make it smaller."
+        ) from error
     except MemoryError as error:
         raise InputError(f"{name} does not fit in the memory of this machine: reduce it first.") from error
     except InputError:

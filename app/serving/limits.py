@@ -8,6 +8,10 @@ MAX_UPLOAD_BYTES = 20_000_000
 MAX_PIXELS = 4_000_000
 """Largest width times height of a photograph to compare."""
 
+MAX_CROP_PIXELS = 1280 * 960
+"""Largest width times height of the part of a larger photograph that the browser cuts out. With 3 bytes for each pixel,
+its lossless PNG takes less than 4 MB."""
+
 MIN_SIDE = 16
 """Shortest side of a photograph to compare, in pixels."""
 

@@ -8,15 +8,43 @@
   const isImage = ({ name, type }) => SUFFIX.test(name) || (!/\.\w+$/.test(name) && type.startsWith("image/"));
   const suffix = (name) => name.match(/\.(\w{1,8})$/)?.[1].toUpperCase();
 
-  /** The file input of the tab in front, and what the tab does with an image. */
+  const upscaleScales = () => [...document.querySelectorAll("#upscale-scale input")];
+  const fits = (scale) => Math.floor(PHOTO_LIMITS.result / scale ** 2);
+  const chosenScale = () => Number(upscaleScales().find(({ checked }) => checked)?.value);
+  // The places for images; crop_uploads.js describes them.
+  const places = [
+    {
+      name: "compare",
+      text: "Drop one image to compare it",
+      element: () => document.querySelector("#upload"),
+      input: () => document.querySelector("#upload")?.parentElement.querySelector('input[type="file"]'),
+      whole: () => PHOTO_LIMITS.compared,
+      crop: () => PHOTO_LIMITS.crop,
+      limit: () => `Photos of ${upTo(PHOTO_LIMITS.compared)} can be compared whole.`,
+    },
+    {
+      name: "upscale",
+      text: "Drop one image to upscale it",
+      element: () => document.querySelector("#small-image"),
+      input: () => document.querySelector('#small-image input[type="file"]'),
+      whole: () => fits(chosenScale()),
+      // A crop fits at every scale, so that the scale can be changed later.
+      crop: () => Math.min(PHOTO_LIMITS.crop, ...upscaleScales().map(({ value }) => fits(Number(value)))),
+      limit: (pixels) => {
+        const fitting = upscaleScales().filter(({ value }) => pixels <= fits(Number(value))).map(({ value }) => `x${value}`);
+        const instead = fitting.length ? ` It fits whole at ${fitting.join(" and ")}.` : "";
+        return `At x${chosenScale()}, images of ${upTo(fits(chosenScale()))} can be enlarged.${instead}`;
+      },
+      remark: ({ type }) => {
+        const choosable = document.querySelector("#upscale-weights")?.offsetParent;
+        return type === "image/jpeg" && choosable ? ". It is sent as PNG, so Auto uses the clean weights: try Photo for a JPEG." : "";
+      },
+    },
+  ];
+
+  /** The place of the tab in front. */
   function target() {
-    const places = [
-      [document.querySelector("#upload")?.parentElement, "Drop one image to compare it"],
-      [document.querySelector("#small-image"), "Drop one image to upscale it"],
-    ];
-    const [place, text] = places.find(([one]) => one?.offsetParent) ?? [];
-    const input = place?.querySelector('input[type="file"]');
-    return input ? { input, text } : null;
+    return places.find(({ element, input }) => element()?.offsetParent && input()) ?? null;
   }
 
   const overlay = document.createElement("div");
@@ -55,8 +83,10 @@
       const kind = suffix(files[0].name);
       refuse(files, `${kind ? `a ${kind} file` : "it"} is not an image that can be read. Use PNG, JPEG, WebP, AVIF, HEIC or TIFF.`);
     } else if (!tab) refuse(files, "open the Compare or the Upscale tab first.");
-    else give(tab.input, files[0]);
+    else give(tab.input(), files[0]);
   }
+
+  cropLargePhotos(places, PHOTO_LIMITS.bytes, give, refuse);
 
   document.addEventListener("paste", (event) => {
     if (!event.target.closest(TYPED)) take([...(event.clipboardData?.files ?? [])]);
@@ -89,8 +119,8 @@
   // A sample is uploaded like a file of the visitor. When it has arrived, the Upscale tab starts by itself.
   document.addEventListener("click", async (event) => {
     const image = event.target.closest("#upscale-samples .thumbnail-item")?.querySelector("img");
-    const input = document.querySelector('#small-image input[type="file"]');
-    if (!image || !input) return;
+    const input = image && places.find(({ name }) => name === "upscale").input();
+    if (!input) return;
     const data = await (await fetch(image.src)).blob();
     const name = image.src.split("/").pop();
     document.querySelector("#upscale-samples").dataset.started = name;

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.events import EACH, HEAVY, QUIET, moment_js
+from app.events import EACH, HEAVY, QUIET, moment_js, shown_js
 from app.measurements import answer_viewport
 from app.tabs.compare_handlers import CompareHandlers
 from app.viewer.component import busy_js
@@ -19,6 +19,8 @@ SEEN_JS = "(key) => [key, document.querySelector('#viewer .viewer').dataset.seen
 
 LINK_JS = "() => { if (new URLSearchParams(location.search).has('image')) document.querySelector('#restore').click(); }"
 """JavaScript that opens a shared link. Other visits send no event, because an event takes a place in the queue."""
+
+SHOWN_JS = shown_js("compare", "{ id: value?.picture, width: value?.width, height: value?.height }")
 
 DOWNLOAD_JS = "() => document.querySelector('#figure-file')?.click()"
 
@@ -89,6 +91,7 @@ def connect(
     added = layout.own.upload(handlers.add_own, [key, layout.own], js=wait, **own)
     added.failure(None, js=f"() => {{ {NOT_BUSY} }}", api_visibility="private")
     layout.own_names.blur(handlers.rename_own, [key, layout.own_names], **own)
+    layout.panels.change(None, layout.panels, None, js=SHOWN_JS, **EACH)
     answer_viewport(layout.panels, handlers.shelf, key)
     drawn = layout.draw.click(handlers.draw_figure, [key, seen], layout.figure, js=SEEN_JS, **QUIET)
     drawn.success(None, js=DOWNLOAD_JS, api_visibility="private")

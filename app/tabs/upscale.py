@@ -10,7 +10,7 @@ import gradio as gr
 
 from app.cancelling import JobControls, Step, new_value
 from app.engines import ServedWeights
-from app.events import EACH
+from app.events import EACH, shown_js
 from app.photographs import sample_images
 from app.serving.gradio_patches import take_path
 from app.serving.jobs import Job, errors_for_visitor
@@ -172,6 +172,7 @@ def _connect(layout: _Layout, served: ServedWeights) -> None:
     changes = [layout.image.change, layout.scale.change, layout.self_ensemble.change, layout.weights.change]
     layout.job.cancel_on(changes, None, [HIDDEN_JS, "null"])
     layout.image.change(None, layout.image, None, js=START_SAMPLE_JS, **EACH)
+    layout.image.change(None, layout.image, None, js=shown_js("upscale", "{ id: value?.path }"), **EACH)
     layout.panels.change(None, layout.panels, None, js=SHOW_RESULT_JS, **EACH)
 
 

@@ -82,6 +82,10 @@ def test_the_viewers_script_is_sent_once_and_kept_by_browsers(plain: httpx.Respo
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "class NumbersFeed" in gzip.decompress(sent).decode()
     assert "class NumbersFeed" not in plain.text
+    for encoding in ("gzip", "identity", "gzip"):  # every visitor receives the whole script
+        again = httpx.get(address, headers={"Accept-Encoding": encoding})
+        assert again.text == gzip.decompress(sent).decode()
+        assert again.headers.get("content-encoding", "identity") == encoding
     assert httpx.post(address).status_code == 404
     assert httpx.get(f"{url}viewer.js/more").status_code == 404
 

@@ -46,6 +46,15 @@ DESCRIPTION = (
 PREVIEW, SCRIPT = "/preview.jpg", "/viewer.js"
 """Paths of the page's own files: the picture that link previews show, and the viewer's JavaScript."""
 
+STYLES = (
+    "static/page.css",
+    "static/drop.css",
+    "viewer/static/viewer.css",
+    "viewer/static/region.css",
+    "static/access.css",
+)
+"""Style sheets, in the order in which they are joined."""
+
 PAPER = "https://arxiv.org/abs/1907.02843"
 
 THEME = gr.themes.Base(
@@ -70,7 +79,8 @@ THEME = gr.themes.Base(
 def header(served: ServedWeights) -> str:
     """Make the page's title, with the weights in use behind a button."""
     return (
-        '<header id="title"><h1>DRN</h1><p>A small picture, enlarged: which is nearest the original?</p>'
+        '<header id="title"><a class="skip" href="#viewer">Skip to the content</a><h1>DRN</h1>'
+        "<p>A small picture, enlarged: which is nearest the original?</p>"
         '<details><summary aria-label="About this page" title="About this page">i</summary>'
         f'<div><a href="{PAPER}">The paper</a>{served.header}</div></details></header>'
     )
@@ -142,6 +152,11 @@ def own_files(script: str) -> dict[str, ASGIApp]:
     }
 
 
+def on_load(*functions: str) -> str:
+    """Join JavaScript functions into one function, which gradio calls when the page is loaded."""
+    return "() => {" + "".join(f"\n({function})();" for function in functions) + "\n}"
+
+
 def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> str:
     """Serve the page at ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``.
 
@@ -168,8 +183,8 @@ def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> s
     _, url, _ = demo.launch(
         server_port=port,
         theme=THEME,
-        css=read_static("static/page.css", "static/drop.css", "viewer/static/viewer.css", "viewer/static/region.css"),
-        js=read_static("static/page.js"),
+        css=read_static(*STYLES),
+        js=on_load(read_static("static/page.js"), read_static("static/names.js")),
         max_file_size=MAX_UPLOAD_BYTES,
         show_error=False,
         enable_monitoring=False,

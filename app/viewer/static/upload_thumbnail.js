@@ -1,7 +1,7 @@
 // The thumbnail of the visitor's photograph, before the thumbnails of the examples.
 
-/** The row of gradio's gallery, and the input that receives the visitor's photograph. */
-const EXAMPLES_ROW = "#examples", UPLOAD_INPUT = "#options input[type=file]";
+/** gradio's gallery, and the input that receives the visitor's photograph. */
+const EXAMPLES = "#examples", UPLOAD_INPUT = "#options input[type=file]";
 
 /** Shows the uploaded photograph among the thumbnails; a click uploads it again after an example was chosen. */
 class UploadThumbnail {
@@ -16,7 +16,6 @@ class UploadThumbnail {
   constructor() {
     this.#button.hidden = true;
     this.#button.append(this.#image);
-    document.querySelector(EXAMPLES_ROW)?.before(this.#button);
     document.addEventListener("change", ({ target }) => {
       if (target === this.#input) this.#given = this.#input.files?.[0] ?? null;
     });
@@ -37,6 +36,7 @@ class UploadThumbnail {
     this.#image.alt = `${name} (your photograph)`;
     this.#button.title = name;
     this.#button.hidden = false;
+    document.querySelector(EXAMPLES)?.before(this.#button);
   }
 
   /** Upload the photograph again, because the server keeps only the photograph that is shown. */

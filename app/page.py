@@ -54,6 +54,7 @@ STYLES = (
     "static/crop.css",
     "viewer/static/viewer.css",
     "viewer/static/region.css",
+    "static/access.css",
 )
 """The page's CSS files, in the order in which they are joined."""
 
@@ -81,7 +82,8 @@ THEME = gr.themes.Base(
 def header(served: ServedWeights) -> str:
     """Make the page's title, with the weights in use behind a button."""
     return (
-        '<header id="title"><h1>DRN</h1><p>A small picture, enlarged: which is nearest the original?</p>'
+        '<header id="title"><a class="skip" href="#viewer">Skip to the content</a><h1>DRN</h1>'
+        "<p>A small picture, enlarged: which is nearest the original?</p>"
         '<details><summary aria-label="About this page" title="About this page">i</summary>'
         f'<div><a href="{PAPER}">The paper</a>{served.header}</div></details></header>'
     )
@@ -167,6 +169,11 @@ def own_files(script: str) -> dict[str, ASGIApp]:
     }
 
 
+def on_load(*functions: str) -> str:
+    """Join JavaScript functions into one function, which gradio calls when the page is loaded."""
+    return "() => {" + "".join(f"\n({function})();" for function in functions) + "\n}"
+
+
 def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> str:
     """Serve the page at ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``.
 
@@ -194,7 +201,7 @@ def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> s
         server_port=port,
         theme=THEME,
         css=read_static(*STYLES),
-        js=read_static("static/page.js"),
+        js=on_load(read_static("static/page.js"), read_static("static/names.js")),
         max_file_size=MAX_UPLOAD_BYTES,
         show_error=False,
         enable_monitoring=False,

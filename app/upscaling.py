@@ -26,6 +26,9 @@ CHECKER = 4
 MAX_FITTED = 400
 """Longest side of a result that is shown whole at first, in pixels."""
 
+LONG = 4
+"""Width divided by height from which a result is a panorama."""
+
 NO_ORIGINAL = "There is no original to compare with, so there is no PSNR or SSIM: judge by eye."
 
 
@@ -70,7 +73,11 @@ class Enlarged:
         )
         start = first_view(width / 2, height / 2)
         start["fit"] = max(width, height) <= MAX_FITTED
-        return Scene(token, token, width, height, layers, start, hint=NO_ORIGINAL, owner=token)
+        if width < LONG * height:
+            columns = None
+        else:  # stack the images, so that each shows a part as wide as the stage
+            columns, start["zoom"] = 1, 1.0
+        return Scene(token, token, width, height, layers, start, columns, NO_ORIGINAL, owner=token)
 
     def _layer(self, key: str, method: str, sr: Picture) -> Layer:
         pixels = on_checkers(sr, CHECKER * self.scale)

@@ -75,6 +75,14 @@ def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> Comp
     choices = [(f"x{scale}", str(scale)) for scale in scales]
     scale = gr.Radio(choices, value=str(first.pairs[0].scale), label="Scale", elem_id="scale", elem_classes="segments")
     panels = viewer(scene_of(first), "viewer", has_address=True)
+    own_names = gr.Textbox(
+        visible=False,
+        label="Names of your results",
+        info="One in each line. Clear the text to remove your results.",
+        elem_id="own-names",
+        max_length=MAX_OWN * (MAX_OWN_NAME + 1),
+        interactive=True,
+    )
     with gr.Row(elem_id="options"):
         gallery = gr.Gallery(
             [(thumbnail(path), path.stem.replace("-", " ")) for path in photographs],
@@ -104,14 +112,6 @@ def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> Comp
         figure = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
     take_path(upload)
     take_path(own)
-    own_names = gr.Textbox(
-        visible=False,
-        label="Names of your results",
-        info="One in each line. Clear the text to remove your results.",
-        elem_id="own-names",
-        max_length=MAX_OWN * (MAX_OWN_NAME + 1),
-        interactive=True,
-    )
     restore = gr.Button(visible="hidden", elem_id="restore")
     gr.Markdown(PROTOCOL, elem_classes="note")
     return CompareLayout(gallery, scale, self_ensemble, made, upload, panels, draw, figure, restore, own, own_names)

@@ -74,16 +74,16 @@ def _add_scale(peers: Mapping[str, Any], results: Mapping[str, Any], scale: int)
     rows = ranked(peers, results, scale)
     sentences = " ".join(filter(None, (standing_on(rows, data, scale) for data in SETS)))
     gr.Markdown(sentences, elem_classes="standing")
-    gr.Markdown("### PSNR in dB, by the same protocol")
+    gr.Markdown("## PSNR in dB, by the same protocol")
     data_table(["method", "parameters", *SETS], ranking_rows(rows))
     gr.HTML(charts_html(rows, results, scale), apply_default_css=False)
-    gr.Markdown("### Measured here")
+    gr.Markdown("## Measured here")
     data_table(["set, method", "PSNR", "SSIM", "s/image"], measured_rows(results, scale))
     origin = f"{results['command']} · {results['date']} · torch {results['torch']} · {results['device']}"
     gr.HTML(f'<p class="note"><code>{escape(origin)}</code></p>')
     curve = BUNDLED / f"curve_x{scale}.csv"
     if curve.is_file():
-        gr.Markdown(f"### Training of x{scale}")
+        gr.Markdown(f"## Training of x{scale}")
         line_plot(curve_frame(curve), ITERATIONS, None)
 
 
@@ -185,7 +185,7 @@ def _add_ablation(path: Path) -> None:
         return
     with path.open(newline="", encoding="utf-8") as file:
         rows = [(row["variant"], float(row["epoch"]), float(row["valid_psnr"])) for row in csv.DictReader(file)]
-    gr.Markdown("### Training with and without distilling blocks")
+    gr.Markdown("## Training with and without distilling blocks")
     line_plot(pd.DataFrame(rows, columns=["variant", "epoch", PSNR]), "epoch", "variant")
     gr.Markdown(
         '"plain" means residual blocks of the same size without a distilling branch. "+" means the mean of 8 passes.',

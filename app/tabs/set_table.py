@@ -140,7 +140,7 @@ def set_table(tables: SetTables, photographs: Sequence[Path], scales: Sequence[i
         weights_key: Identifies the weights in use; the tables are cleared when it changes.
     """
     names = list(tables.sets)
-    gr.Markdown("### Whole test sets: PSNR in dB and SSIM of each image")
+    gr.Markdown("## Whole test sets: PSNR in dB and SSIM of each image")
     with gr.Row():
         name = gr.Radio(names, value=names[0], label="Test set", elem_id="set", min_width=200)
         choices = [(f"x{scale}", str(scale)) for scale in scales]

@@ -108,7 +108,7 @@ def _lay_out(served: ServedWeights) -> _Layout:
             take_path(image)
             gr.Markdown("Or click one of these samples to upscale it:", elem_classes="note")
             gr.Gallery(
-                [str(path) for path in sample_images()],
+                [(str(path), path.stem) for path in sample_images()],
                 label="Samples",
                 show_label=False,
                 height=92,

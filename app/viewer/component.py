@@ -39,6 +39,7 @@ SCRIPTS = (
     "announcer",
     "address",
     "walk",
+    "upload_thumbnail",
     "viewer",
 )
 """The viewer's JavaScript files, in the order in which they are joined. The last one defines ``startViewer``."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,21 +14,10 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from drn.image import Array
 from drn.resize import downscale, upscale
 from drn.upscaler import Upscaler
-from tests.helpers.browsing import after_a_frame, assert_shows, drawn, in_view, numbers, thumbnails
+from tests.helpers.browsing import after_a_frame, assert_shows, drawn, in_view, numbers, thumbnails, visit
 
 PHONE, ZOOMED = (390, 844), (640, 400)  # 640x400: a window of 1280x800 at a browser zoom of 200 %
 WINDOWS = [(1280, 800), (1440, 900), PHONE, ZOOMED]
-
-
-@contextmanager
-def visit(browser: Browser, url: str, size: tuple[int, int], **options: Any) -> Iterator[Page]:
-    """Open the page in a window of a size, and wait for its first numbers."""
-    with browser.new_context(viewport={"width": size[0], "height": size[1]}, **options) as context:
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.goto(url)
-        numbers(page, "drn", "region")
-        yield page
 
 
 def box_of(found: Locator) -> tuple[float, float, float, float]:

@@ -55,3 +55,10 @@ def test_a_tiny_image_is_shown_whole_and_a_larger_one_at_four_hundred_percent(
     upscaled(page, np.tile(photo, (2, 2, 1)), tmp_path / "photo.png")
     expect(page.locator("#upscale-status")).to_contain_text("672×480 pixels.")
     expect(fitted).to_have_count(0)
+
+
+def test_the_images_of_a_panorama_are_stacked(page: Page, photo: Array, tmp_path: Path) -> None:
+    upscaled(page, np.tile(photo, (1, 20, 1)), tmp_path / "panorama.png")
+    boxes = [canvas.bounding_box() for canvas in page.locator("#upscale-viewer .pane canvas").all()]
+    assert [box["width"] > 1200 for box in boxes if box] == [True] * 3
+    expect(page.locator("#upscale-viewer").get_by_test_id("zoom")).to_have_text("100 %")

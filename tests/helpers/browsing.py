@@ -202,3 +202,14 @@ def opened(browser: Browser, url: str) -> Iterator[Page]:
     page.goto(url)
     yield page
     page.close()
+
+
+@contextmanager
+def visit(browser: Browser, url: str, size: tuple[int, int], **options: Any) -> Iterator[Page]:
+    """Open the page in a window of a size, and wait for its first numbers."""
+    with browser.new_context(viewport={"width": size[0], "height": size[1]}, **options) as context:
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.goto(url)
+        numbers(page, "drn", "region")
+        yield page

@@ -27,6 +27,8 @@ class Viewer {
   #announcer;
   /** @type {Address | null} */
   #address;            // null if the page's address does not contain the state of this viewer
+  /** @type {UploadThumbnail | null} */
+  #thumbnail;
   /** @type {SceneValue | null} */
   #scene = null;
   /** @type {Places} */
@@ -58,6 +60,7 @@ class Viewer {
     new NumbersExport(root, () => (this.#scene && this.#numbers ? [this.#scene, this.#numbers] : null), say);
     this.#announcer = new Announcer(say);
     this.#address = hasAddress ? this.#connectAddress() : null;
+    this.#thumbnail = hasAddress ? new UploadThumbnail() : null;
     for (const name of ["pointerdown", "wheel", "keydown"]) {
       root.addEventListener(name, () => { this.#seen = null; }, { capture: true, passive: true });
     }
@@ -123,6 +126,7 @@ class Viewer {
     if (isNew && this.#scene) this.#find(".notice").hidden = true;
     this.#scene = scene;
     this.#root.dataset.picture = scene.picture;
+    this.#thumbnail?.show(scene);
     this.#choice.open(scene.images, isNew ? scene.start : null);
     this.#viewport.setImage(scene.width, scene.height);
     if (isNew) this.#chosen.choose(null);
@@ -174,8 +178,9 @@ class Viewer {
     this.#stage.writeScores(numbers.scores);
     const { layout, front, left, panels } = this.#choice;
     const displayed = layout === "side" ? panels : layout === "divider" ? [left, front] : [front];
-    const text = describeNumbers(displayed, numbers);
-    this.#announcer.note(layout === "single" ? `${front.name} in front. ${text}`.trim() : text);
+    const names = layout === "single" ? `${front.name} in front.`
+      : layout === "divider" ? `${left.name} on the left, ${front.name} on the right.` : "";
+    this.#announcer.note(`${names} ${describeNumbers(displayed, numbers)}`.trim());
   }
 
   /** The displayed numbers; null if there are none yet. */

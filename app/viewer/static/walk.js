@@ -1,7 +1,7 @@
 // Walking through the photographs of the Compare tab, by buttons and keys.
 
 /** The photographs, in their order. */
-const PHOTOGRAPHS = "#examples .thumbnail-item";
+const PHOTOGRAPHS = "#options .thumbnail-item:not([hidden])";
 
 /** Direction of each key. */
 const STEPS = new Map([["[", -1], ["]", 1]]);

@@ -20,12 +20,14 @@ class Choice:
         scale: Upscaling factor.
         self_ensemble: Whether DRN+ is shown too.
         moment: The time of the choice, in ms on the clock of the visitor's page.
+        every_scale: Whether the other scales are compared too.
     """
 
     image: str | Path | None
     scale: int
     self_ensemble: bool
     moment: float
+    every_scale: bool = False
 
 
 class NewestChoices:

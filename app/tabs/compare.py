@@ -31,7 +31,7 @@ def compare_tab(
     weights_key: gr.State,
     photographs: list[Path],
     options: PageOptions,
-) -> tuple[Shelf, gr.State]:
+) -> None:
     """Add the tab's components and events, and compute the first comparison, which is part of the page.
 
     Args:
@@ -42,17 +42,14 @@ def compare_tab(
         photographs: The photographs of the gallery.
         options: The choices of the command line.
 
-    Returns:
-        The shelf that keeps the sessions, and the state with the key of the visitor's session. Other tabs use them to
-        show the same photograph.
-
     Raises:
         InputError: If there are no weights for the chosen scale, or a photograph cannot be used.
     """
     scale = options.scale or max(scales)
     if scale not in scales:
         raise InputError(f"There are no weights for x{scale}: choose another scale or other weights.")
-    opened = replace(open_example(photographs[0], scale), further=at_scale(options.further, scale))
+    further = at_scale(options.further, scale)
+    opened = replace(open_example(photographs[0], scale), further=further, scales=tuple(scales))
     *_, first = filter(None, compute(opened, upscaler_for, self_ensemble=False))
     shelf = Shelf(first, weights_key.value)
     # gradio resets a visitor's states after an hour without requests. The initial value is None and not Shelf.FIRST, so
@@ -62,7 +59,6 @@ def compare_tab(
     layout = _lay_out(photographs, scales, first)
     handlers = CompareHandlers(tuple(photographs), tuple(scales), shelf, upscaler_for, NewestChoices(), options.further)
     connect(page, layout, handlers, key, weights_key)
-    return shelf, key
 
 
 def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> CompareLayout:
@@ -100,5 +96,8 @@ def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> Comp
         interactive=True,
     )
     restore = gr.Button(visible="hidden", elem_id="restore")
+    rearranged = gr.Button(visible="hidden", elem_id="rearranged")
     gr.Markdown(PROTOCOL, elem_classes="note")
-    return CompareLayout(gallery, scale, self_ensemble, upload, panels, draw, figure, restore, own, own_names)
+    return CompareLayout(
+        gallery, scale, self_ensemble, upload, panels, draw, figure, restore, rearranged, own, own_names
+    )

@@ -19,13 +19,21 @@ from app.measurements import parse_viewport
 from app.own_results import add_own, rename_own
 from app.scene import scene_of
 from app.serving.jobs import Job, deadline, errors_for_visitor
-from app.session import Session, at_scale, new_token, open_example, open_upload
+from app.session import (
+    Session,
+    at_another_scale,
+    at_every_scale,
+    at_scale,
+    new_token,
+    open_example,
+    open_upload,
+)
 from app.shelf import Shelf
 from app.updates import Update, Updates, compute_and_show, until_newer
 from app.viewer.component import scene_value
 from drn.errors import InputError
 from drn.evaluation.methods import Method, builtin_names
-from drn.evaluation.pairs import make_pair, notes_on
+from drn.evaluation.pairs import notes_on
 
 SKIP_ALL = (gr.skip(),) * 6
 """Leaves the key, the viewer and the four controls unchanged."""
@@ -61,20 +69,31 @@ class CompareHandlers:
     further: tuple[Method, ...] = ()
 
     def note_example(
-        self, moment: float, scale: str, self_ensemble: bool, event: gr.SelectData, request: gr.Request
+        self,
+        moment: float,
+        every_scale: bool,
+        scale: str,
+        self_ensemble: bool,
+        event: gr.SelectData,
+        request: gr.Request,
     ) -> Choice:
         """Record the choice of an example."""
         if event.index not in range(len(self.photographs)):
             raise gr.Error("There is no such photograph: choose one of those shown.", print_exception=False)
-        return self._note(Choice(self.photographs[event.index].stem, int(scale), self_ensemble, moment), request)
+        image = self.photographs[event.index].stem
+        return self._note(Choice(image, int(scale), self_ensemble, moment, bool(every_scale)), request)
 
-    def note_upload(self, moment: float, scale: str, self_ensemble: bool, path: str, request: gr.Request) -> Choice:
+    def note_upload(
+        self, moment: float, every_scale: bool, scale: str, self_ensemble: bool, path: str, request: gr.Request
+    ) -> Choice:
         """Record the choice of an uploaded photograph."""
-        return self._note(Choice(Path(path), int(scale), self_ensemble, moment), request)
+        return self._note(Choice(Path(path), int(scale), self_ensemble, moment, bool(every_scale)), request)
 
-    def note_options(self, moment: float, scale: str, self_ensemble: bool, request: gr.Request) -> Choice:
-        """Record the choice of a scale, and of DRN+."""
-        return self._note(Choice(None, int(scale), self_ensemble, moment), request)
+    def note_options(
+        self, moment: float, every_scale: bool, scale: str, self_ensemble: bool, request: gr.Request
+    ) -> Choice:
+        """Record the choice of a scale, of DRN+, and of the comparison at every scale."""
+        return self._note(Choice(None, int(scale), self_ensemble, moment, bool(every_scale)), request)
 
     def show_choice(self, choice: Choice | None, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Show the chosen comparison; it replaces the session with this ``key``."""
@@ -94,17 +113,19 @@ class CompareHandlers:
         """Show the same comparison with other weights."""
         yield from self._until_newer(self._compute_anew(key, weights_key), moment, request)
 
-    def resume(self, moment: float, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def resume(
+        self, moment: float, every_scale: bool, key: str | None, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
         """Continue work that was stopped by a choice that failed."""
-        session = self.shelf.find(key)
+        session = self._find(key, every_scale)
         if session is None or session.settled:
             yield SKIP_ALL  # gradio would set every output to None if this generator yielded nothing
         else:
             yield from self._until_newer(self._compute_and_show(session, key), moment, request)
 
-    def give_up(self, key: str | None) -> Update:
+    def give_up(self, every_scale: bool, key: str | None) -> Update:
         """Mark the missing results as failed, so that the viewer no longer waits for them."""
-        session = self.shelf.find(key)
+        session = self._find(key, every_scale)
         if session is None or session.settled:
             return gr.skip(), gr.skip()
         session = replace(session, failed=True)
@@ -161,6 +182,13 @@ class CompareHandlers:
                 raise InputError("The images have just changed: request the figure again.")
             return store_figure(session, hr_rect)
 
+    def _find(self, key: str | None, every_scale: bool) -> Session | None:
+        """Return the session with this key, with the pairs of the scales that the page shows."""
+        session = self.shelf.find(key)
+        if session is None or not every_scale:
+            return session
+        return at_every_scale(replace(session, scales=self.scales))
+
     def _note(self, choice: Choice, request: gr.Request) -> Choice:
         self.newest.note(str(request.session_hash), choice)
         return choice
@@ -176,7 +204,10 @@ class CompareHandlers:
         yield from until_newer(updates, self.controls_of, is_outdated)
 
     def _compute_and_show(self, session: Session, key: str | None, ends: float | None = None) -> Updates:
-        session = replace(session, further=at_scale(self.further, session.pairs[0].scale))
+        further = at_scale(self.further, session.pairs[0].scale)
+        session = replace(session, further=further, scales=self.scales)
+        if session.every_scale:
+            session = at_every_scale(session)
         return compute_and_show(session, self.shelf, key, self.upscaler_for, session.self_ensemble, ends)
 
     def _show_choice(self, choice: Choice, key: str | None) -> Updates:
@@ -193,7 +224,9 @@ class CompareHandlers:
             for note in notes_on(session.picture):
                 gr.Info(escape(note))
         # The viewer waits for a scene with a new token, even if the images are the same.
-        session = replace(session, self_ensemble=choice.self_ensemble, token=new_token())
+        session = replace(
+            session, self_ensemble=choice.self_ensemble, every_scale=choice.every_scale, token=new_token()
+        )
         yield from self._compute_and_show(session, key, ends)
 
     def _session_for(self, example: str | None, scale: int, key: str | None) -> Session:
@@ -213,8 +246,7 @@ class CompareHandlers:
             return open_example(path, scale)
         if shown.pairs[0].scale == scale:
             return shown  # with its results and its viewpoint
-        pair = make_pair(shown.picture, scale, shown.name)
-        return Session(shown.picture, shown.picture_token, (pair,), name=shown.name, stem=shown.stem)
+        return at_another_scale(shown, scale)
 
     def _compute_anew(self, key: str | None, weights_key: str) -> Updates:
         with errors_for_visitor():

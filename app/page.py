@@ -10,7 +10,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import endpoints
 from app.engines import ServedWeights
@@ -126,9 +126,14 @@ def own_files(script: str) -> dict[str, ASGIApp]:
         script: The viewer's JavaScript.
     """
     keep = {"Cache-Control": "public, max-age=31536000, immutable"}
+
+    async def send_script(scope: Scope, receive: Receive, send: Send) -> None:
+        # Each request needs its own response, because GZipMiddleware changes the headers of a response.
+        await Response(script, media_type="text/javascript", headers=keep)(scope, receive, send)
+
     return {
         PREVIEW: Response((APP / "static" / "preview.jpg").read_bytes(), media_type="image/jpeg"),
-        SCRIPT: GZipMiddleware(Response(script, media_type="text/javascript", headers=keep)),
+        SCRIPT: GZipMiddleware(send_script),
     }
 
 

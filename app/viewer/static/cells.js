@@ -29,18 +29,17 @@ function evenCells(count, most) {
 
 /**
  * Place panels in one row for each scale. The original is shown once: right of the first row, or above all rows if
- * there is no place beside them. The overview fills the place below it or right of it. A narrow stage has no place for
- * the small images.
+ * there is no place beside them. The overview fills the place below it or right of it. The small images are left out if
+ * the others fill a row.
  * @param {ImageValue[]} panels The panels of each scale, in the order of the scales; equally many for each scale.
  * @param {number} most Largest number of panels in a row.
- * @param {boolean} isNarrow Whether the stage is narrow.
  * @returns {Cells}
  */
-function scaleCells(panels, most, isNarrow) {
-  const hasMethods = panels.some(({ role }) => role === "method");
-  const compared = panels.filter(({ role }) => role !== "original" && !(role === "small" && isNarrow && hasMethods));
-  if (!compared.length) return evenCells(panels.length, most);
-  const scales = new Set(compared.map(({ scale }) => scale)).size, each = compared.length / scales;
+function scaleCells(panels, most) {
+  const inRows = panels.filter(({ role }) => role !== "original"), scales = new Set(inRows.map(({ scale }) => scale)).size;
+  if (!scales) return evenCells(panels.length, most);
+  const compared = inRows.length > scales * most ? inRows.filter(({ role }) => role !== "small") : inRows;
+  const each = compared.length / scales;
   const hasOriginal = panels.some(({ role }) => role === "original"), isBeside = hasOriginal && each < most;
   const lines = Math.ceil(each / most), across = Math.ceil(each / lines);  // of one scale
   const above = hasOriginal && !isBeside ? 1 : 0, rows = above + scales * lines;

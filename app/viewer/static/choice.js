@@ -71,10 +71,11 @@ class ImageChoice {
     return this.#layout === "scales" ? this.#images.filter((image) => this.#isInRows(image)) : this.#images;
   }
 
-  /** All images that the present layout can show: in the layout "scales" those of every scale, in their order. */
+  /** All images that the present layout can show: in the layout "scales" those of each scale in turn, and the original. */
   get listed() {
     if (this.#layout !== "scales") return this.#images;
-    return [...this.images, ...this.#others].sort((one, other) => one.scale - other.scale);
+    const place = (/** @type {ImageValue} */ image) => (image.role === "original" ? Infinity : image.scale);
+    return [...this.images, ...this.#others].sort((one, other) => (place(one) < place(other) ? -1 : Number(place(one) > place(other))));
   }
 
   /** Whether there are images of other scales. */

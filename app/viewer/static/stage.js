@@ -177,7 +177,7 @@ class Stage {
     const most = Math.max(1, Math.floor((width + gap) / (least + gap)));
     const { layout, panels } = this.#choice, shown = /** @type {HTMLElement[]} */ ([...this.#grid.children]);
     const { columns, rows, places, overview } =
-      layout === "scales" ? scaleCells(panels, most, this.isNarrow) : evenCells(shown.length, most);
+      layout === "scales" ? scaleCells(panels, most) : evenCells(shown.length, most);
     const room = parseFloat(getComputedStyle(this.#grid).minHeight);
     const share = (/** @type {number} */ size, /** @type {number} */ parts) =>
       Math.floor((size - gap * (parts - 1)) / parts / step) * step;

@@ -25,7 +25,9 @@ def cells(page: Page, kinds: str, most: int) -> Any:
         ``v`` for the overview.
     """
     roles = {"s": "small", "m": "method"}
-    panels = [{"role": roles[kind], "scale": scale} for scale in (2, 3, 4) for kind in kinds if kind != "o"]
+    panels: list[dict[str, str | int]] = [
+        {"role": roles[kind], "scale": scale} for scale in (2, 3, 4) for kind in kinds if kind != "o"
+    ]
     if "o" in kinds:
         panels.append({"role": "original", "scale": 4})
     found = page.evaluate("([panels, most]) => scaleCells(panels, most)", [panels, most])
@@ -33,7 +35,7 @@ def cells(page: Page, kinds: str, most: int) -> Any:
     for panel, place in zip(panels, found["places"], strict=True):
         if place is not None:
             assert rows[place["row"]][place["column"]] == "."
-            name = "o" if panel["role"] == "original" else f"{panel['role'][0]}{panel['scale']}"
+            name = "o" if panel["role"] == "original" else f"{str(panel['role'])[0]}{panel['scale']}"
             rows[place["row"]][place["column"]] = name
     if overview := found["overview"]:
         for row in range(overview["row"], overview["row"] + overview["rows"]):

@@ -112,7 +112,7 @@ def test_a_region_is_inside_the_part_that_all_scales_have(page: Page, tmp_path: 
     page.locator("#scale").get_by_label("x2").check()
     page.locator("input[type=file]").first.set_input_files(tmp_path / "photo.png")
     viewer = page.locator("#viewer")
-    expect(viewer.get_by_test_id("place")).to_have_text("82×58 pixels at 0, 0")
+    expect(viewer.get_by_test_id("place")).to_have_text("80×58 pixels at 1, 0")
     numbers(page, "drn", "region")
     open_scales(page)
     viewer.get_by_role("button", name="Fit").click()

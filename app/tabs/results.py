@@ -145,8 +145,8 @@ def charts_html(rows: Sequence[Ranked], results: Mapping[str, Any], scale: int) 
     times: dict[str, Points] = {row["method"]: [(row["seconds"], row["psnr"])] for row in own}
     return (
         '<div class="charts">'
-        + chart(f"Set5 x{scale}: PSNR and size", "million parameters", "PSNR (dB)", sizes, lines=False)
-        + chart(f"Set5 x{scale}: PSNR and time", "seconds per image", "PSNR (dB)", times, lines=False)
+        + chart(f"Set5 x{scale}: PSNR and size", "million parameters", "PSNR (dB)", sizes)
+        + chart(f"Set5 x{scale}: PSNR and time", "seconds per image", "PSNR (dB)", times)
         + f'</div><p class="note">Times on {escape(results["device"])}.</p>'
     )
 

@@ -198,6 +198,7 @@ def test_a_reload_and_a_link_restore_the_layout(context: BrowserContext, url: st
     numbers(page, "drn", "region")
     thumbnails(page).nth(2).click()
     page.wait_for_function("new URLSearchParams(location.search).get('image') === 'cat'")
+    numbers(page, "drn", "region")
     type_region(page, Rect(60, 50, 70, 44))
     open_scales(page)
     page.wait_for_function("new URLSearchParams(location.search).get('layout') === 'scales'")

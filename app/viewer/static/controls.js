@@ -133,7 +133,7 @@ class Controls {
    */
   #makeChip(image, number) {
     const chip = make("button", {
-      type: "button", "aria-pressed": String(this.#choice.isOn(image.key)), "data-key": image.key,
+      type: "button", "aria-pressed": String(this.#choice.isOn(image.key)), "data-key": image.key, "data-role": image.role,
     }, make("kbd", {}, number <= NUMBER_KEYS ? `${number} ` : ""), image.name);
     chip.addEventListener("click", () => {
       this.#choice.choose(image.key);

@@ -192,6 +192,7 @@ class Stage {
       panel.hidden = place === null;
       if (place) panel.style.gridArea = `${place.row + 1} / ${place.column + 1}`;
     });
+    this.#root.classList.toggle("crowded", places.includes(null));
     const size = (/** @type {number} */ one, /** @type {number} */ count) => count * (one + gap) - gap;
     this.#placeOverview(overview && {
       left: overview.column * (panelWidth + gap), top: overview.row * (panelHeight + gap),

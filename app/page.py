@@ -128,7 +128,7 @@ def own_files(script: str) -> dict[str, ASGIApp]:
     keep = {"Cache-Control": "public, max-age=31536000, immutable"}
 
     async def send_script(scope: Scope, receive: Receive, send: Send) -> None:
-        # Each request needs its own response, because GZipMiddleware changes the headers of a response.
+        # GZipMiddleware changes the headers of the response that it compresses, so each request needs its own.
         await Response(script, media_type="text/javascript", headers=keep)(scope, receive, send)
 
     return {

@@ -247,14 +247,13 @@ def test_the_table_of_several_scales_and_unusual_names(scripts: Page) -> None:
         {"key": "b", "name": "plain", "scale": 4},
         {"key": "c", "name": "without numbers", "scale": 4},
     ]
-    scene = {"name": "photo, 1", "images": images}
     answer = {"token": "t", "region": {"x": 1, "y": 2, "width": 3, "height": 4}, "scores": {"a": scores, "b": scores}}
     text, saved, name = scripts.evaluate(
-        """([scene, numbers]) => {
-            const table = numbersTable(scene, numbers);
-            return [asText(table), asCsv(table), csvName(scene)];
+        """(shown) => {
+            const table = numbersTable(shown);
+            return [asText(table), asCsv(table), csvName(shown)];
         }""",
-        [scene, answer],
+        {"photograph": "photo, 1", "images": images, "numbers": answer},
     )
     rows = list(csv.reader(io.StringIO(saved)))
     assert rows[1] == ['my "best", <b>net</b>\tv2', "inf", "", "1,2,3,4", "photo, 1", "2"]

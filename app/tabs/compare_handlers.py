@@ -183,11 +183,12 @@ class CompareHandlers:
             return store_figure(session, hr_rect)
 
     def _find(self, key: str | None, every_scale: bool) -> Session | None:
-        """Return the session with this key, with the pairs of the scales that the page shows."""
+        """Return the session with this key, for the scales that the page shows now."""
         session = self.shelf.find(key)
-        if session is None or not every_scale:
-            return session
-        return at_every_scale(replace(session, scales=self.scales))
+        if session is None:
+            return None
+        session = replace(session, scales=self.scales, every_scale=every_scale)
+        return at_every_scale(session) if every_scale else session
 
     def _note(self, choice: Choice, request: gr.Request) -> Choice:
         self.newest.note(str(request.session_hash), choice)

@@ -307,6 +307,23 @@ def test_a_full_queue_is_told_and_ends_the_wait(page: Page) -> None:
     open_scales(page)
 
 
+def test_leaving_stops_the_work_even_if_the_queue_is_full_at_that_moment(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, stopped = threading.Event(), threading.Event()
+    numbers(page, "drn", "region")
+    monkeypatch.setattr(Upscaler, "upscale", endless_at({3}, started, stopped))
+    page.locator("#viewer").get_by_role("button", name="Scales", exact=True).click()
+    assert started.wait(20)
+    refused = {"status": 503, "json": {"detail": "Queue is full!"}}
+    page.route("**/queue/join*", lambda route: route.fulfill(**refused), times=1)
+    page.locator("#viewer").get_by_role("button", name="Side by side").click()
+    assert stopped.wait(10)
+    started.clear()
+    assert not started.wait(3), "the work that was stopped continued"
+    numbers(page, "drn", "region")
+
+
 def test_copied_numbers_and_csv_have_all_rows_and_the_figure_the_chosen_scale(
     context: BrowserContext, url: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Small line and scatter charts as inline SVG, in the colours of the page."""
+"""Small scatter charts as inline SVG, in the colours of the page."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LABEL_HEIGHT = 13
 LABEL_WIDTH = 58
 
 COLOURS = {BICUBIC: 0, DRN: 1, DRN_PLUS: 2}
-"""Colour numbers of our own methods. Other lines have the numbers from 1 on; other points have 0, the pale colour."""
+"""Colour numbers of our own methods. Other methods have 0, the pale colour."""
 
 Points = Sequence[tuple[float, float]]
 
 
-def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points], lines: bool = True) -> str:
+def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points]) -> str:
     """Draw series of points, each labelled at its last point.
 
     Args:
@@ -28,7 +28,6 @@ def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points], 
         x_title: Title of the x axis.
         y_title: Title of the y axis.
         series: Points (x, y) by name; a series without points is left out.
-        lines: Whether the points of a series are joined.
 
     Returns:
         An ``<svg>`` element; empty if there are no points.
@@ -40,9 +39,8 @@ def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points], 
     ends = {name: axes.place(*points[-1]) for name, points in known.items()}
     labels = _place_labels(ends)
     parts = [axes.grid()]
-    for index, (name, points) in enumerate(known.items(), 1):
+    for name, points in known.items():
         placed = [axes.place(x, y) for x, y in points]
-        line = f'<polyline points="{" ".join(f"{x},{y}" for x, y in placed)}"/>' if lines else ""
         dots = "".join(
             f'<circle cx="{at_x}" cy="{at_y}" r="4"><title>{escape(name)}: {x:g}, {y:.2f}</title></circle>'
             for (at_x, at_y), (x, y) in zip(placed, points, strict=True)
@@ -50,8 +48,7 @@ def chart(title: str, x_title: str, y_title: str, series: Mapping[str, Points], 
         (end_x, end_y), (x, y) = ends[name], labels[name]
         label = f'<text class="name" x="{x + 12}" y="{round(y + 4, 1)}">{escape(name)}</text>'
         leader = f'<line x1="{end_x}" y1="{end_y}" x2="{x + 10}" y2="{y}"/>'
-        colour = COLOURS.get(name, index if lines else 0)
-        parts.append(f'<g class="series s{colour}">{line}{leader}{dots}{label}</g>')
+        parts.append(f'<g class="series s{COLOURS.get(name, 0)}">{leader}{dots}{label}</g>')
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
         f'<text class="title" x="{LEFT}" y="16">{escape(title)}</text>{"".join(parts)}'
@@ -67,18 +64,16 @@ class _Axes:
     Attributes:
         x: Lowest and highest x.
         y: Lowest and highest y.
-        has_whole_x: Whether all x values are whole numbers, so that only whole numbers are marked.
     """
 
     x: tuple[float, float]
     y: tuple[float, float]
-    has_whole_x: bool
 
     @classmethod
     def around(cls, points: Points) -> _Axes:
         """Choose ranges that hold all points with a margin."""
         xs, ys = [x for x, _ in points], [y for _, y in points]
-        return cls(_padded(xs), _padded(ys), all(float(x).is_integer() for x in xs))
+        return cls(_padded(xs), _padded(ys))
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Convert a point to SVG coordinates."""
@@ -94,7 +89,7 @@ class _Axes:
             _, y = self.place(self.x[0], tick)
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
             parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{tick:g}</text>')
-        for tick in _ticks(*self.x, whole=self.has_whole_x):
+        for tick in _ticks(*self.x):
             x, _ = self.place(tick, self.y[0])
             parts.append(f'<text class="tick" x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{tick:g}</text>')
         return "".join(parts)
@@ -134,7 +129,7 @@ def _padded(values: Sequence[float]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
+def _ticks(low: float, high: float) -> list[float]:
     """Choose the tick values of an axis: three to eight round numbers.
 
     Their distance is 1, 2 or 5 times a power of ten.
@@ -142,11 +137,8 @@ def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
     Args:
         low: Start of the range.
         high: End of the range.
-        whole: Whether only whole numbers are wanted; there may then be fewer than three.
     """
     widest = (high - low) / 3
     power = 10.0 ** floor(log10(widest))
     step = next(factor * power for factor in (5, 2, 1) if factor * power <= widest)
-    if whole:
-        step = max(step, 1.0)
     return [round(index * step, 10) for index in range(ceil(low / step), floor(high / step) + 1)]

@@ -23,6 +23,7 @@ class Choice:
         self_ensemble: Whether DRN+ is shown too.
         moment: The time of the choice, in ms on the clock of the visitor's page.
         degradation: Degradation of the LR image.
+        every_scale: Whether the other scales are compared too.
     """
 
     image: str | Path | None
@@ -30,6 +31,7 @@ class Choice:
     self_ensemble: bool
     moment: float
     degradation: Degradation = CLEAN
+    every_scale: bool = False
 
 
 class NewestChoices:

@@ -21,9 +21,9 @@ def link_query(session: Session) -> str | None:
     """Make the part of a link's query that names the images; the viewer adds the viewpoint.
 
     Returns:
-        The query, or None for a session that a link cannot open: an uploaded photograph, or several scales.
+        The query, or None for a session that a link cannot open: an uploaded photograph.
     """
-    if len(session.pairs) > 1 or not session.name:
+    if not session.name:
         return None
     query = {"image": session.name, "scale": session.pairs[0].scale}
     jpeg = {} if session.made == BICUBIC else {"jpeg": session.made}
@@ -53,7 +53,8 @@ def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Se
             "This link names an image, a scale, a JPEG quality or a view that does not exist here: "
             "choose a photograph instead."
         ) from error
-    return replace(session, view=view, self_ensemble=params.get("plus") == "1")
+    every_scale = view["layout"] == "scales"
+    return replace(session, view=view, self_ensemble=params.get("plus") == "1", every_scale=every_scale)
 
 
 def _viewpoint(params: Mapping[str, str], pair: Pair) -> Viewpoint:

@@ -33,7 +33,6 @@ from app.serving.limits import MAX_CROP_PIXELS, MAX_OUTPUT_PIXELS, MAX_PIXELS, M
 from app.set_tables import SetTables, named_sets
 from app.tabs.compare import compare_tab
 from app.tabs.results import results_tab
-from app.tabs.scales import scales_tab
 from app.tabs.set_table import set_table
 from app.tabs.upscale import upscale_tab
 from app.viewer.component import APP, read_script, read_static
@@ -126,17 +125,11 @@ def build(options: PageOptions = PageOptions()) -> gr.Blocks:
 def _add_tabs(demo: gr.Blocks, served: ServedWeights, weights_key: gr.State, options: PageOptions) -> None:
     upscaler_for, scales, photographs = served.upscaler_for, served.scales, examples(options.data)
     with gr.Tabs():
-        with gr.Tab("Compare", id="compare", elem_id="compare-tab") as compare:
-            shelf, compared_key = compare_tab(
-                demo, upscaler_for, scales, weights_key, photographs, options, served.photo_for
-            )
-        computing = scales_tab(demo, upscaler_for, scales, shelf, compared_key, weights_key)
-        upscale = upscale_tab(served)
+        with gr.Tab("Compare", id="compare", elem_id="compare-tab"):
+            compare_tab(demo, upscaler_for, scales, weights_key, photographs, options, served.photo_for)
+        upscale_tab(served)
         tables = SetTables(named_sets(options.data, photographs), upscaler_for, options.further)
-        results = results_tab(functools.partial(set_table, tables, photographs, scales, weights_key))
-        others = compare, upscale, results
-    # When another tab is opened, cancel the work for the Scales tab, so that other visitors do not wait for it.
-    gr.on([tab.select for tab in others], None, cancels=[computing], queue=False, api_visibility="private")
+        results_tab(functools.partial(set_table, tables, photographs, scales, weights_key))
 
 
 def crop_script() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from app.links import link_query
 from app.session import Session
@@ -10,8 +10,7 @@ from app.viewer.component import Layer, Measured, Scene, first_view, numbers_for
 from app.viewer.contract import Numbers
 from drn.degrade import CLEAN
 from drn.evaluation.comparison import ADDED_GAIN, ERROR_RANGE, added_map, error_map, score
-from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN, DRN_PHOTO
-from drn.evaluation.pairs import Pair
+from drn.evaluation.methods import BICUBIC, DESCRIPTIONS, DRN, DRN_PHOTO, builtin_names
 from drn.geometry import Rect
 
 SMALL, ORIGINAL = "Small (LR)", "Original"
@@ -24,14 +23,16 @@ CENTRES = {"astronaut": (166.0, 380.0), "cat": (165.0, 115.0), "test-card": (120
 def scene_of(session: Session) -> Scene:
     """Build the scene of a session; results that are not yet computed have no pixels.
 
-    The scene of a session with several scales has one row of images for each scale. The scene of a session with one
-    scale also has maps.
+    The images of the chosen scale come first. The original and the maps are shown at this scale only.
     """
-    several = len(session.pairs) > 1
-    layers = [layer for pair in session.pairs for layer in _images(session, pair)]
-    if not several:
-        layers += _maps(session)
-    height, width = session.pairs[0].hr.shape[:2]
+    chosen = session.pairs[0]
+    scales = [scale for scale in session.scales if scale != chosen.scale]
+    layers = [*_images(session, chosen.scale, session.shown)]
+    layers.append(Layer("truth", "original", chosen.scale, ORIGINAL, "the original", chosen.hr))
+    layers += _maps(session)
+    layers += [layer for scale in scales for layer in _images(session, scale, builtin_names(session.self_ensemble))]
+    height, width = chosen.hr.shape[:2]
+    all_height, all_width = session.picture.rgb.shape[:2]
     x, y = CENTRES.get(session.name, (width / 2, height / 2))
     return Scene(
         session.token,
@@ -40,7 +41,8 @@ def scene_of(session: Session) -> Scene:
         height,
         tuple(layers),
         session.view or first_view(x, y),
-        columns=len(layers) // len(session.pairs) if several else None,
+        shared_width=min(all_width // scale * scale for scale in (chosen.scale, *scales)),
+        shared_height=min(all_height // scale * scale for scale in (chosen.scale, *scales)),
         hint=" ".join(_hints(session)),
         link=link_query(session),
         failed=session.failed,
@@ -61,8 +63,8 @@ def _hints(session: Session) -> Iterator[str]:
         yield f"{name} has no result for this photograph."
 
 
-def _key(session: Session, pair: Pair, name: str) -> str:
-    """Make the viewer's key of an image; it contains the scale if the session has several scales.
+def _key(session: Session, scale: int, name: str) -> str:
+    """Make the viewer's key of an image; it contains the scale if this is not the chosen one.
 
     Methods of the command line get numbered keys, because a name may be long, or equal to the key of another image.
     """
@@ -71,7 +73,7 @@ def _key(session: Session, pair: Pair, name: str) -> str:
     further = [method.name for method in session.further if method.name != DRN_PHOTO]
     if name in further:
         return f"further-{further.index(name) + 1}"
-    return name.lower() if len(session.pairs) == 1 else f"{name.lower()}-x{pair.scale}"
+    return name.lower() if scale == session.pairs[0].scale else f"{name.lower()}-x{scale}"
 
 
 def display_name(method: str) -> str:
@@ -87,17 +89,17 @@ def _label(session: Session, method: str) -> tuple[str, str]:
     return display_name(method), notes[method]
 
 
-def _images(session: Session, pair: Pair) -> Iterator[Layer]:
-    """The small image, the result of each method and the original, at one scale."""
-    scale = pair.scale
-    suffix = f" x{scale}" if len(session.pairs) > 1 else ""
-    yield Layer(_key(session, pair, "lr"), "small", scale, SMALL + suffix, "the input", pair.lr)
-    for method in session.shown:
+def _images(session: Session, scale: int, methods: Sequence[str]) -> Iterator[Layer]:
+    """The small image and the result of each method at one scale."""
+    is_chosen = scale == session.pairs[0].scale
+    small = next((pair.lr for pair in session.pairs if pair.scale == scale), None)
+    yield Layer(_key(session, scale, "lr"), "small", scale, SMALL, "the input", small, shown=is_chosen)
+    for method in methods:
         result = session.results.get((scale, method))
         pixels = None if result is None else result.sr
         name, note = _label(session, method)
-        yield Layer(_key(session, pair, method), "method", scale, name + suffix, note, pixels, method=method)
-    yield Layer(_key(session, pair, "truth"), "original", scale, ORIGINAL + suffix, "the original", pair.hr)
+        key = _key(session, scale, method)
+        yield Layer(key, "method", scale, name, note, pixels, method=method, shown=is_chosen)
 
 
 def _maps(session: Session) -> Iterator[Layer]:
@@ -107,7 +109,7 @@ def _maps(session: Session) -> Iterator[Layer]:
     for method, result in known.items():
         if result is not None:
             yield Layer(
-                f"error-{_key(session, pair, method)}",
+                f"error-{_key(session, pair.scale, method)}",
                 "error_map",
                 pair.scale,
                 f"{_label(session, method)[0]} error",
@@ -137,11 +139,11 @@ def numbers_of(session: Session, hr_rect: Rect) -> Numbers:
     """Measure a region of every displayed result, and mark the best scores of each scale."""
     finished = {*session.own, *(method.name for method in session.further if method.is_finished)}
     groups = []
-    for pair in session.pairs:
+    for pair in session.compared:
         known = {method: session.results.get((pair.scale, method)) for method in session.shown}
         groups.append(
             {
-                _key(session, pair, method): Measured(
+                _key(session, pair.scale, method): Measured(
                     score(pair, result.sr, hr_rect), result.whole, None if method in finished else result.seconds
                 )
                 for method, result in known.items()

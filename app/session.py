@@ -43,17 +43,19 @@ class Session:
     Attributes:
         picture: The original, as it was read.
         picture_token: Identifies the picture; the viewer keeps its viewport while the token stays the same.
-        pairs: The original and its LR image, for each scale; all originals have one size.
+        pairs: The original and its LR image at the chosen scale, and then at those other scales that were compared.
         results: The results that are already computed, by scale and by the name of the method or the key of the
             visitor's result.
         name: Stem of the example's name; empty for an uploaded photograph.
         stem: Stem of the name of the photograph's file, for names of results.
         view: The viewpoint of a shared link; None for the usual one.
         self_ensemble: Whether DRN+ is shown too.
-        further: The methods beside the built-in ones; a session with several scales has none.
+        further: The methods beside the built-in ones, at the chosen scale.
         lacking: Names of the further methods that have no result for this photograph.
-        own: Key -> name of each result that the visitor added. A session with such results has one scale.
+        own: Key -> name of each result that the visitor added, at the chosen scale.
         own_token: Part of the names of files, so that sessions with such results do not share files; else empty.
+        scales: The scales that the viewer can compare; empty for the chosen scale alone.
+        every_scale: Whether the built-in methods are compared at every scale, and not only at the chosen one.
         failed: Whether the missing results will not be computed.
         token: Identifies the set of images, so that a request about another set is not answered.
     """
@@ -70,6 +72,8 @@ class Session:
     lacking: frozenset[str] = frozenset()
     own: dict[str, str] = field(default_factory=dict)
     own_token: str = ""
+    scales: tuple[int, ...] = ()
+    every_scale: bool = False
     failed: bool = False
     token: str = field(default_factory=new_token)
 
@@ -102,14 +106,53 @@ class Session:
         return [*self.methods, *self.own]
 
     @property
+    def compared(self) -> tuple[Pair, ...]:
+        """The pairs whose results are computed and measured."""
+        return self.pairs if self.every_scale else self.pairs[:1]
+
+    @property
     def settled(self) -> bool:
         """Whether every result is computed or has failed."""
-        return self.failed or all((pair.scale, name) in self.results for pair in self.pairs for name in self.shown)
+        builtin = builtin_names(self.self_ensemble)
+        needed = [(pair.scale, name) for pair in self.compared for name in builtin]
+        needed += [(self.pairs[0].scale, name) for name in self.shown]
+        return self.failed or all(result in self.results for result in needed)
 
 
 def at_scale(methods: Sequence[Method], scale: int) -> tuple[Method, ...]:
     """Return the methods that can enlarge by ``scale``."""
     return tuple(method for method in methods if method.scale in (None, scale))
+
+
+def at_every_scale(session: Session) -> Session:
+    """Return the session with the pairs of all of its scales.
+
+    The pair of a scale is the one of a comparison at that scale alone, so that the scores of the whole image are equal.
+    """
+    known = [pair.scale for pair in session.pairs]
+    new = [
+        make_pair(session.picture, scale, session.name, session.degradation)
+        for scale in session.scales
+        if scale not in known
+    ]
+    return replace(session, pairs=(*session.pairs, *new), every_scale=True)
+
+
+def with_another_pair(session: Session, scale: int, degradation: Degradation) -> Session:
+    """Return a new session of the same photograph; results of several scales that were compared are kept.
+
+    Args:
+        session: The present session.
+        scale: The chosen scale.
+        degradation: Degradation of the LR images; results of another degradation are not kept.
+    """
+    is_kept = len(session.pairs) > 1 and session.degradation == degradation
+    known = {pair.scale: pair for pair in session.pairs} if is_kept else {}
+    first = known.pop(scale, None) or make_pair(session.picture, scale, session.name, degradation)
+    pairs = (first, *known.values())
+    builtin = builtin_names(self_ensemble=True)
+    results = {(of, name): result for (of, name), result in session.results.items() if is_kept and name in builtin}
+    return Session(session.picture, session.picture_token, pairs, results=results, name=session.name, stem=session.stem)
 
 
 def open_upload(
@@ -163,22 +206,20 @@ def compute(
         ends: The time limit; None for the ``deadline()`` of a job that starts now.
 
     Yields:
-        The session with the results of one more method at every scale, or None while the work continues. A
-        further method that fails on this photograph is added to ``lacking``, and the work continues.
+        The session with one more result, or None while the work continues. A further method that fails on this
+        photograph is added to ``lacking``, and the work continues.
 
     Raises:
         InputError: If the work takes too long, or a tile fails.
     """
     ends = deadline() if ends is None else ends
     # The methods keep their networks, even if other weights arrive in the meantime.
-    methods = [(pair, builtin_methods(upscaler_for(pair.scale), self_ensemble)) for pair in session.pairs]
-    for index, name in enumerate(builtin_names(self_ensemble)):
-        found = {}
-        for pair, of_scale in methods:
-            if (pair.scale, name) not in session.results:
-                found[pair.scale, name] = yield from _measure(pair, of_scale[index], ends)
-        if found:
-            session = replace(session, results=session.results | found, token=new_token())
+    methods = [(pair, builtin_methods(upscaler_for(pair.scale), self_ensemble)) for pair in session.compared]
+    for pair, method in [(pair, of_scale[index]) for index in range(len(methods[0][1])) for pair, of_scale in methods]:
+        if (pair.scale, method.name) not in session.results:
+            result = yield from _measure(pair, method, ends)
+            session = replace(session, results={**session.results, (pair.scale, method.name): result})
+            session = replace(session, token=new_token())
             yield session
     for method in session.further:
         pair = session.pairs[0]

@@ -77,7 +77,7 @@ class Enlarged:
             columns = None
         else:  # stack the images, so that each shows a part as wide as the stage
             columns, start["zoom"] = 1, 1.0
-        return Scene(token, token, width, height, layers, start, columns, NO_ORIGINAL, owner=token)
+        return Scene(token, token, width, height, layers, start, columns=columns, hint=NO_ORIGINAL, owner=token)
 
     def _layer(self, key: str, method: str, sr: Picture) -> Layer:
         pixels = on_checkers(sr, CHECKER * self.scale)

@@ -33,7 +33,7 @@ def compare_tab(
     photographs: list[Path],
     options: PageOptions,
     photo_for: PhotoFor,
-) -> tuple[Shelf, gr.State]:
+) -> None:
     """Add the tab's components and events, and compute the first comparison, which is part of the page.
 
     Args:
@@ -45,17 +45,14 @@ def compare_tab(
         options: The choices of the command line.
         photo_for: Returns the upscaler with the photo weights for a scale, if there are any.
 
-    Returns:
-        The shelf that keeps the sessions, and the state with the key of the visitor's session. Other tabs use them to
-        show the same photograph.
-
     Raises:
         InputError: If there are no weights for the chosen scale, or a photograph cannot be used.
     """
     scale = options.scale or max(scales)
     if scale not in scales:
         raise InputError(f"There are no weights for x{scale}: choose another scale or other weights.")
-    opened = replace(open_example(photographs[0], scale), further=at_scale(options.further, scale))
+    further = at_scale(options.further, scale)
+    opened = replace(open_example(photographs[0], scale), further=further, scales=tuple(scales))
     *_, first = filter(None, compute(opened, upscaler_for, self_ensemble=False))
     shelf = Shelf(first, weights_key.value)
     # gradio resets a visitor's states after an hour without requests, or when there are too many states. The initial
@@ -67,7 +64,6 @@ def compare_tab(
         tuple(photographs), tuple(scales), shelf, upscaler_for, NewestChoices(), photo_for, options.further
     )
     connect(page, layout, handlers, key, weights_key)
-    return shelf, key
 
 
 def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> CompareLayout:
@@ -113,5 +109,8 @@ def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> Comp
     take_path(upload)
     take_path(own)
     restore = gr.Button(visible="hidden", elem_id="restore")
+    rearranged = gr.Button(visible="hidden", elem_id="rearranged")
     gr.Markdown(PROTOCOL, elem_classes="note")
-    return CompareLayout(gallery, scale, self_ensemble, made, upload, panels, draw, figure, restore, own, own_names)
+    return CompareLayout(
+        gallery, scale, self_ensemble, made, upload, panels, draw, figure, restore, rearranged, own, own_names
+    )

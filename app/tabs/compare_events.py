@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from app.events import EACH, HEAVY, QUIET, moment_js, shown_js
 from app.measurements import answer_viewport
@@ -21,6 +23,8 @@ LINK_JS = "() => { if (new URLSearchParams(location.search).has('image')) docume
 """JavaScript that opens a shared link. Other visits send no event, because an event takes a place in the queue."""
 
 SHOWN_JS = shown_js("compare", "{ id: value?.picture, width: value?.width, height: value?.height }")
+EVERY_SCALE_JS = "document.querySelector('#viewer .viewer').dataset.scales === 'true'"
+"""JavaScript: whether the viewer needs the results of every scale."""
 
 DOWNLOAD_JS = "() => document.querySelector('#figure-file')?.click()"
 
@@ -39,6 +43,7 @@ class CompareLayout:
         draw: Requests a figure of the region in view.
         figure: Downloads that figure; not visible.
         restore: Opens a shared link; not visible.
+        rearranged: The viewer presses it when it needs, or no longer needs, the results of every scale; not visible.
         own: Takes a visitor's result of another method.
         own_names: The names of the visitor's results; not visible if there are none.
     """
@@ -52,6 +57,7 @@ class CompareLayout:
     draw: gr.Button
     figure: gr.DownloadButton
     restore: gr.Button
+    rearranged: gr.Button
     own: gr.UploadButton
     own_names: gr.Textbox
 
@@ -68,7 +74,7 @@ def connect(
         key: Holds the key of the visitor's session.
         weights_key: Identifies the weights in use; when it changes, the comparison is computed again.
     """
-    moment, seen = gr.Number(visible=False), gr.Textbox(visible=False)
+    moment, seen, every_scale = gr.Number(visible=False), gr.Textbox(visible=False), gr.Checkbox(visible=False)
     outputs, controls = (
         [key, layout.panels],
         [layout.scale, layout.self_ensemble, layout.gallery, layout.own_names, layout.made],
@@ -77,14 +83,15 @@ def connect(
     # would send an event only after the previous event has ended, with that later time as the time of the choice.
     computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls]}
 
-    for noted, choice in _connect_choices(layout, handlers, moment):
+    for noted, choice in _connect_choices(layout, handlers, [moment, every_scale]):
         chosen = noted.success(handlers.show_choice, [choice, key], **computing)
         chosen.failure(
             handlers.controls_of, key, controls, js=f"(key) => {{ {NOT_BUSY} return [key]; }}", queue=False, **EACH
         )
         # If the choice fails, the work that it stopped continues, unless the queue is full.
-        resumed = chosen.failure(handlers.resume, [moment, key], js=moment_js(), **computing)
-        resumed.failure(handlers.give_up, key, outputs, queue=False, **EACH)
+        resumed = chosen.failure(handlers.resume, [moment, every_scale, key], js=choice_js(), **computing)
+        given_up: dict[str, Any] = {"js": f"(_, key) => [{EVERY_SCALE_JS}, key]", "queue": False, **EACH}
+        resumed.failure(handlers.give_up, [every_scale, key], outputs, **given_up)
     weights_key.change(handlers.compute_anew, [moment, key, weights_key], js=moment_js(), **computing)
     own: dict[str, Any] = {**computing, "outputs": [*outputs, layout.own_names]}
     wait = f"(...values) => {{ {BUSY} return values; }}"
@@ -100,21 +107,39 @@ def connect(
     page.load(None, js=LINK_JS)
 
 
-def _connect_choices(layout: CompareLayout, handlers: CompareHandlers, moment: gr.Number) -> list[tuple[Any, gr.State]]:
+def choice_js(before: str = "") -> str:
+    """Make JavaScript that sets the first inputs of an event: the time, and whether every scale is needed.
+
+    Args:
+        before: Statements to run first.
+    """
+    return f"(_, __, ...rest) => {{ {before} return [performance.now(), {EVERY_SCALE_JS}, ...rest]; }}"
+
+
+def _connect_choices(
+    layout: CompareLayout, handlers: CompareHandlers, moment: Sequence[Component]
+) -> list[tuple[Any, gr.State]]:
     """Connect the events that record a choice as soon as it is made.
 
     The choice of an image and the choice of options have separate states, so that a change of the scale does not
     replace an image that waits in the queue.
 
+    Args:
+        layout: The components of the tab.
+        handlers: The handlers.
+        moment: The inputs that ``choice_js`` sets.
+
     Returns:
         The events, each with the state that receives its choice.
     """
     image, options = gr.State(), gr.State()
-    inputs = [moment, layout.scale, layout.self_ensemble, layout.made]
-    noting: dict[str, Any] = {"js": moment_js(BUSY), "queue": False, **EACH}
+    inputs = [*moment, layout.scale, layout.self_ensemble, layout.made]
+    noting: dict[str, Any] = {"js": choice_js(BUSY), "queue": False, **EACH}
     changes = [layout.scale.input, layout.self_ensemble.input, layout.made.input]
     return [
         (layout.gallery.select(handlers.note_example, inputs, image, **noting), image),
         (layout.upload.upload(handlers.note_upload, [*inputs, layout.upload], image, **noting), image),
         (gr.on(changes, handlers.note_options, inputs, options, **noting), options),
+        # The viewer shows at once which results it waits for, and needs nothing from the server to leave the layout.
+        (layout.rearranged.click(handlers.note_options, inputs, options, **{**noting, "js": choice_js()}), options),
     ]

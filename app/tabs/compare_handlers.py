@@ -19,14 +19,23 @@ from app.measurements import parse_viewport
 from app.own_results import add_own, rename_own
 from app.scene import scene_of
 from app.serving.jobs import Job, deadline, errors_for_visitor
-from app.session import DEGRADATIONS, Session, at_scale, new_token, open_example, open_upload
+from app.session import (
+    DEGRADATIONS,
+    Session,
+    at_every_scale,
+    at_scale,
+    new_token,
+    open_example,
+    open_upload,
+    with_another_pair,
+)
 from app.shelf import Shelf
 from app.updates import Update, Updates, compute_and_show, until_newer
 from app.viewer.component import scene_value
 from drn.degrade import CLEAN
 from drn.errors import InputError
 from drn.evaluation.methods import DRN_PHOTO, Method, builtin_names, drn_photo
-from drn.evaluation.pairs import make_pair, notes_on
+from drn.evaluation.pairs import notes_on
 
 SKIP_ALL = (gr.skip(),) * 7
 """Leaves the key, the viewer and the five controls unchanged."""
@@ -64,23 +73,39 @@ class CompareHandlers:
     further: tuple[Method, ...] = ()
 
     def note_example(
-        self, moment: float, scale: str, self_ensemble: bool, made: str, event: gr.SelectData, request: gr.Request
+        self,
+        moment: float,
+        every_scale: bool,
+        scale: str,
+        self_ensemble: bool,
+        made: str,
+        event: gr.SelectData,
+        request: gr.Request,
     ) -> Choice:
         """Record the choice of an example."""
         if event.index not in range(len(self.photographs)):
             raise gr.Error("There is no such photograph: choose one of those shown.", print_exception=False)
-        name = self.photographs[event.index].stem
-        return self._note(Choice(name, int(scale), self_ensemble, moment, DEGRADATIONS[made]), request)
+        image = self.photographs[event.index].stem
+        return self._note(image, moment, every_scale, scale, self_ensemble, made, request)
 
     def note_upload(
-        self, moment: float, scale: str, self_ensemble: bool, made: str, path: str, request: gr.Request
+        self,
+        moment: float,
+        every_scale: bool,
+        scale: str,
+        self_ensemble: bool,
+        made: str,
+        path: str,
+        request: gr.Request,
     ) -> Choice:
         """Record the choice of an uploaded photograph."""
-        return self._note(Choice(Path(path), int(scale), self_ensemble, moment, DEGRADATIONS[made]), request)
+        return self._note(Path(path), moment, every_scale, scale, self_ensemble, made, request)
 
-    def note_options(self, moment: float, scale: str, self_ensemble: bool, made: str, request: gr.Request) -> Choice:
-        """Record the choice of a scale, of DRN+, and of the way to make the small picture."""
-        return self._note(Choice(None, int(scale), self_ensemble, moment, DEGRADATIONS[made]), request)
+    def note_options(
+        self, moment: float, every_scale: bool, scale: str, self_ensemble: bool, made: str, request: gr.Request
+    ) -> Choice:
+        """Record the choice of a scale, of DRN+, of the way to make the small picture, and of every scale."""
+        return self._note(None, moment, every_scale, scale, self_ensemble, made, request)
 
     def show_choice(self, choice: Choice | None, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Show the chosen comparison; it replaces the session with this ``key``."""
@@ -100,17 +125,19 @@ class CompareHandlers:
         """Show the same comparison with other weights."""
         yield from self._until_newer(self._compute_anew(key, weights_key), moment, request)
 
-    def resume(self, moment: float, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def resume(
+        self, moment: float, every_scale: bool, key: str | None, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
         """Continue work that was stopped by a choice that failed."""
-        session = self.shelf.find(key)
+        session = self._find(key, every_scale)
         if session is None or session.settled:
             yield SKIP_ALL  # gradio would set every output to None if this generator yielded nothing
         else:
             yield from self._until_newer(self._compute_and_show(session, key), moment, request)
 
-    def give_up(self, key: str | None) -> Update:
+    def give_up(self, every_scale: bool, key: str | None) -> Update:
         """Mark the missing results as failed, so that the viewer no longer waits for them."""
-        session = self.shelf.find(key)
+        session = self._find(key, every_scale)
         if session is None or session.settled:
             return gr.skip(), gr.skip()
         session = replace(session, failed=True)
@@ -168,7 +195,25 @@ class CompareHandlers:
                 raise InputError("The images have just changed: request the figure again.")
             return store_figure(session, hr_rect)
 
-    def _note(self, choice: Choice, request: gr.Request) -> Choice:
+    def _find(self, key: str | None, every_scale: bool) -> Session | None:
+        """Return the session with this key, for the scales that the page shows now."""
+        session = self.shelf.find(key)
+        if session is None:
+            return None
+        session = replace(session, scales=self.scales, every_scale=every_scale)
+        return at_every_scale(session) if every_scale else session
+
+    def _note(
+        self,
+        image: str | Path | None,
+        moment: float,
+        every_scale: bool,
+        scale: str,
+        self_ensemble: bool,
+        made: str,
+        request: gr.Request,
+    ) -> Choice:
+        choice = Choice(image, int(scale), self_ensemble, moment, DEGRADATIONS[made], bool(every_scale))
         self.newest.note(str(request.session_hash), choice)
         return choice
 
@@ -186,7 +231,10 @@ class CompareHandlers:
         scale = session.pairs[0].scale
         photo = None if session.degradation == CLEAN else self.photo_for(scale)
         tuned = () if photo is None else (drn_photo(photo),)
-        session = replace(session, further=(*tuned, *at_scale(self.further, scale)))
+        further = (*tuned, *at_scale(self.further, scale))
+        session = replace(session, further=further, scales=self.scales)
+        if session.every_scale:
+            session = at_every_scale(session)
         return compute_and_show(session, self.shelf, key, self.upscaler_for, session.self_ensemble, ends)
 
     def _show_choice(self, choice: Choice, key: str | None) -> Updates:
@@ -203,7 +251,9 @@ class CompareHandlers:
             for note in notes_on(session.picture):
                 gr.Info(escape(note))
         # The viewer waits for a scene with a new token, even if the images are the same.
-        session = replace(session, self_ensemble=choice.self_ensemble, token=new_token())
+        session = replace(
+            session, self_ensemble=choice.self_ensemble, every_scale=choice.every_scale, token=new_token()
+        )
         yield from self._compute_and_show(session, key, ends)
 
     def _session_for(self, choice: Choice, key: str | None) -> Session:
@@ -222,8 +272,7 @@ class CompareHandlers:
             return open_example(path, choice.scale, choice.degradation)
         if (shown.pairs[0].scale, shown.degradation) == (choice.scale, choice.degradation):
             return shown  # with its results and its viewpoint
-        pair = make_pair(shown.picture, choice.scale, shown.name, choice.degradation)
-        return Session(shown.picture, shown.picture_token, (pair,), name=shown.name, stem=shown.stem)
+        return with_another_pair(shown, choice.scale, choice.degradation)
 
     def _compute_anew(self, key: str | None, weights_key: str) -> Updates:
         with errors_for_visitor():

@@ -31,7 +31,7 @@ NO_RESULTS = "There is no `weights/results.json`. The output of `python -m drn e
 ITERATIONS, PSNR = "thousand iterations", "validation PSNR (dB)"
 
 
-def results_tab(set_table: Callable[[], None]) -> gr.Tab:
+def results_tab(set_table: Callable[[], None]) -> None:
     """Add the tab, with ``weights/results.json``, ``peers.json`` and the training curves in ``weights/``.
 
     Args:
@@ -39,8 +39,7 @@ def results_tab(set_table: Callable[[], None]) -> gr.Tab:
     """
     peers = json.loads(PEERS.read_text(encoding="utf-8"))
     results = read_results(BUNDLED / "results.json")
-    tab: gr.Tab
-    with gr.Tab("Results", id="results", elem_id="results-tab") as tab:
+    with gr.Tab("Results", id="results", elem_id="results-tab"):
         if results is None:
             gr.Markdown(NO_RESULTS)
         else:
@@ -52,7 +51,6 @@ def results_tab(set_table: Callable[[], None]) -> gr.Tab:
             data_table(*peer_sources(peers), elem_id="peer-sources")
             gr.Markdown(peers["published"]["what"], elem_classes="note")
             data_table(*published_peers(peers), elem_id="published-peers")
-    return tab
 
 
 def _add_scales(peers: Mapping[str, Any], results: Mapping[str, Any]) -> None:
@@ -150,8 +148,8 @@ def charts_html(rows: Sequence[Ranked], results: Mapping[str, Any], scale: int) 
     }
     return (
         '<div class="charts">'
-        + chart(f"Set5 x{scale}: PSNR and size", "million parameters", "PSNR (dB)", sizes, lines=False)
-        + chart(f"Set5 x{scale}: PSNR and time", "seconds per image", "PSNR (dB)", times, lines=False)
+        + chart(f"Set5 x{scale}: PSNR and size", "million parameters", "PSNR (dB)", sizes)
+        + chart(f"Set5 x{scale}: PSNR and time", "seconds per image", "PSNR (dB)", times)
         + f'</div><p class="note">Times on {escape(results["device"])}.</p>'
     )
 

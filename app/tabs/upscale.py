@@ -78,17 +78,15 @@ class _Layout:
     panels: gr.HTML
 
 
-def upscale_tab(served: ServedWeights) -> gr.Tab:
+def upscale_tab(served: ServedWeights) -> None:
     """Add the tab's components and events.
 
     Args:
         served: The weights.
     """
-    tab: gr.Tab
-    with gr.Tab("Upscale", id="upscale", elem_id="upscale-tab") as tab:
+    with gr.Tab("Upscale", id="upscale", elem_id="upscale-tab"):
         layout = _lay_out(served)
     _connect(layout, served)
-    return tab
 
 
 def _lay_out(served: ServedWeights) -> _Layout:

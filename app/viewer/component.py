@@ -27,6 +27,7 @@ APP = Path(__file__).parents[1]
 SCRIPTS = (
     "viewport",
     "choice",
+    "cells",
     "region",
     "numbers",
     "table",
@@ -130,6 +131,8 @@ class Scene:
         height: Height of the original image, in pixels.
         layers: The images, in the order of the number keys.
         start: The first viewpoint.
+        shared_width: Width of the part that the originals of all scales have; None for the width of the original.
+        shared_height: Height of this part; None for the height of the original.
         columns: Largest number of panels in a row; None for as many as fit.
         hint: A sentence shown below the panels.
         link: Query that opens these images again; None if no link can open them.
@@ -145,6 +148,8 @@ class Scene:
     height: int
     layers: tuple[Layer, ...]
     start: Viewpoint
+    shared_width: int | None = None
+    shared_height: int | None = None
     columns: int | None = None
     hint: str = ""
     link: str | None = None
@@ -204,6 +209,8 @@ def scene_value(scene: Scene) -> SceneValue:
         "height": scene.height,
         "start": scene.start,
         "columns": scene.columns,
+        "shared_width": scene.shared_width or scene.width,
+        "shared_height": scene.shared_height or scene.height,
         "hint": scene.hint,
         "link": scene.link,
         "failed": scene.failed,

@@ -11,8 +11,8 @@ from typing import Literal, NotRequired, TypedDict, get_args
 Role = Literal["small", "method", "original", "error_map", "added_map"]
 """Kind of an image: the LR input, a method's result, the original, a method's error, or the detail a method adds."""
 
-Layout = Literal["side", "divider", "single"]
-"""Arrangement of the images: side by side, two images with a divider, or one at a time."""
+Layout = Literal["side", "divider", "single", "scales"]
+"""Arrangement of the images: side by side, two images with a divider, one at a time, or a row for each scale."""
 
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
@@ -81,7 +81,7 @@ class Viewpoint(TypedDict):
         layout: Arrangement of the images.
         front: Key of the image in front, in the layouts "divider" and "single".
         left: Key of the image left of the divider.
-        shown: Keys of the images side by side.
+        shown: Keys of the images side by side. In the layout "scales" they are shown at every scale.
         divider: Share of a panel's width left of the divider.
         region: The chosen region; it is fitted into a panel, whatever the centre and the zoom are. None if the numbers
             are those of the region in view.
@@ -114,7 +114,10 @@ class SceneValue(TypedDict):
         name: Name of the photograph, for files and tables of numbers.
         width: Width of the original image.
         height: Height of the original image.
-        images: The images in the order of the number keys.
+        shared_width: Width of the part that the originals of all scales have.
+        shared_height: Height of this part. The layout "scales" shows only this part.
+        images: The images in the order of the number keys: first those of the chosen scale, then those that the layout
+            "scales" adds at other scales.
         start: The viewpoint when the images are opened.
         columns: Largest number of panels in a row; None for as many as fit.
         hint: A sentence shown below the panels; may be empty.
@@ -129,6 +132,8 @@ class SceneValue(TypedDict):
     name: str
     width: int
     height: int
+    shared_width: int
+    shared_height: int
     images: list[ImageValue]
     start: Viewpoint
     columns: int | None
@@ -241,9 +246,11 @@ class ElementData(TypedDict):
         seen: The newest ``ViewportEvent``, as JSON. The viewer has sent it or will send it soon.
         fresh: "true" if the displayed numbers are the answer to ``seen``, otherwise "false".
         mode: The present ``Layout``.
+        scales: "true" if results of every scale are needed, because the layout "scales" is visible; otherwise "false".
     """
 
     picture: str
     seen: str
     fresh: str
     mode: str
+    scales: str

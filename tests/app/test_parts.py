@@ -46,17 +46,16 @@ def test_an_axis_has_three_to_eight_ticks(top: float) -> None:
 
 
 def test_charts_are_well_formed_and_escape_names() -> None:
-    svg = chart("a & b", "x", "y", {"<script>": [(1, 1.5)], "empty": []}, lines=False)
+    svg = chart("a & b", "x", "y", {"<script>": [(1, 1.5)], "empty": []})
     root = ET.fromstring(svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" '))
     names = [node.text for node in root.iter(f"{SVG}text") if node.get("class") == "name"]
     assert names == ["<script>"]
-    assert not list(root.iter(f"{SVG}polyline"))
     assert chart("t", "x", "y", {"none": []}) == ""
 
 
 def test_labels_of_close_points_do_not_cover_each_other() -> None:
     points: dict[str, Points] = {"a": [(1, 30.0)], "b": [(1.01, 30.01)], "c": [(1.02, 30.02)], "far": [(9, 40.0)]}
-    svg = chart("t", "x", "y", points, lines=False)
+    svg = chart("t", "x", "y", points)
     heights = [float(y) for y in re.findall(r'class="name" x="[\d.]+" y="([\d.]+)"', svg)][:3]
     assert min(abs(a - b) for a, b in itertools.combinations(heights, 2)) >= 12  # the height of the letters
     assert max(heights) - min(heights) < 30
@@ -65,7 +64,7 @@ def test_labels_of_close_points_do_not_cover_each_other() -> None:
 
 def test_a_label_covers_no_point_of_another_series() -> None:
     points: dict[str, Points] = {"left": [(1.0, 30.0)], "right": [(1.5, 30.1)], "far": [(9, 40.0)]}
-    svg = chart("t", "x", "y", points, lines=False)
+    svg = chart("t", "x", "y", points)
     label = (
         float(re.findall(r'class="name" x="[\d.]+" y="([\d.]+)"', svg)[0]) - 4
     )  # the middle of the text is above its baseline

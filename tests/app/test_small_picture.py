@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -18,8 +19,8 @@ from app.links import link_query, open_link
 from app.options import PageOptions
 from app.photographs import examples
 from app.scene import numbers_of, scene_of
-from app.session import DEGRADATIONS, compute, open_example
-from app.tabs.scales import at_scales
+from app.session import DEGRADATIONS, at_every_scale, compute, open_example, with_another_pair
+from drn.degrade import Jpeg
 from drn.errors import InputError
 from drn.evaluation.pairs import whole_rect
 from drn.image import Array, mod_crop
@@ -75,10 +76,22 @@ def test_bicubic_alone_is_the_protocol(cat: Path) -> None:
     assert (scene_of(session).degradation, scene_of(session).hint) == ("", "")
 
 
-def test_the_scales_tab_is_always_bicubic(cat: Path) -> None:
-    session = at_scales(open_example(cat, 4, DEGRADATIONS["50"]), [2, 4])
-    assert np.array_equal(session.pairs[1].lr, downscale(session.pairs[1].hr, 4))
-    assert scene_of(session).degradation == ""
+def test_every_scale_has_the_same_degradation(cat: Path) -> None:
+    session = at_every_scale(replace(open_example(cat, 4, DEGRADATIONS["50"]), scales=(2, 4)))
+    assert [pair.scale for pair in session.pairs] == [4, 2]
+    hr = mod_crop(read_image(cat).rgb, 2)
+    assert np.array_equal(session.pairs[1].lr, Jpeg(50).apply(downscale(hr, 2)))
+    assert scene_of(session).degradation == "JPEG 50"
+
+
+def test_results_of_another_degradation_are_not_kept(cat: Path) -> None:
+    upscalers = {scale: Upscaler(small_model(scale), "cpu", "fp32") for scale in (2, 3)}
+    opened = replace(open_example(cat, 3, DEGRADATIONS["50"]), scales=(2, 3))
+    *_, done = filter(None, compute(at_every_scale(opened), upscalers.__getitem__, False))
+    assert set(with_another_pair(done, 2, DEGRADATIONS["50"]).results) == set(done.results)
+    changed = with_another_pair(done, 3, DEGRADATIONS["90"])
+    assert (changed.results, [pair.scale for pair in changed.pairs]) == ({}, [3])
+    assert changed.degradation == DEGRADATIONS["90"]
 
 
 @pytest.mark.parametrize("made", list(DEGRADATIONS))

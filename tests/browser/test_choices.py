@@ -286,57 +286,21 @@ def test_work_that_fails_is_not_repeated(
     expect(page.get_by_role("figure", name="Bicubic").locator("canvas")).to_be_visible()
 
 
-def test_leaving_the_scales_tab_stops_its_work_and_returning_continues_it(
-    page: Page, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started, stopped = threading.Event(), threading.Event()
-    done: list[Any] = []
-    upscale_now = Upscaler.upscale
-
-    def slow(self: Upscaler, lr: Array, *, cancelled: Callable[[], bool], self_ensemble: bool, **others: Any) -> Array:
-        if not self_ensemble:
-            done.append(self.scale)
-            return upscale_now(self, lr, cancelled=cancelled, self_ensemble=False, **others)
-        work_until_cancelled(cancelled, started, stopped)
-
-    numbers(page, "drn", "whole")
-    with monkeypatch.context() as slowed:
-        slowed.setattr(Upscaler, "upscale", slow)
-        page.get_by_role("tab", name="Scales").click()
-        assert started.wait(20)
-        with page.expect_response("**/gradio_api/reset") as reset:
-            page.get_by_role("tab", name="Results").click()
-        assert reset.value.ok
-        assert stopped.wait(10), "the work continued without a visitor"
-        assert sorted(done) == [2, 3, 4]
-    done.clear()
-
-    def again(self: Upscaler, lr: Array, *, self_ensemble: bool, **others: Any) -> Array:
-        done.append((self.scale, self_ensemble))
-        return upscale_now(self, lr, self_ensemble=False, **others)  # one pass instead of eight, which is faster
-
-    monkeypatch.setattr(Upscaler, "upscale", again)
-    page.get_by_role("tab", name="Scales").click()
-    expect(page.locator("#scales-chart .series")).to_have_count(3, timeout=60_000)
-    assert done == [(2, True), (3, True), (4, True)], "what was known is not computed again"
-
-
 def test_cancelling_an_event_several_times_is_not_an_error(
     page: Page, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, stopped = threading.Event(), threading.Event()
+    numbers(page, "drn", "whole")
 
     def endless(self: Upscaler, lr: Array, *, cancelled: Callable[[], bool], **_: object) -> Array:
         work_until_cancelled(cancelled, started, stopped)
 
-    numbers(page, "drn", "whole")
     monkeypatch.setattr(Upscaler, "upscale", endless)
-    page.get_by_role("tab", name="Scales").click()
+    with page.expect_response("**/queue/join*") as joined:
+        page.locator("#scale").get_by_label("x3").check()
     assert started.wait(20)
-    page.route("**/gradio_api/cancel", lambda route: route.abort())
-    with page.expect_request("**/gradio_api/cancel") as asked:
-        page.get_by_role("tab", name="Results").click()
-    body = asked.value.post_data_json
+    sent: Any = joined.value.request.post_data_json
+    body = {name: sent[name] for name in ("session_hash", "fn_index")} | {"event_id": joined.value.json()["event_id"]}
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: httpx.post(f"{url}gradio_api/cancel", json=body, timeout=20), range(4)))
     assert [(answer.status_code, answer.json()) for answer in answers] == [(200, {"success": True})] * 4

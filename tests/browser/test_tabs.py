@@ -253,10 +253,10 @@ def test_results(page: Page) -> None:
     assert weights == ["600", "400"]
     page.get_by_text("The other networks: papers").click()
     expect(page.locator("#peer-sources")).to_contain_text("Hui et al., ACM MM 2019")
-    for name in ("Upscale", "Scales", "Compare", "Results"):
+    for name in ("Upscale", "Compare", "Results"):
         page.get_by_role("tab", name=name).click()
         page.wait_for_timeout(200)
-    assert [tab.inner_text() for tab in page.get_by_role("tab").all()] == ["Compare", "Scales", "Upscale", "Results"]
+    assert [tab.inner_text() for tab in page.get_by_role("tab").all()] == ["Compare", "Upscale", "Results"]
 
 
 def test_the_strip_of_photographs_scrolls_only_sideways(browser: Browser, url: str) -> None:
@@ -300,11 +300,11 @@ def test_the_page_requests_nothing_from_other_servers_and_nothing_that_is_missin
     page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 400 else None)
     page.goto(url)
     numbers(page, "drn", "region")
-    for tab in ("Scales", "Upscale", "Results"):
+    for tab in ("Upscale", "Results", "Compare"):
         page.get_by_role("tab", name=tab).click()
-    page.get_by_role("tab", name="Scales").click()
-    expect(page.locator("#scales-viewer [data-panel]")).to_have_count(12)
-    expect(page.locator("#scales-chart .series")).to_have_count(3, timeout=60_000)
+    page.locator("#viewer").get_by_role("button", name="Scales", exact=True).click()
+    expect(page.locator("#viewer [data-panel]")).to_have_count(10)
+    expect(page.locator("#viewer .waiting")).to_have_count(0, timeout=60_000)
     page.close()
     assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []
     assert complaints == []

@@ -250,7 +250,7 @@ def test_touch(phone: Page) -> None:
     expect(phone.locator("#viewer .viewer")).to_have_attribute("data-mode", "divider")
     zoom = phone.locator("#viewer").get_by_test_id("zoom")
     expect(zoom).to_have_text("800 %")  # on a screen with 2 device pixels for one CSS pixel
-    for tab in ("Scales", "Upscale", "Results"):
+    for tab in ("Upscale", "Results"):
         expect(phone.get_by_role("tab", name=tab)).to_be_visible()
     start, fingers = in_view(phone), Fingers(phone)
     fingers.move([(0, 0)], [(-20, 0)], [(-40, 0)])

@@ -70,3 +70,24 @@ def test_a_shared_link_keeps_its_scale_and_drn_plus_when_the_weights_change(
     finally:
         page.close()
         demo.close()
+
+
+def test_every_scale_is_computed_again_when_the_weights_change(release: threading.Event, browser: Browser) -> None:
+    demo = build()
+    page = browser.new_page()
+    try:
+        page.goto(f"{launch(demo, block=False)}?image=cat&scale=2&x=60&y=60&zoom=2&layout=scales")
+        rows = [page.locator(f'#viewer .whole [data-of="{key}"] .psnr') for key in ("drn", "drn-x3", "drn-x4")]
+        for row in rows:
+            expect(row).to_contain_text("dB", timeout=20_000)
+        before = [row.text_content() or "" for row in rows]
+        release.set()
+        for row, old in zip(rows, before, strict=True):
+            expect(row).not_to_have_text(old, timeout=20_000)
+            expect(row).to_contain_text("dB", timeout=20_000)
+        expect(page.locator("#viewer .waiting")).to_have_count(0)
+        expect(page.locator("#viewer .viewer")).to_have_attribute("data-mode", "scales")
+        assert page.locator('#viewer .whole [data-of="bicubic-x3"] .psnr').text_content() != ""
+    finally:
+        page.close()
+        demo.close()

@@ -1,9 +1,18 @@
 // Which images of a scene are shown, and how they are arranged. This file uses neither the page nor the server.
 
+/**
+ * Whether two images are the same kind of image, perhaps at different scales.
+ * @param {ImageValue} one
+ * @param {ImageValue} other
+ */
+const isSameKind = (one, other) => one.role === other.role && one.method === other.method;
+
 /** The choice of layout and images. It is kept between scenes: an image that returns is shown again. */
 class ImageChoice {
   /** @type {ImageValue[]} */
-  #images = [];
+  #images = [];        // of the chosen scale
+  /** @type {ImageValue[]} */
+  #others = [];        // of the other scales, for the layout "scales"
   /** @type {Layout} */
   #layout = "side";
   /** @type {Set<string>} */
@@ -21,8 +30,9 @@ class ImageChoice {
    * @param {Viewpoint | null} start The choices of a link or of the server, if the photograph is a new one.
    */
   open(images, start) {
-    this.#images = images;
-    const keys = images.map((image) => image.key);
+    this.#images = images.filter(({ scale }) => scale === images[0].scale);
+    this.#others = images.filter(({ scale }) => scale !== images[0].scale);
+    const keys = this.#images.map((image) => image.key);
     if (start) {
       if (start.layout !== "side" || start.shown.length) this.#layout = start.layout;
       this.#wished = { front: start.front || this.#wished.front, left: start.left || this.#wished.left };
@@ -32,7 +42,7 @@ class ImageChoice {
       }
     }
     this.#fillPlaces(keys);
-    for (const image of images) {
+    for (const image of this.#images) {
       if (image.shown && !this.#known.has(image.key)) this.#shown.add(image.key);
       this.#known.add(image.key);
     }
@@ -56,8 +66,26 @@ class ImageChoice {
     return this.#layout;
   }
 
+  /** The images of the chosen scale that the present layout can show. */
   get images() {
-    return this.#images;
+    return this.#layout === "scales" ? this.#images.filter((image) => this.#isInRows(image)) : this.#images;
+  }
+
+  /** All images that the present layout can show: in the layout "scales" those of each scale in turn, and the original. */
+  get listed() {
+    if (this.#layout !== "scales") return this.#images;
+    const place = (/** @type {ImageValue} */ image) => (image.role === "original" ? Infinity : image.scale);
+    return [...this.images, ...this.#others].sort((one, other) => (place(one) < place(other) ? -1 : Number(place(one) > place(other))));
+  }
+
+  /** Whether there are images of other scales. */
+  get hasScales() {
+    return this.#others.length > 0;
+  }
+
+  /** Whether the panels are side by side, at one scale or at every scale. */
+  get isSideBySide() {
+    return this.#layout === "side" || this.#layout === "scales";
   }
 
   /** The image in front, in the layouts "divider" and "single". */
@@ -70,10 +98,33 @@ class ImageChoice {
     return this.#find(this.#left);
   }
 
-  /** The panels side by side: the chosen images, or the first images of the scene if it has no chosen image. */
+  /** The panels side by side: the chosen images, in the layout "scales" at every scale, with the scale in their names. */
   get panels() {
-    const chosen = this.#images.filter((image) => this.#shown.has(image.key));
-    return chosen.length ? chosen : this.#images.filter((image) => image.shown);
+    const columns = this.#columns;
+    if (this.#layout !== "scales") return columns;
+    return this.listed.filter((image) => columns.some((column) => isSameKind(image, column))).map((image) => this.labelled(image));
+  }
+
+  /**
+   * An image with a name that is unique in the present layout.
+   * @param {ImageValue} image
+   */
+  labelled(image) {
+    return this.#layout === "scales" && image.role !== "original" ? { ...image, name: `${image.name} x${image.scale}` } : image;
+  }
+
+  /** The images of the chosen scale side by side: the chosen ones, or the first ones if none of them is in the scene. */
+  get #columns() {
+    const images = this.images, chosen = images.filter((image) => this.#shown.has(image.key));
+    return chosen.length ? chosen : images.filter((image) => image.shown);
+  }
+
+  /**
+   * Whether the layout "scales" has an image: the original, and the images that other scales have too.
+   * @param {ImageValue} image
+   */
+  #isInRows(image) {
+    return image.role === "original" || this.#others.some((other) => isSameKind(other, image));
   }
 
   /**
@@ -81,14 +132,15 @@ class ImageChoice {
    * @param {string} key
    */
   isOn(key) {
-    return this.#layout === "side" ? this.panels.some((image) => image.key === key) : key === this.#front;
+    return this.isSideBySide ? this.#columns.some((image) => image.key === key) : key === this.#front;
   }
 
   /**
    * Whether an image may be needed at once. Other images can be loaded later.
    * @param {ImageValue} image
    */
-  needs({ key, shown }) {
+  needs({ key, shown, scale }) {
+    if (this.#layout === "scales" && scale !== this.#images[0]?.scale) return true;
     return shown || key === this.#front || key === this.#left || this.#shown.has(key);
   }
 
@@ -110,27 +162,27 @@ class ImageChoice {
    * @param {string} key
    */
   choose(key) {
-    if (this.#layout !== "side") {
+    if (!this.isSideBySide) {
       this.#bringToFront(key);
       return;
     }
-    for (const image of this.panels) this.#shown.add(image.key);
+    for (const image of this.#columns) this.#shown.add(image.key);
     if (!this.#shown.delete(key)) this.#shown.add(key);
-    if (!this.#images.some((image) => this.#shown.has(image.key))) this.#shown.add(key);
+    if (!this.images.some((image) => this.#shown.has(image.key))) this.#shown.add(key);
   }
 
   /**
-   * Bring an image to the front; the layout "side" changes to "single".
+   * Bring an image to the front; panels side by side change to one image.
    * @param {string} key
    */
   showInFront(key) {
-    if (this.#layout === "side") this.#layout = "single";
+    if (this.isSideBySide) this.#layout = "single";
     this.#bringToFront(key);
   }
 
   /** Change from side by side to one image; otherwise bring the previous front image to the front again. */
   flip() {
-    if (this.#layout === "side") this.#layout = "single";
+    if (this.isSideBySide) this.#layout = "single";
     else this.#bringToFront(this.#previous);
   }
 
@@ -149,7 +201,7 @@ class ImageChoice {
    * @returns {LinkQuery}
    */
   get query() {
-    if (this.#layout === "side") return { layout: "side", shown: this.panels.map((image) => image.key).join() };
+    if (this.isSideBySide) return { layout: this.#layout, shown: this.#columns.map((image) => image.key).join() };
     if (this.#layout === "single") return { layout: "single", front: this.#front };
     return { layout: "divider", front: this.#front, left: this.#left };
   }

@@ -3,7 +3,7 @@
 
 /** @typedef {"small" | "method" | "original" | "error_map" | "added_map"} Role */
 
-/** @typedef {"side" | "divider" | "single"} Layout */
+/** @typedef {"side" | "divider" | "single" | "scales"} Layout */
 
 /**
  * @typedef {Object} Region
@@ -62,6 +62,8 @@
  * @property {string} name
  * @property {number} width
  * @property {number} height
+ * @property {number} shared_width
+ * @property {number} shared_height
  * @property {ImageValue[]} images
  * @property {Viewpoint} start
  * @property {number | null} columns
@@ -131,4 +133,5 @@
  * @property {string} seen
  * @property {string} fresh
  * @property {string} mode
+ * @property {string} scales
  */

@@ -79,12 +79,13 @@ class Controls {
 
   /** Show the layout and the images that can be chosen. */
   build() {
-    const { layout, images, left } = this.#choice;
+    const { layout, images, left, hasScales } = this.#choice;
     this.#find(".hint").textContent = this.#scene?.hint ?? "";
     this.#find('[data-do="link"]').hidden = !this.#scene?.link;
     for (const button of /** @type {NodeListOf<HTMLElement>} */ (this.#root.querySelectorAll("[data-mode]"))) {
       button.setAttribute("aria-pressed", String(button.dataset.mode === layout));
     }
+    this.#find('[data-mode="scales"]').hidden = !hasScales;
     this.#find(".chips").replaceChildren(...images.map((image, index) => this.#makeChip(image, index + 1)));
     this.#find(".left-choice").hidden = layout !== "divider";
     this.#find(".left-choice select").replaceChildren(...images.map((image) => {
@@ -132,7 +133,7 @@ class Controls {
    */
   #makeChip(image, number) {
     const chip = make("button", {
-      type: "button", "aria-pressed": String(this.#choice.isOn(image.key)), "data-key": image.key,
+      type: "button", "aria-pressed": String(this.#choice.isOn(image.key)), "data-key": image.key, "data-role": image.role,
     }, make("kbd", {}, number <= NUMBER_KEYS ? `${number} ` : ""), image.name);
     chip.addEventListener("click", () => {
       this.#choice.choose(image.key);
@@ -159,7 +160,7 @@ class Controls {
     const target = /** @type {Element} */ (event.target);
     if (!this.#scene || target.closest("select, input") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === " " && target.closest("button")) return;  // the space key presses the focused button
-    const image = /^[1-9]$/.test(event.key) && Number(event.key) <= NUMBER_KEYS && this.#scene.images[Number(event.key) - 1];
+    const image = /^[1-9]$/.test(event.key) && Number(event.key) <= NUMBER_KEYS && this.#choice.images[Number(event.key) - 1];
     const action = image ? () => this.#showInFront(image) : this.#keys[event.key];
     if (!action) return;
     action();
@@ -183,6 +184,7 @@ class Controls {
     f: () => this.#toggleFullscreen(),
     s: () => this.#arrangeAs("side"),
     d: () => this.#arrangeAs("divider"),
+    c: () => this.#choice.hasScales && this.#arrangeAs("scales"),
     r: () => this.#reset(),
   };
 

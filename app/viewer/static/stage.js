@@ -6,6 +6,9 @@ const MIN_PANEL = 220, MIN_PANEL_NARROW = 130, NARROW_STAGE = 600;
 /** In CSS pixels: space between two panels, least height of a panel, longest side of the overview, and in a narrow stage. */
 const GAP = 2, MIN_HEIGHT = 150, OVERVIEW_SIDE = 128, OVERVIEW_SIDE_NARROW = 96;
 
+/** Space around an overview that has its own place, in CSS pixels. */
+const OVERVIEW_MARGIN = 12;
+
 /** Longest side of the overview, as a share of a panel's shorter side. */
 const OVERVIEW_SHARE = 0.4;
 
@@ -50,6 +53,8 @@ class Stage {
   /** @type {Map<string, HTMLImageElement>} */
   #bitmaps = new Map();
   #divider = 0.5;  // share of a panel's width to the left of the divider
+  /** @type {{ width: number, height: number } | null} */
+  #overviewSide = null;  // the largest size of an overview that has its own place, in CSS pixels
   #ratio = 1;      // device pixels for one CSS pixel when the panels were arranged
   #request = 0;    // the animation frame that draws
 
@@ -82,7 +87,7 @@ class Stage {
 
   /** Position and size of the first panel's canvas in the window, in CSS pixels. */
   get box() {
-    return /** @type {HTMLElement} */ (this.#grid.querySelector("canvas")).getBoundingClientRect();
+    return /** @type {HTMLElement} */ (this.#grid.querySelector("figure:not([hidden]) canvas")).getBoundingClientRect();
   }
 
   /** Whether the viewer is visible. On a hidden tab it is not. */
@@ -97,12 +102,12 @@ class Stage {
 
   /** Build the panels of the present choice. */
   build() {
-    const { layout, panels, left, front, images } = this.#choice;
+    const { layout, panels, left, front, listed, isSideBySide } = this.#choice;
     const { failed, degradation } = /** @type {SceneValue} */ (this.#scene);
     const panel = (/** @type {ImageValue[]} */ ...images) =>
       makePanel(images, describeMissing(images, failed), degradation);
     this.#root.dataset.mode = layout;
-    if (layout === "side") this.#grid.replaceChildren(...panels.map((image) => panel(image)));
+    if (isSideBySide) this.#grid.replaceChildren(...panels.map((image) => panel(image)));
     else if (layout === "single") this.#grid.replaceChildren(panel(front));
     else {
       const divided = panel(left, front);
@@ -110,7 +115,8 @@ class Stage {
       this.#grid.replaceChildren(divided);
       this.divide(this.#divider);
     }
-    const rows = images.filter(({ role }) => role === "method").map(makeWholeRow);
+    const methods = listed.filter(({ role }) => role === "method").map((image) => this.#choice.labelled(image));
+    const rows = methods.map(makeWholeRow);
     this.#whole.querySelector("table")?.replaceChildren(...this.#whole.querySelectorAll("thead"), ...rows);
     this.arrange();
   }
@@ -129,7 +135,7 @@ class Stage {
    * @param {Object<string, ImageNumbers>} scores
    */
   writeScores(scores) {
-    const { images } = this.#choice;
+    const images = this.#choice.listed;
     for (const place of /** @type {NodeListOf<HTMLElement>} */ (this.#root.querySelectorAll("[data-of]"))) {
       const image = images.find(({ key }) => key === place.dataset.of);
       const bicubic = images.find(({ method, role, scale }) => method === "bicubic" && role === "method" && scale === image?.scale);
@@ -156,8 +162,8 @@ class Stage {
   }
 
   /**
-   * Give all panels the same size, in as many columns as fit. The style sheet sets the stage's least height; if the
-   * panels would become too low, the stage becomes higher.
+   * Give all panels the same size, in as many columns as fit, or in a row for each scale. The style sheet sets the
+   * stage's least height; if the panels would become too low, the stage becomes higher.
    *
    * Positions and sizes are whole numbers of device pixels. Otherwise the browser would resample the canvases.
    */
@@ -170,10 +176,9 @@ class Stage {
     const step = gridStep(ratio), gap = Math.ceil(GAP / step) * step;
     const width = this.#snap(step), least = this.isNarrow ? MIN_PANEL_NARROW : MIN_PANEL;
     const most = Math.max(1, Math.floor((width + gap) / (least + gap)));
-    const cells = this.#cells();
-    const across = Math.max(0, ...cells.map(({ column }) => column)) + 1;
-    const lines = Math.ceil(across / most), columns = Math.ceil(across / lines);  // of one row of the scene
-    const rows = (Math.max(0, ...cells.map(({ row }) => row)) + 1) * lines;
+    const { layout, panels } = this.#choice, shown = /** @type {HTMLElement[]} */ ([...this.#grid.children]);
+    const { columns, rows, places, overview } =
+      layout === "scales" ? scaleCells(panels, most) : evenCells(shown.length, Math.min(most, this.#scene?.columns ?? most));
     const room = parseFloat(getComputedStyle(this.#grid).minHeight);
     const share = (/** @type {number} */ size, /** @type {number} */ parts) =>
       Math.floor((size - gap * (parts - 1)) / parts / step) * step;
@@ -183,9 +188,16 @@ class Stage {
       gridTemplateColumns: `repeat(${columns}, ${panelWidth}px)`,
       gridAutoRows: `${panelHeight}px`,
     });
-    cells.forEach(({ column, row }, index) => {
-      const panel = /** @type {HTMLElement} */ (this.#grid.children[index]);
-      panel.style.gridArea = `${row * lines + Math.floor(column / columns) + 1} / ${(column % columns) + 1}`;
+    shown.forEach((panel, index) => {
+      const place = places[index];
+      panel.hidden = place === null;
+      if (place) panel.style.gridArea = `${place.row + 1} / ${place.column + 1}`;
+    });
+    this.#root.classList.toggle("crowded", places.includes(null));
+    const size = (/** @type {number} */ one, /** @type {number} */ count) => count * (one + gap) - gap;
+    this.#placeOverview(overview && {
+      left: overview.column * (panelWidth + gap), top: overview.row * (panelHeight + gap),
+      width: panelWidth, height: size(panelHeight, overview.rows),
     });
     this.#viewport.setPane(panelWidth, panelHeight, ratio);
     this.redraw();
@@ -210,25 +222,20 @@ class Stage {
   }
 
   /**
-   * The column and the row of each panel. In a scene with rows, an image keeps its row and column when other images
-   * are hidden. Rows and columns without a visible image are removed.
+   * Move the overview to a free place of the stage, or back to its place on a panel, which the style sheet sets.
+   * @param {{ left: number, top: number, width: number, height: number } | null} free In CSS pixels.
    */
-  #cells() {
-    const columns = this.#scene?.columns;
-    if (!columns || this.#choice.layout !== "side") return [...this.#grid.children].map((_, column) => ({ column, row: 0 }));
-    const places = this.#choice.panels.map((image) => {
-      const index = this.#choice.images.indexOf(image);
-      return { column: index % columns, row: Math.floor(index / columns) };
-    });
-    const used = (/** @type {number[]} */ numbers) => [...new Set(numbers)].sort((a, b) => a - b);
-    const usedColumns = used(places.map(({ column }) => column)), usedRows = used(places.map(({ row }) => row));
-    return places.map(({ column, row }) => ({ column: usedColumns.indexOf(column), row: usedRows.indexOf(row) }));
+  #placeOverview(free) {
+    const place = /** @type {HTMLElement} */ (this.#overview.parentElement);
+    this.#overviewSide = free && { width: free.width - 2 * OVERVIEW_MARGIN, height: free.height - 2 * OVERVIEW_MARGIN };
+    place.classList.toggle("free", free !== null);
+    for (const side of /** @type {const} */ (["left", "top", "width", "height"])) place.style[side] = free ? `${free[side]}px` : "";
   }
 
   #draw() {
     if (!this.#scene || !this.#viewport.isReady) return;
     if (this.#ratio !== pixelRatio()) this.arrange();
-    const { layout, left, images } = this.#choice;
+    const { layout, left, listed } = this.#choice;
     const { width, height } = this.#viewport.canvasSize;
     this.#grid.classList.toggle("fitted", this.#viewport.place.fit);
     const cut = layout === "divider" ? Math.round(width * this.#divider) : 0;
@@ -237,7 +244,7 @@ class Stage {
       const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
       context.clearRect(0, 0, width, height);
       if (cut) this.#drawImage(context, left, 0, cut);
-      const image = images.find(({ key }) => key === canvas.dataset.key);
+      const image = listed.find(({ key }) => key === canvas.dataset.key);
       if (image) this.#drawImage(context, image, cut, width);
     }
     this.#drawOverview(this.#scene, this.#viewport.region);
@@ -273,13 +280,14 @@ class Stage {
    */
   #drawOverview(scene, region) {
     const canvas = this.#overview, ratio = pixelRatio();
-    const isWhole = region.width === scene.width && region.height === scene.height;
+    const size = this.#viewport.imageSize, isWhole = region.width === size.width && region.height === size.height;
     canvas.hidden = isWhole;
     if (isWhole) return;
     const pane = this.#viewport.paneSize, most = Math.min(pane.width, pane.height) * OVERVIEW_SHARE;
     const side = Math.min(this.isNarrow ? OVERVIEW_SIDE_NARROW : OVERVIEW_SIDE, most);
-    const share = Math.min(1, side / Math.max(scene.width, scene.height));
-    const width = Math.round(scene.width * share), height = Math.round(scene.height * share);
+    const room = this.#overviewSide ?? { width: side, height: side };
+    const share = Math.min(1, room.width / size.width, room.height / size.height);
+    const width = Math.round(size.width * share), height = Math.round(size.height * share);
     const pixels = { width: Math.round(width * ratio), height: Math.round(height * ratio) };
     if (canvas.width !== pixels.width || canvas.height !== pixels.height) {
       [canvas.width, canvas.height] = [pixels.width, pixels.height];
@@ -290,7 +298,7 @@ class Stage {
     const image = images.find(({ role }) => role === "original") ?? images.find(({ role }) => role === "method");
     const bitmap = image && this.#bitmaps.get(image.key);
     context.imageSmoothingQuality = "high";
-    if (bitmap) context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    if (bitmap) context.drawImage(bitmap, 0, 0, size.width, size.height, 0, 0, canvas.width, canvas.height);
     const [x, y, w, h] = [region.x, region.y, region.width, region.height].map((size) => size * share * ratio);
     context.fillStyle = "rgb(0 0 0 / 0.35)";
     context.beginPath();

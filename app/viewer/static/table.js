@@ -1,5 +1,11 @@
 // The numbers of a scene as a table, for the clipboard and for files.
 
+/**
+ * The displayed numbers: the name of the photograph, the images that have numbers or will have them, the degradation of
+ * the LR images (empty without one), and the numbers.
+ * @typedef {{ photograph: string, images: ImageValue[], degradation: string, numbers: Numbers }} ShownNumbers
+ */
+
 /** Head of the table. */
 const COLUMNS = ["method", "PSNR", "SSIM", "region", "image", "scale", "LR"];
 
@@ -8,17 +14,15 @@ const WHOLE = "whole image";
 
 /**
  * The table of the displayed numbers: for each method, a row for the region and a row for the whole image.
- * @param {SceneValue} scene
- * @param {Numbers} numbers
+ * @param {ShownNumbers} shown
  * @returns {string[][]}
  */
-function numbersTable(scene, numbers) {
-  const { degradation } = scene;
+function numbersTable({ photograph, images, degradation, numbers }) {
   const lr = degradation ? `bicubic then ${degradation} (outside the benchmark protocol)` : "bicubic";
   const rows = (/** @type {"region" | "whole"} */ area, /** @type {string} */ region) =>
-    scene.images.filter(({ key }) => numbers.scores[key]).map(({ key, name, scale }) => {
+    images.filter(({ key }) => numbers.scores[key]).map(({ key, name, scale }) => {
       const { psnr, ssim } = numbers.scores[key][area];
-      return [name, plainNumber(psnr.text), plainNumber(ssim.text), region, scene.name, String(scale), lr];
+      return [name, plainNumber(psnr.text), plainNumber(ssim.text), region, photograph, String(scale), lr];
     });
   return [COLUMNS, ...rows("region", regionText(numbers.region)), ...rows("whole", WHOLE)];
 }
@@ -45,24 +49,24 @@ function asCsv(table) {
 }
 
 /**
- * Name of the file with the numbers of a scene.
- * @param {SceneValue} scene
+ * Name of the file with the displayed numbers.
+ * @param {ShownNumbers} shown
  */
-function csvName(scene) {
-  const scales = [...new Set(scene.images.map(({ scale }) => `x${scale}`))];
-  return [scene.name, ...scales, scene.degradation.replaceAll(" ", ""), "numbers.csv"].filter(Boolean).join("_");
+function csvName({ photograph, images, degradation }) {
+  const scales = [...new Set(images.map(({ scale }) => `x${scale}`))];
+  return [photograph, ...scales, degradation.replaceAll(" ", ""), "numbers.csv"].filter(Boolean).join("_");
 }
 
 /** The buttons that copy the numbers, and save them as a file. */
 class NumbersExport {
-  /** @type {() => [SceneValue, Numbers] | null} */
+  /** @type {() => ShownNumbers | null} */
   #shown;
   /** @type {(text: string) => void} */
   #say;
 
   /**
    * @param {HTMLElement} root
-   * @param {() => [SceneValue, Numbers] | null} shown Returns the scene and its displayed numbers; null if there are none.
+   * @param {() => ShownNumbers | null} shown Returns the displayed numbers; null if there are none.
    * @param {(text: string) => void} say Announces a text.
    */
   constructor(root, shown, say) {
@@ -78,7 +82,7 @@ class NumbersExport {
     const shown = this.#shown(), label = "Copy numbers";
     if (!shown) return;
     try {
-      await navigator.clipboard.writeText(asText(numbersTable(...shown)));
+      await navigator.clipboard.writeText(asText(numbersTable(shown)));
       button.textContent = "Copied";
     } catch {
       button.textContent = "The browser does not allow copying";
@@ -90,8 +94,8 @@ class NumbersExport {
   #save() {
     const shown = this.#shown();
     if (!shown) return;
-    const file = URL.createObjectURL(new Blob([asCsv(numbersTable(...shown))], { type: "text/csv" }));
-    /** @type {HTMLAnchorElement} */ (make("a", { href: file, download: csvName(shown[0]) })).click();
+    const file = URL.createObjectURL(new Blob([asCsv(numbersTable(shown))], { type: "text/csv" }));
+    /** @type {HTMLAnchorElement} */ (make("a", { href: file, download: csvName(shown) })).click();
     setTimeout(() => URL.revokeObjectURL(file), SAID_FOR);
   }
 }

@@ -1,8 +1,11 @@
 // Connects the viewer's parts with each other and with the server. The files of this folder are joined, this one last;
 // the page loads them once, and each viewer of the page calls `startViewer`.
 
+/** The button that the viewer presses when it needs, or no longer needs, the results of every scale. */
+const REARRANGED = "#rearranged";
+
 /**
- * The last place and the chosen region of each photograph, which all viewers of the page share.
+ * The last place and the chosen region of each photograph.
  * @typedef {Record<string, { place: Place, region: Region | null }>} Places
  */
 
@@ -32,23 +35,20 @@ class Viewer {
   /** @type {SceneValue | null} */
   #scene = null;
   /** @type {Places} */
-  #places;
+  #places = {};
   /** @type {Region | null} */
   #seen = null;        // the region that must be in view or chosen as soon as all images are there, from a link
   /** @type {{ across: number, down: number, place: Place } | null} */
   #kept = null;        // the relative centre and the place that the next photograph takes over
   #turn = 0;           // counts the values from the server, so that an older value cannot replace a newer one
-  #wasVisible = false;
 
   /**
    * @param {HTMLElement} root
-   * @param {Places} places
    * @param {boolean} hasAddress Whether the page's address contains the state of this viewer.
    * @param {(event: ViewportEvent) => void} send Sends the event `viewport`.
    */
-  constructor(root, places, hasAddress, send) {
+  constructor(root, hasAddress, send) {
     this.#root = root;
-    this.#places = places;
     this.#feed = new NumbersFeed(send);
     this.#stage = new Stage(root, this.#viewport, this.#choice, () => this.#noteView());
     this.#controls = new Controls(root, this.#viewport, this.#choice, this.#stage, () => this.#build(),
@@ -57,7 +57,7 @@ class Viewer {
     this.#picking = new RegionPicking(root, this.#viewport, this.#chosen, redraw);
     this.#bar = new RegionBar(root, this.#viewport, this.#chosen, this.#picking, redraw);
     const say = (/** @type {string} */ text) => this.#controls.say(text);
-    new NumbersExport(root, () => (this.#scene && this.#numbers ? [this.#scene, this.#numbers] : null), say);
+    new NumbersExport(root, () => this.#shownNumbers, say);
     this.#announcer = new Announcer(say);
     this.#address = hasAddress ? this.#connectAddress() : null;
     this.#thumbnail = hasAddress ? new UploadThumbnail() : null;
@@ -128,16 +128,16 @@ class Viewer {
     this.#root.dataset.picture = scene.picture;
     this.#thumbnail?.show(scene);
     this.#choice.open(scene.images, isNew ? scene.start : null);
-    this.#viewport.setImage(scene.width, scene.height);
     if (isNew) this.#chosen.choose(null);
-    this.#chosen.setImage(scene.width, scene.height);
     this.#stage.setScene(scene, bitmaps);
     this.#controls.setScene(scene);
     this.#picking.isEnabled = scene.images.some(({ role }) => role === "original");
     this.#find(".region-bar").hidden = !this.#picking.isEnabled;
+    if (isNew && scene.start.layout === "scales") this.#root.dataset.scales = "true";  // the server has read the link
     if (isNew && scene.start.layout === "divider") this.#stage.divider = scene.start.divider;
     this.#build();
-    this.#controls.say(describeMissing(scene.images, scene.failed) || "all images are shown");
+    this.#controls.say(describeMissing(this.#choice.listed.map((image) => this.#choice.labelled(image)), scene.failed)
+      || "all images are shown");
     if (isNew) this.#placeView(scene);
   }
 
@@ -165,10 +165,23 @@ class Viewer {
     if (!this.#scene) return;
     const focused = /** @type {HTMLElement | null} */ (document.activeElement);
     const hadFocus = focused !== null && this.#root.contains(focused);
+    const { width, height, shared_width, shared_height } = this.#scene;
+    const size = this.#choice.layout === "scales" ? /** @type {const} */ ([shared_width, shared_height]) : /** @type {const} */ ([width, height]);
+    this.#viewport.setImage(...size);
+    this.#chosen.setImage(...size);
     this.#controls.build();
     this.#stage.build();
     this.#showNumbers();
     if (hadFocus && !focused.isConnected) this.#controls.restoreFocus(focused);
+    this.#noteScales();
+  }
+
+  /** Tell the server when the results of every scale are needed, and when they are no longer needed. */
+  #noteScales() {
+    const needed = String(this.#choice.layout === "scales" && this.#stage.isVisible);
+    if (this.#root.dataset.scales === needed) return;
+    this.#root.dataset.scales = needed;
+    /** @type {HTMLElement | null} */ (document.querySelector(REARRANGED))?.click();
   }
 
   #showNumbers() {
@@ -176,8 +189,8 @@ class Viewer {
     const numbers = this.#numbers;
     if (!numbers) return;
     this.#stage.writeScores(numbers.scores);
-    const { layout, front, left, panels } = this.#choice;
-    const displayed = layout === "side" ? panels : layout === "divider" ? [left, front] : [front];
+    const { layout, front, left, panels, isSideBySide } = this.#choice;
+    const displayed = isSideBySide ? panels : layout === "divider" ? [left, front] : [front];
     const names = layout === "single" ? `${front.name} in front.`
       : layout === "divider" ? `${left.name} on the left, ${front.name} on the right.` : "";
     this.#announcer.note(`${names} ${describeNumbers(displayed, numbers)}`.trim());
@@ -188,7 +201,15 @@ class Viewer {
     return this.#scene && this.#feed.numbersOf(this.#scene.token);
   }
 
-  /** Pass the drawn state to the controls, to other viewers of the photograph, and to the numbers. */
+  /** The displayed numbers with their images; null if there are none yet. */
+  get #shownNumbers() {
+    const numbers = this.#numbers;
+    if (!this.#scene || !numbers) return null;
+    const { name, degradation } = this.#scene;
+    return { photograph: name, images: this.#choice.listed, degradation, numbers };
+  }
+
+  /** Pass the drawn state to the controls and to the numbers. */
   #noteView() {
     const { picture, token } = /** @type {SceneValue} */ (this.#scene);
     this.#checkSeen();
@@ -219,22 +240,16 @@ class Viewer {
     observer.observe(document.body);
   }
 
-  /** Arrange the panels again, because another tab may have moved the view of the photograph. */
+  /** Arrange the panels again. On a hidden tab the results of every scale are not needed. */
   #noteSize() {
-    const { isVisible } = this.#stage;
-    const known = this.#scene && this.#places[this.#scene.picture];
-    if (isVisible && !this.#wasVisible && known) {
-      this.#viewport.moveTo(known.place);
-      this.#chosen.choose(known.region);
-    }
-    this.#wasVisible = isVisible;
     this.#stage.arrange();
+    if (this.#scene) this.#noteScales();
   }
 
   /** If a link was made in a window where another region was in view, choose that region, so the numbers are the same. */
   #checkSeen() {
-    const seen = this.#seen, { images, failed } = /** @type {SceneValue} */ (this.#scene);
-    if (!seen || (!failed && images.some(({ file }) => !file))) return;
+    const seen = this.#seen, { failed } = /** @type {SceneValue} */ (this.#scene);
+    if (!seen || (!failed && this.#choice.images.some(({ file }) => !file))) return;
     this.#seen = null;
     if (regionText(seen) === regionText(this.#viewport.region)) return;
     this.#chosen.choose(seen);
@@ -281,9 +296,6 @@ class Viewer {
   }
 }
 
-/** @type {Places} */
-const places = {};
-
 /**
  * Start the viewer of a gr.HTML.
  * @param {HTMLElement} element The component's element.
@@ -292,7 +304,7 @@ const places = {};
  * @param {(event: ViewportEvent) => void} send Sends the event `viewport`.
  */
 function startViewer(element, props, watch, send) {
-  const viewer = new Viewer(/** @type {HTMLElement} */ (element.querySelector(".viewer")), places, props.address, send);
+  const viewer = new Viewer(/** @type {HTMLElement} */ (element.querySelector(".viewer")), props.address, send);
   watch("value", () => viewer.show(props.value));
   watch("numbers", () => viewer.receive(props.numbers));
   viewer.receive(props.numbers);

@@ -284,8 +284,9 @@ class Viewport {
     const size = magnification * pixelSize;
     const x = Math.max(0, Math.floor((from - left) / size));
     const y = Math.max(0, Math.floor(-top / size));
-    const width = Math.min(bitmap.width, Math.ceil((to - left) / size)) - x;
-    const height = Math.min(bitmap.height, Math.ceil((this.#paneHeight - top) / size)) - y;
+    // In the layout "scales" a bitmap may be larger than the part that all scales have.
+    const width = Math.min(bitmap.width, this.#imageWidth / pixelSize, Math.ceil((to - left) / size)) - x;
+    const height = Math.min(bitmap.height, this.#imageHeight / pixelSize, Math.ceil((this.#paneHeight - top) / size)) - y;
     if (width <= 0 || height <= 0) return null;
     return {
       source: { x, y, width, height },

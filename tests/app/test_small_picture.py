@@ -164,7 +164,7 @@ def chosen(url: str, scale: str, made: str) -> dict[str, Any]:
     visitor = Visitor(url)
     visitor.send(visitor.index("lambda"), [])
     note = visitor.index("note_options")
-    assert visitor.send(note, [1.0, scale, False, made])["success"]
+    assert visitor.send(note, [1.0, False, scale, False, made])["success"]
     ended = visitor.send(visitor.index("show_choice", after=note), [None, None])
     visitor.web.close()
     assert ended["success"]
@@ -176,5 +176,5 @@ def chosen(url: str, scale: str, made: str) -> dict[str, Any]:
 @pytest.mark.parametrize("value", ["60", "0", 75, 75.0, "", None, True, "../90", ["75"], {"quality": 75}])
 def test_no_event_takes_another_value(url: str, value: object) -> None:
     visitor = Visitor(url)
-    assert not visitor.send(visitor.index("note_options"), [1.0, "2", False, value])["success"]
+    assert not visitor.send(visitor.index("note_options"), [1.0, False, "2", False, value])["success"]
     visitor.web.close()

@@ -146,7 +146,7 @@ def test_a_full_disk_is_reported_in_one_sentence_by_every_event(
     data: list[Any]
     visitor.send(visitor.index("lambda"), [])  # as the page does when it loads
     if choice in ("example", "upload", "scale", "plus"):
-        note, data = visitor.index("note_options"), [moment, "3", choice == "plus", "bicubic"]
+        note, data = visitor.index("note_options"), [moment, False, "3", choice == "plus", "bicubic"]
         if choice == "example":
             note = visitor.index("note_example")
         elif choice == "upload":

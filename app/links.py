@@ -21,13 +21,16 @@ def link_query(session: Session) -> str | None:
     """Make the part of a link's query that names the images; the viewer adds the viewpoint.
 
     Returns:
-        The query, or None for a session that a link cannot open: an uploaded photograph.
+        The query, or None for a session that a link cannot open: an uploaded photograph. ``own`` says that the visitor
+        added results, which a link does not contain.
     """
     if not session.name:
         return None
     query = {"image": session.name, "scale": session.pairs[0].scale}
     jpeg = {} if session.made == BICUBIC else {"jpeg": session.made}
-    return urlencode(query | jpeg | ({"plus": 1} if session.self_ensemble else {}))
+    return urlencode(
+        query | jpeg | ({"plus": 1} if session.self_ensemble else {}) | ({"own": 1} if session.own else {})
+    )
 
 
 def open_link(params: Mapping[str, str], photographs: Sequence[Path], scales: Sequence[int]) -> Session:

@@ -75,6 +75,7 @@
 
   function take(files) {
     note.hidden = true;
+    delete document.querySelector("#upscale-samples")?.dataset.started;
     const tab = target();
     if (files.length === 0) return;
     const others = files.filter((file) => !isImage(file));
@@ -121,8 +122,12 @@
     const image = event.target.closest("#upscale-samples .thumbnail-item")?.querySelector("img");
     const input = image && places.find(({ name }) => name === "upscale").input();
     if (!input) return;
-    const data = await (await fetch(image.src)).blob();
-    const name = image.src.split("/").pop();
+    const name = image.src.split("/").pop(), answer = await fetch(image.src);
+    if (!answer.ok) {
+      refuse([{ name }], "the server no longer has this sample. Reload the page.");
+      return;
+    }
+    const data = await answer.blob();
     document.querySelector("#upscale-samples").dataset.started = name;
     give(input, new File([data], name, { type: "image/png" }));
   });

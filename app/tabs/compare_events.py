@@ -85,9 +85,9 @@ def connect(
 
     for noted, choice in _connect_choices(layout, handlers, [moment, every_scale]):
         chosen = noted.success(handlers.show_choice, [choice, key], **computing)
-        chosen.failure(
-            handlers.controls_of, key, controls, js=f"(key) => {{ {NOT_BUSY} return [key]; }}", queue=False, **EACH
-        )
+        refused: dict[str, Any] = {"js": f"(key) => {{ {NOT_BUSY} return [key]; }}", "queue": False, **EACH}
+        for failed in (noted, chosen):
+            failed.failure(handlers.controls_of, key, controls, **refused)
         # If the choice fails, the work that it stopped continues, unless the queue is full.
         resumed = chosen.failure(handlers.resume, [moment, every_scale, key], js=choice_js(), **computing)
         given_up: dict[str, Any] = {"js": f"(_, key) => [{EVERY_SCALE_JS}, key]", "queue": False, **EACH}

@@ -42,10 +42,9 @@ SHOW_RESULT_JS = """(scene) => {
 
 START_SAMPLE_JS = """(image) => {
   const samples = document.querySelector("#upscale-samples");
-  const name = samples?.dataset.started;
-  if (!image || !name) return;
+  if (!image || image.orig_name !== samples?.dataset.started) return;
   delete samples.dataset.started;
-  if (image.orig_name === name) document.querySelector("#upscale-start").click();
+  document.querySelector("#upscale-start").click();
 }"""
 """JavaScript that starts the work when a sample has arrived in place of an upload."""
 

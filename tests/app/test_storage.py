@@ -145,8 +145,9 @@ def test_a_full_disk_is_reported_in_one_sentence_by_every_event(
     moment, query = 1.0, ""
     data: list[Any]
     visitor.send(visitor.index("lambda"), [])  # as the page does when it loads
-    if choice in ("example", "upload", "scale", "plus"):
-        note, data = visitor.index("note_options"), [moment, False, "3", choice == "plus", "bicubic"]
+    if choice in ("example", "upload", "scale", "plus", "scales"):
+        scale = "4" if choice == "scales" else "3"
+        note, data = visitor.index("note_options"), [moment, choice == "scales", scale, choice == "plus", "bicubic"]
         if choice == "example":
             note = visitor.index("note_example")
         elif choice == "upload":
@@ -157,8 +158,6 @@ def test_a_full_disk_is_reported_in_one_sentence_by_every_event(
         event, data = visitor.index("draw_figure"), [None, seen]
     elif choice == "link":
         event, data, query = visitor.index("show_link"), [moment], "?image=rocket&scale=2&x=9&y=9&zoom=2&layout=side"
-    elif choice == "scales":
-        event, data = visitor.index("show_scales"), [None, None]
     elif choice == "/upscale":
         event, data = visitor.index("upscale"), [visitor.upload(photograph), "2", False, "auto"]
     elif choice == "/compare":

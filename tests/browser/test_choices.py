@@ -246,6 +246,19 @@ def test_the_controls_show_the_present_comparison_after_a_choice_was_refused(pag
     expect(thumbnails(page).nth(2)).to_have_class(re.compile("selected"))
 
 
+def test_a_choice_that_the_server_does_not_record_ends_the_wait(page: Page) -> None:
+    numbers(page, "drn", "whole")
+    shown = page.locator('#scale input[value="4"]')
+    expect(shown).to_be_checked()
+    page.route("**/gradio_api/run/predict*", lambda route: route.fulfill(status=503, json={"detail": "full"}), times=1)
+    page.locator("#scale").get_by_label("x3").check()
+    expect(shown).to_be_checked()
+    expect(page.get_by_test_id("viewer").first).to_have_attribute("aria-busy", "false")
+    page.locator("#scale").get_by_label("x2").check()  # the next choice works
+    numbers(page, "drn", "whole")
+    page.wait_for_url("**scale=2**")
+
+
 def test_a_dropped_comparison_ends_the_questions_of_the_viewer(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     before = numbers(page, "drn", "whole")
     page.locator("#scale").get_by_label("x3").check()  # the first comparison is never dropped

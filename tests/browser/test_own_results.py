@@ -58,6 +58,23 @@ def test_own_results_are_panels_with_names_numbers_and_maps(page: Page, photo: A
     expect(page.get_by_label("Names of your results")).to_have_count(0)
 
 
+def test_a_reload_says_that_added_results_are_gone(page: Page, truth: Array, tmp_path: Path) -> None:
+    Image.fromarray(truth).save(tmp_path / "same.png")
+    numbers(page, "drn", "whole")
+    add(page, tmp_path / "same.png")
+    expect(page.locator('[data-of="own-1"] [data-testid="whole"] .psnr')).to_have_text("∞ dB")
+    page.wait_for_url("**own=1**")
+    page.reload()
+    numbers(page, "drn", "whole")
+    notice = page.locator("#viewer").get_by_test_id("notice")
+    expect(notice).to_have_text(
+        "Results that were added to this comparison are not kept in its address: add them again."
+    )
+    expect(notice).to_be_visible()
+    thumbnails(page).nth(3).click()
+    expect(notice).to_be_hidden()
+
+
 def test_another_photograph_removes_own_results(page: Page, truth: Array, tmp_path: Path) -> None:
     Image.fromarray(truth).save(tmp_path / "same.png")
     numbers(page, "drn", "whole")

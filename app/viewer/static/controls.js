@@ -159,7 +159,7 @@ class Controls {
   #press(event) {
     const target = /** @type {Element} */ (event.target);
     if (!this.#scene || target.closest("select, input") || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === " " && target.closest("button")) return;  // the space key presses the focused button
+    if (event.key === " " && target.closest("button, summary")) return;  // the space key presses the focused button
     const image = /^[1-9]$/.test(event.key) && Number(event.key) <= NUMBER_KEYS && this.#choice.images[Number(event.key) - 1];
     const action = image ? () => this.#showInFront(image) : this.#keys[event.key];
     if (!action) return;

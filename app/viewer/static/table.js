@@ -63,6 +63,8 @@ class NumbersExport {
   #shown;
   /** @type {(text: string) => void} */
   #say;
+  /** @type {Node[]} */
+  #label;
 
   /**
    * @param {HTMLElement} root
@@ -73,13 +75,14 @@ class NumbersExport {
     this.#shown = shown;
     this.#say = say;
     const copy = /** @type {HTMLElement} */ (root.querySelector('[data-region="copy"]'));
+    this.#label = [...copy.childNodes];
     copy.addEventListener("click", () => void this.#copy(copy));
     root.querySelector('[data-region="csv"]')?.addEventListener("click", () => this.#save());
   }
 
   /** @param {HTMLElement} button */
   async #copy(button) {
-    const shown = this.#shown(), label = "Copy numbers";
+    const shown = this.#shown();
     if (!shown) return;
     try {
       await navigator.clipboard.writeText(asText(numbersTable(shown)));
@@ -88,7 +91,7 @@ class NumbersExport {
       button.textContent = "The browser does not allow copying";
     }
     this.#say(button.textContent);
-    setTimeout(() => (button.textContent = label), SAID_FOR);
+    setTimeout(() => button.replaceChildren(...this.#label), SAID_FOR);
   }
 
   #save() {

@@ -9,6 +9,10 @@ const REARRANGED = "#rearranged";
  * @typedef {Record<string, { place: Place, region: Region | null }>} Places
  */
 
+/** Notices about files that the page's address does not contain. */
+const LOST_UPLOAD = "Your photograph is no longer on the server, so an example is shown: upload it again.";
+const LOST_OWN = "Results that were added to this comparison are not kept in its address: add them again.";
+
 /** One viewer on the page. */
 class Viewer {
   /** @type {HTMLElement} */
@@ -40,6 +44,8 @@ class Viewer {
   #seen = null;        // the region that must be in view or chosen as soon as all images are there, from a link
   /** @type {{ across: number, down: number, place: Place } | null} */
   #kept = null;        // the relative centre and the place that the next photograph takes over
+  #opened = 0;         // number of photographs since the page was loaded
+  #noticed = 1;        // number of photographs that leave the notice visible
   #turn = 0;           // counts the values from the server, so that an older value cannot replace a newer one
 
   /**
@@ -123,7 +129,7 @@ class Viewer {
     const isNew = this.#scene?.picture !== scene.picture;
     this.#root.hidden = false;
     if (!this.#scene && !scene.columns && this.#stage.isNarrow) this.#choice.arrange("divider");
-    if (isNew && this.#scene) this.#find(".notice").hidden = true;
+    if (isNew && ++this.#opened > this.#noticed) this.#find(".notice").hidden = true;
     this.#scene = scene;
     this.#root.dataset.picture = scene.picture;
     this.#thumbnail?.show(scene);
@@ -260,7 +266,10 @@ class Viewer {
   /** Start to write the state into the page's address, and let the visitor walk through the photographs. */
   #connectAddress() {
     const query = new URLSearchParams(location.search), isLink = query.has("image");
-    this.#find(".notice").hidden = !query.has("upload");
+    const notice = this.#find(".notice");
+    notice.textContent = query.has("upload") ? LOST_UPLOAD : query.has("own") ? LOST_OWN : "";
+    notice.hidden = !notice.textContent;
+    this.#noticed = isLink ? 2 : 1;  // the photograph built into the page, and that of the link
     new PhotographWalk(this.#root, () => this.#keepView());
     return new Address(() => {
       const { ariaBusy } = this.#root, isWaiting = isLink ? ariaBusy !== "false" : ariaBusy === "true";

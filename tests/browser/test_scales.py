@@ -358,7 +358,7 @@ def test_copied_numbers_and_csv_have_all_rows_and_the_figure_the_chosen_scale(
     regions = [line for line in lines if line[3] == "131,349,48,40"]
     labels = {BICUBIC: "Bicubic", DRN: "DRN"}
     assert regions == [
-        [labels[method], f"{psnr:.2f}", f"{ssim:.4f}", "131,349,48,40", "astronaut", str(scale)]
+        [labels[method], f"{psnr:.2f}", f"{ssim:.4f}", "131,349,48,40", "astronaut", str(scale), "bicubic"]
         for (scale, method), (psnr, ssim) in shown.items()
     ]
     assert len([line for line in lines if line[3] == "whole image"]) == 6

@@ -69,7 +69,7 @@ def test_evaluate_refuses_scales_without_photo_weights(place: Path, sets: list[P
     refused = drn(*words, place, "--scale", "2", "3")
     assert refused.returncode == 1
     assert refused.stderr.splitlines()[-1] == (
-        "error: There are no photo weights for all of these scales: leave out --variant photo."
+        "error: There are no photo weights for x3: leave out --variant photo, or choose other scales."
     )
     assert "has no effect on the single file" in drn(*words, place / "drn_x2.safetensors", "--scale", "2").stderr
 

@@ -238,6 +238,22 @@ def test_copied_text_csv_and_figure_have_the_numbers_of_the_region(page: Page, t
         assert any(np.array_equal(figure[y : y + block.shape[0], x : x + block.shape[1]], block) for y, x in places)
 
 
+def test_a_region_that_is_being_typed_survives_a_change_of_the_view(page: Page) -> None:
+    numbers(page, "drn", "region")
+    fields = page.locator("#viewer .region-fields input")
+    fields.nth(0).fill("33")
+    fields.nth(1).fill("44")  # the first field is edited, and no longer has the focus
+    before = fields.nth(2).input_value()
+    page.locator('#viewer [data-panel="DRN"] canvas').hover()
+    page.mouse.wheel(0, -200)
+    expect(fields.nth(2)).not_to_have_value(before)
+    assert [fields.nth(0).input_value(), fields.nth(1).input_value()] == ["33", "44"]
+    fields.nth(1).press("Enter")
+    after_a_frame(page)
+    assert region_fields(page).x == 33
+    assert region_fields(page).y == 44
+
+
 def test_the_table_of_several_scales_and_unusual_names(scripts: Page) -> None:
     score = {"text": "∞ dB", "best": True}
     none = {"text": "–", "best": False}

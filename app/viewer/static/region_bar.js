@@ -51,9 +51,10 @@ class RegionBar {
     this.#button("tool").setAttribute("aria-pressed", String(this.#picking.isTool));
     this.#button("clear").setAttribute("aria-disabled", String(!isChosen));  // stays focused, unlike a disabled button
     this.#bar.classList.toggle("chosen", isChosen);
+    const isTyping = this.#fields.some((field) => field === document.activeElement);
     for (const field of this.#fields) {
       const value = String(region[/** @type {keyof Region} */ (field.name)]), isEdited = field.value !== field.defaultValue;
-      if (field === document.activeElement && isEdited && !always) continue;
+      if (isTyping && isEdited && !always) continue;
       field.defaultValue = field.value = value;
     }
   }

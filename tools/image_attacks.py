@@ -94,7 +94,7 @@ def picture_oracle(target: Target) -> Outcome:
         (button,) = [c["id"] for c in web.get("/config").json()["components"] if c["props"].get("elem_id") == "upload"]
         (note,) = [event for event in events(web) if [button, "upload"] in event["targets"] and event["outputs"]]
         (show,) = [event for event in events(web) if event["trigger_after"] == note["id"] and event["queue"]]
-        _, session = join(web, note, [1.0, "2", False, {"path": known, "meta": META}])
+        _, session = join(web, note, [1.0, False, "2", False, "bicubic", {"path": known, "meta": META}])
         answers(web, session)
         told = answers(web, join(web, show, [None, None], session=session)[1])
         path = Path(own).parent.parent / digest / "image.png"

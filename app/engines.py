@@ -222,7 +222,7 @@ class ServedWeights:
 
     @property
     def scales(self) -> list[int]:
-        """The scales that can be served."""
+        """The scales for which there are weights."""
         return list(self._loaded.upscalers)
 
     @property

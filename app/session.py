@@ -218,8 +218,8 @@ def compute(
     for pair, method in [(pair, of_scale[index]) for index in range(len(methods[0][1])) for pair, of_scale in methods]:
         if (pair.scale, method.name) not in session.results:
             result = yield from _measure(pair, method, ends)
-            session = replace(session, results={**session.results, (pair.scale, method.name): result})
-            session = replace(session, token=new_token())
+            results = {**session.results, (pair.scale, method.name): result}
+            session = replace(session, results=results, token=new_token())
             yield session
     for method in session.further:
         pair = session.pairs[0]

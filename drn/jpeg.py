@@ -35,10 +35,13 @@ Tables = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
 
 def scaled_tables(table: Tables) -> Tables:
-    """Return libjpeg's tables of the qualities 1 to 100: (100, 64).
+    """Return the quantisation tables that libjpeg uses for each quality.
 
     Args:
-        table: ``LUMA`` or ``CHROMA``.
+        table: The table of the standard, ``LUMA`` or ``CHROMA``: (64,).
+
+    Returns:
+        One row for each quality from 1 to 100: (100, 64).
     """
     quality = np.arange(1, 101)[:, None]
     percent = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
@@ -49,15 +52,19 @@ _LOG_TABLES = np.log(scaled_tables(LUMA))
 
 
 def jpeg_quality(tables: Mapping[int, Sequence[int]]) -> int:
-    """Return the quality of libjpeg, 1 to 100, whose luma table is the nearest to that of a file.
+    """Estimate the quality of a JPEG file from its quantisation tables.
 
-    The estimate is exact for files of libjpeg, whose tables do not depend on subsampling or progressive coding. Other
-    encoders have their own tables and their own scales of quality. The distance is a mean of ratios of steps, in which
-    low frequencies have more weight, because most of the detail of an image is there.
+    The luma table of the file is compared with libjpeg's luma table for each quality. The quality of the most similar
+    table is returned. The estimate is exact for files that libjpeg wrote, with any subsampling, progressive or not.
+    Other encoders use other tables and other scales of quality. Low frequencies count more in the comparison, because
+    they contain most of the image.
 
     Args:
         tables: The quantisation tables by number, each with 64 steps row by row: ``image.quantization`` of Pillow. The
-            first one is that of the luma.
+            table with the lowest number is for luma.
+
+    Returns:
+        The quality, from 1 to 100.
     """
     steps = np.log(np.maximum(tables[min(tables)], 1))
     return int((np.abs(_LOG_TABLES - steps) / LUMA).sum(1).argmin()) + 1

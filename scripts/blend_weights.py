@@ -28,7 +28,7 @@ from drn.upscaler import Upscaler
 
 
 def blend(run: Path, share: float, out: Path, valid: Sequence[Path], released: Path = weights.BUNDLED) -> Path:
-    """Write a weighted mean of the weights of a run and the clean weights in ``released``, and copy the run's curve.
+    """Write a weighted mean of a run's weights and the clean weights in ``released``, with a copy of the run's curve.
 
     Args:
         run: Folder of the run.

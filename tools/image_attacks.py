@@ -84,7 +84,7 @@ for _name, (_described, _make) in BOMBS.items():
 
 @attack(7, "learn from a file's name whether a known picture was compared here")
 def picture_oracle(target: Target) -> Outcome:
-    """One visitor compares a picture; another computes the sha256 of its pixels and requests the file of that name."""
+    """Request the file whose name is the sha256 of a known picture, after another visitor has compared this picture."""
     pixels = np.random.default_rng(1).integers(0, 256, (64, 48, 3), np.uint8)
     Image.fromarray(pixels).save(target.secrets / "known.png")
     digest = hashlib.sha256(f"{pixels.shape}".encode() + pixels.data).hexdigest()

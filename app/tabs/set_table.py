@@ -57,7 +57,7 @@ class SetTableHandlers:
     stems: tuple[str, ...]
 
     def measure(self, outputs: SetOutputs, name: str, scale: str) -> Generator[Step, None, None]:
-        """Measure a set.
+        """Measure all methods on the images of a test set, and show the scores after each result.
 
         Args:
             outputs: The components that the steps set.

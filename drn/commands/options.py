@@ -1,4 +1,4 @@
-"""Options that several commands share, and functions that load the weights and methods they name."""
+"""Options that several commands share, and functions that load the weights and methods given by these options."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from tests.helpers.browsing import (
     in_view,
     names,
     numbers,
+    open_compare,
     region_fields,
     thumbnails,
     type_region,
@@ -145,9 +146,7 @@ def test_a_restart_of_the_server_keeps_the_comparison(context: BrowserContext) -
 
 
 def test_a_link_without_a_region_gives_the_same_numbers_in_another_window(context: BrowserContext, url: str) -> None:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     page.locator("#viewer").get_by_role("button", name="Zoom out").dblclick()
     drag(page, "truth", 90, 30)
     view, shown = in_view(page), numbers(page, "drn", "region")
@@ -168,18 +167,14 @@ def test_a_link_without_a_region_gives_the_same_numbers_in_another_window(contex
 
 
 def test_a_visit_without_a_change_keeps_its_address(context: BrowserContext, url: str) -> None:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     page.set_viewport_size({"width": 1100, "height": 900})
     page.wait_for_timeout(1200)
     assert urlparse(page.url).query == ""
 
 
 def test_the_address_is_written_at_most_twice_a_second(context: BrowserContext, url: str) -> None:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     page.evaluate(
         """() => {
             window.written = [];
@@ -235,9 +230,7 @@ def test_a_malformed_link_is_ignored_with_a_sentence(context: BrowserContext, ur
 
 
 def test_the_open_tab_is_part_of_the_address(context: BrowserContext, url: str) -> None:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     page.get_by_role("tab", name="Upscale").click()
     wait_for_query(page, tab="upscale")
     assert query_of(page) == {"tab": "upscale"}
@@ -271,9 +264,7 @@ def test_an_upload_that_is_gone_is_not_replaced_silently(
 
 
 def test_the_next_photograph_keeps_the_relative_view(context: BrowserContext, url: str) -> None:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     viewer = page.locator("#viewer .viewer")
     page.locator("#viewer").get_by_role("button", name="Zoom out").click()
     drag(page, "truth", -120, 40)
@@ -294,9 +285,7 @@ def test_the_next_photograph_keeps_the_relative_view(context: BrowserContext, ur
 
 
 def test_settled_numbers_and_the_image_in_front_are_announced(context: BrowserContext, url: str) -> None:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     type_region(page, Rect(131, 349, 48, 40))
     bicubic, drn = (numbers(page, key, "region") for key in ("bicubic", "drn"))
     said = page.locator("#viewer").get_by_test_id("said")

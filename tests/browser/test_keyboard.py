@@ -5,7 +5,16 @@ from __future__ import annotations
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from drn.geometry import Rect
-from tests.helpers.browsing import after_a_frame, assert_region, in_view, names, numbers, region_fields, thumbnails
+from tests.helpers.browsing import (
+    after_a_frame,
+    assert_region,
+    in_view,
+    names,
+    numbers,
+    open_compare,
+    region_fields,
+    thumbnails,
+)
 
 FOCUS = """() => {
   const one = document.activeElement;
@@ -47,9 +56,7 @@ def press(page: Page, wanted: Locator, key: str = "Enter") -> None:
 
 
 def test_the_skip_link_leads_to_the_content_of_each_tab(context: BrowserContext, url: str) -> None:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     skip = page.get_by_role("link", name="Skip to the content")
     page.keyboard.press("Tab")
     expect(skip).to_be_focused()
@@ -65,9 +72,7 @@ def test_the_skip_link_leads_to_the_content_of_each_tab(context: BrowserContext,
 
 
 def test_a_comparison_by_keyboard(context: BrowserContext, url: str) -> None:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     viewer = page.locator("#viewer")
     whole = viewer.locator('[data-of="drn"] [data-testid="whole"] .psnr')
     before = numbers(page, "drn", "whole")[0]

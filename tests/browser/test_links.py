@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from drn.geometry import Rect
-from tests.helpers.browsing import drag, in_view, names, numbers, thumbnails
+from tests.helpers.browsing import drag, in_view, names, numbers, open_compare, thumbnails
 
 
 @pytest.fixture
@@ -57,9 +57,7 @@ def test_a_link_restores_image_scale_viewport_and_layout(context: BrowserContext
 
 
 def test_a_link_restores_the_fitted_image(context: BrowserContext, url: str) -> None:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     page.locator("#viewer").get_by_role("button", name="Fit").click()
     numbers(page, "drn", "region")
     query = parse_qs(urlparse(link := copied_link(page)).query)

@@ -24,6 +24,7 @@ from tests.helpers.browsing import (
     in_view,
     names,
     numbers,
+    open_compare,
     region_fields,
     type_region,
     viewer_scripts,
@@ -34,10 +35,7 @@ FRAME = '[data-panel="Original"] [data-testid="frame"]'
 
 @pytest.fixture
 def page(context: BrowserContext, url: str) -> Page:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
-    return page
+    return open_compare(context, url)
 
 
 @pytest.fixture(scope="module")
@@ -160,9 +158,7 @@ def test_without_a_region_the_keys_and_the_mouse_move_the_view(page: Page) -> No
 
 def test_the_region_tool_with_a_finger(browser: Browser, url: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, device_scale_factor=2)
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     tool = page.locator("#viewer").get_by_role("button", name="Region")
     tool.tap()
     expect(tool).to_have_attribute("aria-pressed", "true")

@@ -29,6 +29,7 @@ from tests.helpers.browsing import (
     in_view,
     names,
     numbers,
+    open_compare,
     region_fields,
     thumbnails,
     type_region,
@@ -193,9 +194,7 @@ def test_rows_wait_for_their_results_and_drn_plus_is_a_column_if_it_is_chosen(
 
 
 def test_a_reload_and_a_link_restore_the_layout(context: BrowserContext, url: str) -> None:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     thumbnails(page).nth(2).click()
     page.wait_for_function("new URLSearchParams(location.search).get('image') === 'cat'")
     numbers(page, "drn", "region")
@@ -338,9 +337,7 @@ def test_leaving_stops_the_work_even_if_the_queue_is_full_at_that_moment(
 def test_copied_numbers_and_csv_have_all_rows_and_the_figure_the_chosen_scale(
     context: BrowserContext, url: str
 ) -> None:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     type_region(page, Rect(131, 349, 48, 40))
     open_scales(page)
     shown = {

@@ -29,6 +29,7 @@ from tests.helpers.browsing import (
     in_view,
     names,
     numbers,
+    open_compare,
     thumbnails,
     type_region,
     work_until_cancelled,
@@ -46,10 +47,7 @@ def page_options(photo_place: Path) -> PageOptions:
 
 @pytest.fixture
 def page(context: BrowserContext, url: str) -> Page:
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
-    return page
+    return open_compare(context, url)
 
 
 def choose(page: Page, label: str) -> None:

@@ -15,7 +15,17 @@ from drn.image import Array
 from drn.metrics import psnr, ssim
 from drn.resize import downscale, upscale
 from drn.upscaler import Upscaler
-from tests.helpers.browsing import after_a_frame, assert_shows, drag, drawn, in_view, names, numbers, thumbnails
+from tests.helpers.browsing import (
+    after_a_frame,
+    assert_shows,
+    drag,
+    drawn,
+    in_view,
+    names,
+    numbers,
+    open_compare,
+    thumbnails,
+)
 
 
 def test_an_example_is_compared_without_a_click(page: Page) -> None:
@@ -392,9 +402,7 @@ def test_the_divider_is_dragged_on_while_results_arrive(page: Page) -> None:
 
 def test_a_screen_with_a_pixel_ratio_of_one_and_a_half(browser: Browser, url: str, truth: Array) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5)
-    page = context.new_page()
-    page.goto(url)
-    numbers(page, "drn", "region")
+    page = open_compare(context, url)
     page.locator("#viewer").get_by_role("button", name="100").click()
     expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("100 %")  # 1 device pixel for one HR pixel
     page.locator("#viewer").get_by_role("button", name="Zoom in").click()

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserType, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Locator, Page, expect
 
 from app.viewer.component import read_static
 from drn.geometry import Rect
@@ -192,6 +192,14 @@ def viewer_scripts(browser: Browser, *names: str) -> Iterator[Page]:
         page.add_script_tag(content=read_static(f"viewer/static/{name}.js"))
     yield page
     page.close()
+
+
+def open_compare(context: BrowserContext, url: str) -> Page:
+    """Open the page in a new tab of a window, and wait for the first numbers of the Compare tab."""
+    page = context.new_page()
+    page.goto(url)
+    numbers(page, "drn", "region")
+    return page
 
 
 @contextmanager

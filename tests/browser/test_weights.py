@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from app.page import build, launch
 from drn.upscaler import Upscaler
+from tests.helpers.browsing import numbers
 from tests.helpers.late_hub import late_hub, other_weights
 
 

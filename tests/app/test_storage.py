@@ -18,6 +18,7 @@ import httpx
 import numpy as np
 import pytest
 from gradio.utils import get_upload_folder
+from gradio_client.utils import apply_diff
 from PIL import Image
 
 from app.photographs import examples
@@ -69,12 +70,32 @@ class Visitor:
 
     def send(self, index: int, data: list[Any], event_data: Any = None, query: str = "") -> dict[str, Any]:
         """Send an event, wait for its end and return gradio's last message."""
+        *_, last = self.messages(index, data, event_data, query)
+        return last
+
+    def shown(self, index: int, data: list[Any]) -> list[list[Any]]:
+        """Send an event that succeeds; return the values of the outputs after each message, as a page receives them."""
+        values: list[list[Any]] = []
+        for message in self.messages(index, data):
+            if message["msg"] == "process_generating":
+                new = message["output"]["data"]
+                # From the second message on, gradio sends the differences to the message before.
+                values.append([apply_diff(*pair) for pair in zip(values[-1], new, strict=True)] if values else new)
+        assert message["success"]
+        return values
+
+    def messages(
+        self, index: int, data: list[Any], event_data: Any = None, query: str = ""
+    ) -> Iterator[dict[str, Any]]:
+        """Send an event and yield gradio's messages until its end."""
         body = {"data": data, "fn_index": index, "session_hash": self.session, "event_data": event_data}
         self.web.post(f"/gradio_api/queue/join{query}", json=body).raise_for_status()
         with self.web.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as answer:
-            for line in answer.iter_lines():
-                if "process_completed" in line:
-                    return dict(json.loads(line.removeprefix("data: ")))
+            for line in filter(None, answer.iter_lines()):
+                message = dict(json.loads(line.removeprefix("data: ")))
+                yield message
+                if message["msg"] == "process_completed":
+                    return
         raise AssertionError("the stream ended before the event")
 
 

@@ -66,6 +66,7 @@ def names(page: Page) -> list[str | None]:
 
 def in_view(page: Page) -> Rect:
     """Return the region that the viewer reports below its panels, in HR pixels."""
+    after_a_frame(page)
     place = page.locator("#viewer").get_by_test_id("place").inner_text()
     match = re.fullmatch(r"(\d+)×(\d+) pixels at (\d+), (\d+)", place)
     assert match is not None

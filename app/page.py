@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import endpoints
 from app.engines import ServedWeights
+from app.opening import opening_of
 from app.options import PageOptions
 from app.photographs import examples
 from app.serving import decoding
@@ -144,11 +146,12 @@ def crop_script() -> str:
     return f"const PHOTO_LIMITS = {json.dumps(limits)};\n{script}"
 
 
-def own_files(script: str) -> dict[str, ASGIApp]:
+def own_files(script: str, images: Mapping[str, bytes]) -> dict[str, ASGIApp]:
     """Make the answers to requests for the page's own files, by path.
 
     Args:
         script: The JavaScript that every visitor needs.
+        images: The WebP files of the first picture, by path.
     """
     keep = {"Cache-Control": "public, max-age=31536000, immutable"}
 
@@ -159,6 +162,7 @@ def own_files(script: str) -> dict[str, ASGIApp]:
     return {
         PREVIEW: Response((APP / "static" / "preview.jpg").read_bytes(), media_type="image/jpeg"),
         SCRIPT: GZipMiddleware(send_script),
+        **{path: Response(data, media_type="image/webp", headers=keep) for path, data in images.items()},
     }
 
 
@@ -186,8 +190,11 @@ def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> s
     listeners = Listeners(demo)
     script = read_script() + crop_script()
     version = hashlib.sha256(script.encode()).hexdigest()[:16]  # browsers keep the script of a version
-    describe_page(TITLE, DESCRIPTION, PREVIEW, f"{SCRIPT}?{version}")
-    own = own_files(script)
+    opening = opening_of(
+        next(block.value for block in demo.blocks.values() if isinstance(block, gr.HTML) and block.elem_id == "viewer")
+    )
+    describe_page(TITLE, DESCRIPTION, PREVIEW, f"{SCRIPT}?{version}", opening.html)
+    own = own_files(script, opening.files)
     serve_behind(lambda app: Guard(app, listeners, own))
     start_sweeping(lambda: demo.is_running)
     _, url, _ = demo.launch(

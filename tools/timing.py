@@ -7,13 +7,19 @@ import time
 from typing import Annotated
 
 import typer
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.helpers.browsing import chromium
+from tests.helpers.browsing import FRESH, chromium
 from tools.load import served
 
-FRESH = '#viewer [data-fresh="true"]'
-"""Selects the viewer while it shows the scores of the region in view."""
+SLOW_LINE = {"offline": False, "latency": 150, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 0.75e6 / 8}
+"""Latency in ms, and bytes per second, of the browser's emulated connection."""
+
+IS_SHOWN = """() => {
+    const shown = [...document.querySelectorAll("#opening img")].filter((image) => image.offsetParent);
+    return shown.length > 0 && shown.every((image) => image.complete && image.naturalWidth);
+}"""
+"""JavaScript that tells whether the first picture is complete."""
 
 NOTE_TIMES = """() => {
     const root = document.querySelector("#viewer .viewer");
@@ -42,8 +48,33 @@ def pan(page: Page, dx: int, dy: int) -> float:
     return float(page.evaluate("window.answered - window.moved"))
 
 
+def slow_line(browser: Browser, url: str) -> tuple[float, float, float]:
+    """Open the page on a phone with a slow connection and an empty cache.
+
+    Returns:
+        Seconds until the first picture, and until the scores; megabytes received until then.
+    """
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, device_scale_factor=3, is_mobile=True, has_touch=True
+    )
+    page = context.new_page()
+    devtools = context.new_cdp_session(page)
+    devtools.send("Network.enable")
+    devtools.send("Network.emulateNetworkConditions", SLOW_LINE)
+    received: list[float] = []
+    devtools.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+    start = time.monotonic()
+    page.goto(url, wait_until="commit")
+    page.wait_for_function(IS_SHOWN, timeout=60_000)
+    first = time.monotonic() - start
+    page.locator(FRESH).wait_for(timeout=60_000)
+    scores = time.monotonic() - start
+    context.close()
+    return first, scores, sum(received) / 1e6
+
+
 def main(pans: Annotated[int, typer.Option(min=1)] = 15, loads: Annotated[int, typer.Option(min=1)] = 5) -> None:
-    """Print the median and the longest wait for the first scores and for the scores after a pan."""
+    """Print the median and the longest wait: for the first scores, after a pan, and on a slow line."""
     with served() as (_, url), sync_playwright() as playwright, chromium(playwright.chromium) as browser:
         first = []
         for _ in range(loads):
@@ -57,9 +88,15 @@ def main(pans: Annotated[int, typer.Option(min=1)] = 15, loads: Annotated[int, t
         page.goto(url)
         expect(page.locator(FRESH)).to_have_count(1, timeout=60_000)
         page.evaluate(NOTE_TIMES)
+        pictures = [slow_line(browser, url) for _ in range(3)]
         waits = [pan(page, 30 - 7 * (index % 9), 11 * (-1) ** index) for index in range(pans)]
     print(f"first numbers after the request: {statistics.median(first):.1f} s (median of {loads}), {max(first):.1f} s")
     print(f"numbers after the end of a pan: {statistics.median(waits):.0f} ms (median of {pans}), {max(waits):.0f} ms")
+    first_pictures, scores, megabytes = (statistics.median(values) for values in zip(*pictures, strict=True))
+    print(
+        f"phone, 1.6 Mbit/s, latency 150 ms: first picture after {first_pictures:.1f} s, first numbers after "
+        f"{scores:.1f} s, {megabytes:.2f} MB (medians of {len(pictures)})"
+    )
 
 
 if __name__ == "__main__":

@@ -122,14 +122,17 @@ def send_schemas_once(page: gr.Blocks) -> None:
     page.get_config_file = get_config_file  # type: ignore[method-assign]
 
 
-def describe_page(title: str, description: str, picture: str, script: str) -> None:
-    """Replace gradio's own title, description and picture in the page's HTML, which link previews show.
+def describe_page(title: str, description: str, picture: str, script: str, opening: str) -> None:
+    """Replace gradio's own title, description and picture in the page's HTML, and add a script and a first picture.
+
+    Link previews show the title, the description and the picture.
 
     Args:
         title: The title.
         description: One or two sentences.
         picture: The path of the picture on this server.
         script: The path of a script on this server, which the page loads before its components.
+        opening: HTML for the start of the body, which is shown until the page is built.
     """
     environment = gradio.routes.templates.env
     tags = {
@@ -145,10 +148,13 @@ def describe_page(title: str, description: str, picture: str, script: str) -> No
     head += '<meta name="twitter:card" content="summary_large_image" />'
     head += f"<script src=\"{{{{ config['root'] }}}}{script}\"></script>"
 
+    first = f"{{% raw %}}{opening}{{% endraw %}}"
+
     def described(name: str) -> tuple[str, str | None, Callable[[], bool] | None]:
         assert TEMPLATES is not None
         source, path, is_current = TEMPLATES.get_source(environment, name)
-        return PREVIEW_TAGS.sub("", source).replace("</head>", f"{head}</head>", 1), path, is_current
+        whole = PREVIEW_TAGS.sub("", source).replace("</head>", f"{head}</head>", 1)
+        return whole.replace("<gradio-app", f"{first}<gradio-app", 1), path, is_current
 
     environment.loader = FunctionLoader(described)
     if environment.cache is not None:

@@ -54,7 +54,7 @@ class ImageValue(TypedDict):
         note: A few words of explanation.
         legend: Labels of the colour scale; None unless the image is a map.
         shown: Whether the image is among the panels that a new visitor sees side by side.
-        file: The pixels, as a PNG file; None while they are being computed.
+        file: The pixels, as a lossless file; None while they are being computed.
     """
 
     key: str

@@ -25,7 +25,7 @@ from drn.metrics import psnr
 from drn.reading import read_image
 from drn.resize import downscale, upscale
 from drn.upscaler import Upscaler
-from tests.helpers.browsing import drag, in_view, numbers, thumbnails, work_until_cancelled
+from tests.helpers.browsing import FRESH, drag, in_view, numbers, thumbnails, work_until_cancelled
 
 
 def test_the_last_of_several_quick_choices_is_shown(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +267,7 @@ def test_a_dropped_comparison_ends_the_questions_of_the_viewer(page: Page, monke
     numbers(page, "drn", "whole")
     monkeypatch.setattr(Shelf, "find", lambda *_: None)
     drag(page, "drn", 40, 0)
-    expect(page.locator('#viewer [data-fresh="true"]')).to_have_count(1)
+    expect(page.locator(FRESH)).to_have_count(1)
     expect(page.locator('#viewer [data-of="drn"] [data-testid="whole"]')).to_be_hidden()
 
 

@@ -129,8 +129,14 @@ def test_the_link_holds_what_the_layout_shows(scripts: Page) -> None:
 
 
 def test_images_on_display_are_needed_at_once(scripts: Page) -> None:
-    needed = "images.filter((image) => choice.needs(image)).map(({ key }) => key)"
+    needed = "images.filter((image) => choice.needs(image, images)).map(({ key }) => key)"
     assert run(scripts, f"return {needed}") == ["s", "base", "net", "o"]
     assert run(scripts, f"choice.choose('e'); return {needed}") == ["s", "base", "net", "o", "e"]
+    assert run(scripts, f"return {needed}", layout="divider") == ["base", "net"]
+    assert run(scripts, f"return {needed}", layout="single") == ["net"]
+    # The image in front is not in the next scene, so the images that a new visitor sees are needed.
+    others = "images.filter(({ key }) => key !== 'net')"
+    next_needed = f"{others}.filter((image) => choice.needs(image, {others})).map(({{ key }}) => key)"
+    assert run(scripts, f"return {next_needed}", layout="single") == ["s", "base", "o"]
     on = run(scripts, "return images.filter(({ key }) => choice.isOn(key)).map(({ key }) => key)", layout="single")
     assert on == ["net"]

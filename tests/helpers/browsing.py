@@ -26,6 +26,10 @@ from drn.upscaler import Cancelled
 expect.set_options(timeout=20_000)  # a busy machine may be slow
 
 
+FRESH = '#viewer [data-fresh="true"]'
+"""Selects the viewer while it shows the scores of the region in view."""
+
+
 def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
     """Wait until a panel's numbers are those of the present view, and return its PSNR (dB) and SSIM.
 

@@ -136,12 +136,15 @@ class ImageChoice {
   }
 
   /**
-   * Whether an image may be needed at once. Other images can be loaded later.
+   * Whether an image of a scene is displayed at once, and not loaded later.
    * @param {ImageValue} image
+   * @param {ImageValue[]} images All images of the scene.
    */
-  needs({ key, shown, scale }) {
+  needs({ key, shown, scale }, images) {
     if (this.#layout === "scales" && scale !== this.#images[0]?.scale) return true;
-    return shown || key === this.#front || key === this.#left || this.#shown.has(key);
+    const placed = this.#layout === "divider" ? [this.#front, this.#left] : [this.#front];
+    const isPlaced = !this.isSideBySide && placed.every((place) => images.some((image) => image.key === place));
+    return isPlaced ? placed.includes(key) : shown || this.#shown.has(key);
   }
 
   /**

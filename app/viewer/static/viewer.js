@@ -84,9 +84,10 @@ class Viewer {
       this.#root.hidden = true;
       return;
     }
+    if (!this.#scene) this.#openFirst(scene);
     /** @type {Map<string, HTMLImageElement>} */
     const bitmaps = new Map();
-    const [soon, later] = [true, false].map((needed) => scene.images.filter((image) => this.#choice.needs(image) === needed));
+    const [soon, later] = [true, false].map((needed) => scene.images.filter((image) => this.#choice.needs(image, scene.images) === needed));
     await Promise.all(soon.map((image) => this.#decode(image, bitmaps)));
     if (turn !== this.#turn) return;  // a newer scene has arrived
     for (const image of later) void this.#decode(image, bitmaps).then(() => this.#stage.redraw());
@@ -112,6 +113,7 @@ class Viewer {
   async #decode(image, bitmaps) {
     if (!image.file?.url) return;
     const bitmap = new Image();
+    bitmap.fetchPriority = "high";  // before the thumbnails
     bitmap.src = image.file.url;
     try {
       await bitmap.decode();
@@ -122,13 +124,21 @@ class Viewer {
   }
 
   /**
+   * Choose the layout before the first images are loaded, because it decides which of them are needed first.
+   * @param {SceneValue} scene
+   */
+  #openFirst({ columns, images, start }) {
+    if (!columns && this.#stage.isNarrow) this.#choice.arrange("divider");
+    this.#choice.open(images, start);
+  }
+
+  /**
    * @param {SceneValue} scene
    * @param {Map<string, HTMLImageElement>} bitmaps
    */
   #open(scene, bitmaps) {
     const isNew = this.#scene?.picture !== scene.picture;
     this.#root.hidden = false;
-    if (!this.#scene && !scene.columns && this.#stage.isNarrow) this.#choice.arrange("divider");
     if (isNew && ++this.#opened > this.#noticed) this.#find(".notice").hidden = true;
     this.#scene = scene;
     this.#root.dataset.picture = scene.picture;

@@ -27,6 +27,7 @@ from app.serving.gradio_patches import (
     describe_page,
     keep_requests_out_of_the_log,
     send_schemas_once,
+    send_whole_values,
     serve_behind,
     store_no_inputs,
 )
@@ -184,6 +185,7 @@ def launch(demo: gr.Blocks, *, block: bool = True, port: int | None = None) -> s
     """
     keep_requests_out_of_the_log(log_kind)
     store_no_inputs()
+    send_whole_values()
     send_schemas_once(demo)
     bound_the_log()
     decoding.pool.warm()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -66,7 +66,7 @@ def compute_and_show(
 
 def until_newer(
     updates: Updates, controls_of: Callable[[str | None], tuple[Any, ...]], is_outdated: Callable[[bool], bool]
-) -> Generator[tuple[Any, ...], None, None]:
+) -> Iterator[tuple[Any, ...]]:
     """Yield updates until the visitor makes a newer choice, together with matching values of the controls.
 
     Args:

@@ -104,6 +104,15 @@ def store_no_inputs() -> None:
     SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
 
 
+def send_whole_values() -> None:
+    """Make gradio send each changed output of a generator whole, and not as differences to the message before.
+
+    The client applies the differences to that message itself. If the page has not read it yet, its value is lost. For
+    example, a scene followed at once by an unchanged output never reached the viewer.
+    """
+    gradio.utils.diff = lambda before, now: [] if before == now else [["replace", [], now]]
+
+
 def send_schemas_once(page: gr.Blocks) -> None:
     """Leave repeated descriptions of components out of the page's config, which every visitor receives.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -226,16 +225,7 @@ class CompareHandlers:
             has_newer = self.newest.has_newer if is_shown else self.newest.has_newer_image
             return has_newer(visitor, moment)
 
-        shown = None
-        with closing(until_newer(updates, self.controls_of, is_outdated)) as values:
-            for key, *others in values:
-                shown = key if isinstance(key, str) else shown
-                yield key, *others
-        # When two messages arrive together, the client of gradio changes the first by the second, so the page may have
-        # missed the values of the controls. The names are not repeated, because the visitor may be editing them.
-        if not is_outdated(True):
-            scale, self_ensemble, gallery, _, made = self.controls_of(shown)
-            yield gr.skip(), gr.skip(), scale, self_ensemble, gallery, gr.skip(), made
+        yield from until_newer(updates, self.controls_of, is_outdated)
 
     def _compute_and_show(self, session: Session, key: str | None, ends: float | None = None) -> Updates:
         scale = session.pairs[0].scale

@@ -213,6 +213,24 @@ print(image_path(np.zeros((4, 5, 3), np.uint8), "").parent.name)
 """
 
 
+def test_changed_outputs_are_sent_whole(url: str) -> None:
+    visitor = Visitor(url)
+    show = visitor.index("show_link")
+    query = "?image=cat&scale=4&x=100&y=90&zoom=2&layout=side"
+    first, *later = [
+        message["output"]["data"]
+        for message in visitor.messages(show, [1.0], query=query)
+        if message["msg"] == "process_generating"
+    ]
+    edits = [edit for values in later for value in values for edit in value]
+    assert len(later) > 1
+    # The client would apply any other edit to a message that the page may not have read yet.
+    assert {(action, *path) for action, path, _ in edits} == {("replace",)}
+    scenes = [first[1], *(edit[2] for values in later for edit in values[1])]
+    assert sum("images" in scene for scene in scenes) > 1
+    visitor.web.close()
+
+
 def test_names_of_known_pixels_cannot_be_computed() -> None:
     pixels = np.zeros((4, 5, 3), np.uint8)
     done = subprocess.run([sys.executable, "-c", NAMES], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -145,7 +145,7 @@ def test_a_scene_has_a_place_for_results_that_are_not_computed_yet(photo: Array,
     for image, layer in zip(value["images"], complete.layers, strict=True):
         assert image["file"] is not None
         with Image.open(image["file"]["path"]) as stored:
-            assert stored.format == "PNG"
+            assert stored.format == "WEBP"
             assert layer.pixels is not None
             assert np.array_equal(np.asarray(stored), layer.pixels)
 

@@ -137,7 +137,7 @@ def test_files_of_visitors_are_deleted_within_an_hour(
     page = build()
     try:
         with httpx.Client(base_url=launch(page, block=False), timeout=20) as web:
-            own = re.findall(r"/gradio_api/file=[^\"\\]+\.png", web.get("/config").text)
+            own = re.findall(r"/gradio_api/file=[^\"\\]+\.(?:png|webp)", web.get("/config").text)
             with small.open("rb") as file:
                 (stored,) = web.post("/gradio_api/upload", files={"files": file}).json()
             assert Path(stored).exists()
@@ -167,7 +167,7 @@ def test_older_files_are_removed_to_make_room_for_newer_ones(
     page = build()
     try:
         with httpx.Client(base_url=launch(page, block=False), timeout=20) as web:
-            own = re.findall(r"/gradio_api/file=[^\"\\]+\.png", web.get("/config").text)
+            own = re.findall(r"/gradio_api/file=[^\"\\]+\.(?:png|webp)", web.get("/config").text)
             held = sum(counted(path) for path in Path(get_upload_folder()).rglob("*") if path.is_file())
             monkeypatch.setattr(cache, "MAX_STORED_BYTES", held + 250_000)
             stored = []

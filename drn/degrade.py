@@ -21,7 +21,7 @@ SUBSAMPLINGS = ("4:4:4", "4:2:0")
 JPEG_GRID = 16
 """Side in pixels of the blocks that a 4:2:0 JPEG is coded in: 8 for luma, 16 for the halved chroma."""
 
-CLEAN_SHARE = 0.15
+CLEAN_SHARE = 0.5
 """Share of the training patches that stay unchanged. The shares below refer to the remaining patches."""
 BLUR_SHARE, BLUR_SIGMA = 0.1, (0.3, 0.8)
 NOISE_SHARE, NOISE_SIGMA = 0.2, (0.5, 5.0)

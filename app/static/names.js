@@ -21,6 +21,14 @@
     }
   }
 
+  /** Name the buttons of the figure by more than the format. */
+  function nameFigures() {
+    for (const button of document.querySelectorAll('[id^="figure-"]:not(#figure-png, #figure-file)')) {
+      const name = `Figure as ${button.textContent.trim()}`;
+      if (button.ariaLabel !== name) button.ariaLabel = name;
+    }
+  }
+
   // gradio adds components when their tab is opened, and renames thumbnails when their number changes.
   let frame = 0;
   const correct = () => {
@@ -28,6 +36,7 @@
       frame = 0;
       nameThumbnails();
       groupOptions();
+      nameFigures();
     });
   };
   const attributeFilter = ["class", "aria-label", "alt"];

@@ -10,6 +10,7 @@ import gradio as gr
 from app.choices import NewestChoices
 from app.engines import PhotoFor, UpscalerFor
 from app.events import QUIET
+from app.figures import SUFFIXES
 from app.measurements import PROTOCOL
 from app.options import PageOptions
 from app.photographs import thumbnail
@@ -104,7 +105,15 @@ def _lay_out(photographs: list[Path], scales: list[int], first: Session) -> Comp
             elem_classes="segments",
             min_width=0,
         )
-        draw = gr.Button("Figure of this region", size="sm", elem_id="figure", min_width=0)
+        draw = {
+            suffix: gr.Button(
+                f"Figure ({kind})" if suffix == ".png" else kind,
+                size="sm",
+                elem_id=f"figure-{kind.lower()}",
+                min_width=0,
+            )
+            for suffix, kind in ((suffix, suffix[1:].upper()) for suffix in SUFFIXES)
+        }
         figure = gr.DownloadButton("Download", visible="hidden", elem_id="figure-file")
     take_path(upload)
     take_path(own)

@@ -40,7 +40,7 @@ class CompareLayout:
         made: Chooses how the small picture is made: a name in ``DEGRADATIONS``.
         upload: Receives a visitor's photograph.
         panels: The viewer.
-        draw: Requests a figure of the region in view.
+        draw: Suffix -> button that requests a figure of the region in view.
         figure: Downloads that figure; not visible.
         restore: Opens a shared link; not visible.
         rearranged: The viewer presses it when it needs, or no longer needs, the results of every scale; not visible.
@@ -54,7 +54,7 @@ class CompareLayout:
     made: gr.Radio
     upload: gr.UploadButton
     panels: gr.HTML
-    draw: gr.Button
+    draw: dict[str, gr.Button]
     figure: gr.DownloadButton
     restore: gr.Button
     rearranged: gr.Button
@@ -100,8 +100,9 @@ def connect(
     layout.own_names.blur(handlers.rename_own, [key, layout.own_names], **own)
     layout.panels.change(None, layout.panels, None, js=SHOWN_JS, **EACH)
     answer_viewport(layout.panels, handlers.shelf, key)
-    drawn = layout.draw.click(handlers.draw_figure, [key, seen], layout.figure, js=SEEN_JS, **QUIET)
-    drawn.success(None, js=DOWNLOAD_JS, api_visibility="private")
+    for suffix, button in layout.draw.items():
+        drawn = button.click(handlers.figure_drawer(suffix), [key, seen], layout.figure, js=SEEN_JS, **QUIET)
+        drawn.success(None, js=DOWNLOAD_JS, api_visibility="private")
     restored = layout.restore.click(handlers.show_link, [moment], [*outputs, *controls], js=moment_js(BUSY), **HEAVY)
     restored.failure(None, js=f"() => {{ {NOT_BUSY} }}", api_visibility="private")
     page.load(None, js=LINK_JS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -183,17 +183,25 @@ class CompareHandlers:
         plus, gallery = gr.Checkbox(value=session.self_ensemble), gr.Gallery(selected_index=index)
         return scale, plus, gallery, names_box(session), gr.Radio(value=session.made)
 
-    def draw_figure(self, key: str | None, seen: str) -> str:
-        """Store the figure of the region in view and return its path."""
-        with errors_for_visitor():
-            try:
-                token, hr_rect = parse_viewport(json.loads(seen))
-            except (ValueError, TypeError, AttributeError, RecursionError) as error:
-                raise InputError("The images have just changed: request the figure again.") from error
-            session = self.shelf.shown(key, token)
-            if session is None:
-                raise InputError("The images have just changed: request the figure again.")
-            return store_figure(session, hr_rect)
+    def figure_drawer(self, suffix: str) -> Callable[[str | None, str], str]:
+        """Return a handler that stores the figure of the region in view as a file, and returns its path.
+
+        Args:
+            suffix: Suffix of the file, one of ``SUFFIXES``.
+        """
+
+        def draw_figure(key: str | None, seen: str) -> str:
+            with errors_for_visitor():
+                try:
+                    token, hr_rect = parse_viewport(json.loads(seen))
+                except (ValueError, TypeError, AttributeError, RecursionError) as error:
+                    raise InputError("The images have just changed: request the figure again.") from error
+                session = self.shelf.shown(key, token)
+                if session is None:
+                    raise InputError("The images have just changed: request the figure again.")
+                return store_figure(session, hr_rect, suffix)
+
+        return draw_figure
 
     def _find(self, key: str | None, every_scale: bool) -> Session | None:
         """Return the session with this key, for the scales that the page shows now."""

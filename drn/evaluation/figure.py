@@ -27,7 +27,10 @@ MAX_SIDE = 2000
 """Largest length of the longer side of a panel, in pixels of the figure. Larger regions are reduced."""
 
 GAP, LABEL, FONT = 16, 46, 17
-"""Space between panels, height of the text below a panel, and size of the font, in pixels."""
+"""Space between panels, height of the text below a panel, and size of the font, in pixels.
+
+The text of a figure with larger panels is larger in proportion (see ``Figure.font_size``).
+"""
 
 FRAME = 3
 """Width in pixels of the coloured frames that distinguish several regions."""
@@ -62,7 +65,7 @@ class Line:
 
     Attributes:
         left: Left end, in pixels of the figure.
-        top: Upper end of the line; the text is ``FONT`` pixels high.
+        top: Upper end of the line.
         text: The text.
         ink: Colour of the parts that are not bold; bold parts have the colour ``INK``.
     """
@@ -80,6 +83,7 @@ class Figure:
     Attributes:
         width: Width of the figure.
         height: Height of the figure.
+        font_size: Size of the font.
         images: Left, top and pixels of each image: uint8, (H, W, 3).
         lines: Lines of text.
         frames: The rectangle inside each frame, and the colour of the frame.
@@ -87,19 +91,15 @@ class Figure:
 
     width: int = 0
     height: int = 0
+    font_size: int = FONT
     images: list[tuple[int, int, Array]] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     frames: list[tuple[Rect, Colour]] = field(default_factory=list)
 
 
-def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return the font in which the figure's texts are measured and drawn."""
-    return ImageFont.load_default(FONT)
-
-
-def figure(pair: Pair, results: Mapping[str, Result], hr_rect: Rect) -> Image.Image:
-    """Draw the figure of one region (see ``lay_out``): RGB."""
-    return draw(lay_out(pair, results, [hr_rect]))
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the font in which a figure's texts are measured and drawn."""
+    return ImageFont.load_default(size)
 
 
 def lay_out(
@@ -130,28 +130,31 @@ def lay_out(
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     sizes = [_panel_size(hr_rect, panel) for hr_rect in hr_rects]
-    heights = [rows * (height + LABEL) + (rows - 1) * GAP for _, height in sizes]
-    total = sum(heights) + (len(heights) - 1) * GAP
-    overview_height = min(total, 2 * max(heights)) - LABEL
-    whole = _overview(pair.hr, hr_rects, 3 * (overview_height + LABEL), overview_height)
+    font_size = max(FONT, *(round(FONT * math.sqrt(width * height) / PANEL) for width, height in sizes))
+    step, label = round(1.2 * font_size), round(LABEL / FONT * font_size)
+    heights = [rows * (height + label) + (rows - 1) * GAP for _, height in sizes]
     captions = _captions(pair, hr_rects)
-    width_of = font().getlength
+    below = max(label, step * len(captions) + 6)
+    total = max(sum(heights) + (len(heights) - 1) * GAP, below + PANEL // 2)
+    overview_height = min(total, 2 * max(heights)) - below
+    whole = _overview(pair.hr, hr_rects, 3 * (overview_height + below), overview_height)
+    width_of = font(font_size).getlength
     whole_width = max(whole.shape[1], *(math.ceil(width_of(caption)) for caption in captions))
-    column = max(*(width for width, _ in sizes), *(math.ceil(width_of(label)) for label in (*panels, WIDEST)))
-    made = Figure(GAP * 2 + whole_width + columns * (column + GAP), total + 2 * GAP)
+    column = max(*(width for width, _ in sizes), *(math.ceil(width_of(text)) for text in (*panels, WIDEST)))
+    made = Figure(GAP * 2 + whole_width + columns * (column + GAP), total + 2 * GAP, font_size)
     made.images.append((GAP, GAP, whole))
-    caption_top = GAP + (total - LABEL if len(hr_rects) == 1 else whole.shape[0]) + 4
-    made.lines += [Line(GAP, caption_top + 20 * row, [(text, False)]) for row, text in enumerate(captions)]
+    caption_top = GAP + (total - below if len(hr_rects) == 1 else whole.shape[0]) + 4
+    made.lines += [Line(GAP, caption_top + step * row, [(text, False)]) for row, text in enumerate(captions)]
     top = GAP
     for index, (hr_rect, size, block) in enumerate(zip(hr_rects, sizes, heights, strict=True)):
         texts = _score_texts(pair, results, hr_rect, luma)
         for place, (name, image) in enumerate(panels.items()):
             left = 2 * GAP + whole_width + (place % columns) * (column + GAP)
-            upper = top + (place // columns) * (size[1] + LABEL + GAP)
+            upper = top + (place // columns) * (size[1] + label + GAP)
             made.images.append((left, upper, _region(image, hr_rect, size)))
             made.lines.append(Line(left, upper + size[1] + 3, [(name, False)]))
             if name in texts:
-                made.lines.append(Line(left, upper + size[1] + 23, texts[name], FAINT))
+                made.lines.append(Line(left, upper + size[1] + 3 + step, texts[name], FAINT))
             if len(hr_rects) > 1:
                 made.frames.append((Rect(left, upper, *size), FRAMES[index % len(FRAMES)]))
         top += block + GAP
@@ -159,18 +162,16 @@ def lay_out(
 
 
 def _captions(pair: Pair, hr_rects: Sequence[Rect]) -> list[str]:
-    """Return the lines below the whole image."""
-    first, *others = hr_rects
-    regions = f"region {first.width}x{first.height} at {first.x}, {first.y}"
-    if others:
-        regions = f"{len(hr_rects)} regions"
-    return [f"x{pair.scale}, {regions}", *([] if pair.degradation == CLEAN else [OUTSIDE])]
+    """Return the lines below the whole image: the scale, and size and top left of each region in HR pixels."""
+    places = [f"region {rect.width}x{rect.height} at {rect.x}, {rect.y}" for rect in hr_rects]
+    first = places[0] if len(places) == 1 else f"{len(places)} regions, from the top:"
+    return [f"x{pair.scale}, {first}", *(places[1:] and places), *([] if pair.degradation == CLEAN else [OUTSIDE])]
 
 
 def draw(made: Figure) -> Image.Image:
     """Draw a figure: RGB."""
     canvas = Image.new("RGB", (made.width, made.height), PAPER)
-    pen, face = ImageDraw.Draw(canvas), font()
+    pen, face = ImageDraw.Draw(canvas), font(made.font_size)
     for left, top, pixels in made.images:
         canvas.paste(Image.fromarray(pixels), (left, top))
     for inner, colour in made.frames:
@@ -210,8 +211,13 @@ def _score_texts(pair: Pair, results: Mapping[str, Result], hr_rect: Rect, luma:
     scores = {name: score(pair, result.sr, hr_rect, luma) for name, result in results.items()}
     psnr = best({name: value.psnr for name, value in scores.items()})
     ssim = best({name: value.ssim for name, value in scores.items()})
+    # The font has no dash, which stands for an unknown score.
     return {
-        name: [(format_psnr(value), name in psnr), (" / ", False), (format_ssim(value), name in ssim)]
+        name: [
+            (format_psnr(value).replace("–", "-"), name in psnr),
+            (" / ", False),
+            (format_ssim(value).replace("–", "-"), name in ssim),
+        ]
         for name, value in scores.items()
     }
 

@@ -12,13 +12,10 @@ from pathlib import Path
 from PIL import Image
 
 from drn.errors import InputError, not_installed
-from drn.evaluation.figure import FONT, FRAME, INK, Colour, Figure, Line, draw, font
+from drn.evaluation.figure import FRAME, INK, Colour, Figure, Line, draw, font
 from drn.files import replace_file
 
 JPEG_QUALITY = 95
-
-BASELINE = 17
-"""Distance from the top of a line of text to its baseline, in pixels."""
 
 
 def check_figure_file(path: Path) -> None:
@@ -61,7 +58,10 @@ def _jpeg(made: Figure) -> bytes:
 
 
 def _svg(made: Figure) -> bytes:
-    """Return the figure as SVG. ``textLength`` gives each text its measured width in any font."""
+    """Return the figure as SVG. ``textLength`` gives each text its measured width in any font.
+
+    The baseline of a line is about one font size below its top.
+    """
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{made.width}" height="{made.height}" '
         f'viewBox="0 0 {made.width} {made.height}">',
@@ -78,19 +78,19 @@ def _svg(made: Figure) -> bytes:
             f'<rect x="{inner.x - FRAME / 2}" y="{inner.y - FRAME / 2}" width="{inner.width + FRAME}" '
             f'height="{inner.height + FRAME}" fill="none" stroke="{_hex(colour)}" stroke-width="{FRAME}"/>'
         )
-    parts += [_svg_line(line) for line in made.lines]
+    parts += [_svg_line(line, made.font_size) for line in made.lines]
     return "\n".join([*parts, "</svg>\n"]).encode()
 
 
-def _svg_line(line: Line) -> str:
+def _svg_line(line: Line, font_size: int) -> str:
     spans = "".join(
         f'<tspan font-weight="bold" fill="{_hex(INK)}">{escape(part)}</tspan>' if is_bold else escape(part)
         for part, is_bold in line.text
     )
-    length = font().getlength("".join(part for part, _ in line.text))
+    length = font(font_size).getlength("".join(part for part, _ in line.text))
     return (
-        f'<text x="{line.left}" y="{line.top + BASELINE}" font-family="Helvetica, Arial, sans-serif" '
-        f'font-size="{FONT}" fill="{_hex(line.ink)}" xml:space="preserve" textLength="{length:.1f}" '
+        f'<text x="{line.left}" y="{line.top + font_size}" font-family="Helvetica, Arial, sans-serif" '
+        f'font-size="{font_size}" fill="{_hex(line.ink)}" xml:space="preserve" textLength="{length:.1f}" '
         f'lengthAdjust="spacingAndGlyphs">{spans}</text>'
     )
 
@@ -103,12 +103,12 @@ def _pdf(made: Figure) -> bytes:
     pdf = FPDF(unit="pt", format=(made.width, made.height))
     pdf.set_auto_page_break(False)
     pdf.add_page()
-    face = font()
+    face = font(made.font_size)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "figure.ttf"
         file.write_bytes(getattr(face, "font_bytes", b""))
         pdf.add_font("figure", fname=file)
-    pdf.set_font("figure", size=FONT)
+    pdf.set_font("figure", size=made.font_size)
     for left, top, pixels in made.images:
         pdf.image(Image.fromarray(pixels), left, top, pixels.shape[1], pixels.shape[0])
     pdf.set_line_width(FRAME)
@@ -122,7 +122,7 @@ def _pdf(made: Figure) -> bytes:
         for part, is_bold in line.text:
             pdf.text_mode = TextMode.FILL_STROKE if is_bold else TextMode.FILL
             pdf.set_text_color(*(INK if is_bold else line.ink))
-            pdf.text(left_end, line.top + BASELINE, part)
+            pdf.text(left_end, line.top + made.font_size, part)
             left_end += face.getlength(part)
     return bytes(pdf.output())
 

@@ -10,11 +10,12 @@ from PIL import ImageDraw
 
 from drn.degrade import only_jpeg
 from drn.evaluation.comparison import Result, Score, measure, score
-from drn.evaluation.figure import GAP, figure, lay_out
+from drn.evaluation.figure import FONT, GAP, Figure, draw, lay_out
 from drn.evaluation.methods import builtin_methods
 from drn.evaluation.pairs import make_pair, whole_rect
 from drn.geometry import Rect
 from drn.image import Array, Picture
+from drn.resize import upscale
 from drn.upscaler import Upscaler
 from tests.helpers.models import small_model
 
@@ -24,7 +25,7 @@ def test_regions_are_enlarged_pixel_by_pixel(photo: Array, region: Rect) -> None
     pair = make_pair(Picture(photo), 3)
     upscaler = Upscaler(small_model(3), "cpu", "fp32")
     results = {method.name: measure(pair, method) for method in builtin_methods(upscaler, self_ensemble=False)}
-    drawn = np.asarray(figure(pair, results, region))
+    drawn = np.asarray(draw(lay_out(pair, results, [region])))
     zoom = max(1, 240 // max(region.width, region.height))
     rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
     for image in (photo, results["DRN"].sr, results["bicubic"].sr):
@@ -43,13 +44,15 @@ def test_regions_are_enlarged_pixel_by_pixel(photo: Array, region: Rect) -> None
 def test_a_perfect_result_can_be_drawn(photo: Array) -> None:
     pair = make_pair(Picture(photo), 2)
     perfect = Result(pair.hr, score(pair, pair.hr, whole_rect(pair)), 0.1)
-    assert figure(pair, {"DRN": perfect}, Rect(4, 4, 8, 8)).size[0] > 240
+    assert draw(lay_out(pair, {"DRN": perfect}, [Rect(4, 4, 8, 8)])).size[0] > 240
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 3000), (3000, 30), (400, 600)])
 def test_small_regions_of_long_images(height: int, width: int) -> None:
     pair = make_pair(Picture(np.full((height, width, 3), 90, np.uint8)), 2)
-    drawn = figure(pair, {"DRN": Result(pair.hr, score(pair, pair.hr, whole_rect(pair)), 0.1)}, Rect(0, 0, 4, 4))
+    drawn = draw(
+        lay_out(pair, {"DRN": Result(pair.hr, score(pair, pair.hr, whole_rect(pair)), 0.1)}, [Rect(0, 0, 4, 4)])
+    )
     assert max(drawn.size) < 4000
 
 
@@ -68,7 +71,9 @@ def test_texts_below_narrow_regions_do_not_overlap_and_the_best_scores_are_bold(
         drawn.append((place[1], place[0], place[0] + font.getlength(text), text.strip(" /"), stroke_width > 0))
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
-    canvas = figure(pair, {"a": replace(unknown, sr=brighter), "b": replace(unknown, sr=noisy)}, whole_rect(pair))
+    canvas = draw(
+        lay_out(pair, {"a": replace(unknown, sr=brighter), "b": replace(unknown, sr=noisy)}, [whole_rect(pair)])
+    )
     drawn.sort()
     for before, after in pairwise(drawn):
         assert before[0] != after[0] or before[2] <= after[1] + 1e-6
@@ -81,7 +86,9 @@ def test_a_large_region_is_reduced() -> None:
     hr = np.zeros((40, 4000, 3), np.uint8)
     hr[:, 2000:] = (200, 100, 0)
     pair = make_pair(Picture(hr), 2)
-    drawn = np.asarray(figure(pair, {"DRN": Result(hr, score(pair, hr, whole_rect(pair)), 0.1)}, whole_rect(pair)))
+    drawn = np.asarray(
+        draw(lay_out(pair, {"DRN": Result(hr, score(pair, hr, whole_rect(pair)), 0.1)}, [whole_rect(pair)]))
+    )
     panel = drawn[GAP : GAP + 20, -GAP - 2000 : -GAP]
     assert (panel[:, :980] == 0).all()
     assert (panel[:, 1020:] == (200, 100, 0)).all()
@@ -104,3 +111,34 @@ def test_a_degraded_small_image_is_marked(photo: Array) -> None:
         (75, 1): ["outside the benchmark protocol", "LR, JPEG 75"],
         (75, 2): ["outside the benchmark protocol", "LR, JPEG 75", "LR, JPEG 75"],
     }
+
+
+def texts_of(made: Figure) -> list[str]:
+    return ["".join(part for part, _ in line.text) for line in made.lines]
+
+
+def test_the_caption_tells_the_place_of_each_region(photo: Array) -> None:
+    pair = make_pair(Picture(photo), 2)
+    results = {"DRN": Result(pair.hr, score(pair, pair.hr, whole_rect(pair)), 0.1)}
+    one, two = Rect(4, 6, 20, 10), Rect(30, 8, 12, 16)
+    assert texts_of(lay_out(pair, results, [one]))[0] == "x2, region 20x10 at 4, 6"
+    made = lay_out(pair, results, [one, two])
+    assert texts_of(made)[:3] == ["x2, 2 regions, from the top:", "region 20x10 at 4, 6", "region 12x16 at 30, 8"]
+    assert max(line.top for line in made.lines[:3]) + made.font_size < made.height
+
+
+def test_text_grows_with_the_panels() -> None:
+    pair = make_pair(Picture(np.full((1200, 900, 3), 120, np.uint8)), 2)
+    results = {"DRN": Result(pair.hr, score(pair, pair.hr, whole_rect(pair)), 0.1)}
+    small, large = (lay_out(pair, results, [rect]) for rect in (Rect(0, 0, 60, 60), Rect(0, 0, 900, 1200)))
+    assert small.font_size == FONT
+    shares = [made.font_size / made.width for made in (small, large)]
+    assert shares[1] == pytest.approx(shares[0], rel=0.35)
+    assert all(line.top + made.font_size <= made.height for made in (small, large) for line in made.lines)
+
+
+def test_an_unknown_score_is_drawn_as_a_hyphen_because_the_font_has_no_dash(photo: Array) -> None:
+    pair = make_pair(Picture(photo), 2)
+    results = {"bicubic": Result(upscale(pair.lr, 2), score(pair, pair.hr, whole_rect(pair)), 0.1)}
+    *_, scores, _ = texts_of(lay_out(pair, results, [Rect(10, 10, 6, 6)]))  # SSIM needs 11x11 pixels
+    assert scores.endswith("dB / -")

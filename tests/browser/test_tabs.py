@@ -203,7 +203,7 @@ def test_the_figure_of_the_region_in_view(page: Page, truth: Array, monkeypatch:
     with page.expect_download() as download:
         page.locator("#figure").click()
     release.set()
-    assert download.value.suggested_filename == "astronaut_x4_figure.png"
+    assert download.value.suggested_filename == "flower_x4_figure.png"
     with Image.open(download.value.path()) as image:
         drawn = np.asarray(image)
     zoom = 240 // max(region.width, region.height)

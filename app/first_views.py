@@ -31,10 +31,12 @@ class Views(TypedDict):
 
     Attributes:
         first: Name of the example that the page opens with.
+        weights: Scale -> sha256 of the weights that made the choice.
         views: The first views by the name of the example.
     """
 
     first: str
+    weights: dict[str, str]
     views: dict[str, View]
 
 

@@ -38,6 +38,7 @@ from drn.image import Array
 from drn.metrics import rgb_to_y
 from drn.reading import read_image
 from drn.resize import upscale
+from drn.weights import BUNDLED, filename, read_sums
 
 SCALES = (2, 3, 4)
 CELL, ACROSS, DOWN = 40, 2, 3
@@ -60,7 +61,9 @@ def main(out: Annotated[Path, typer.Option(help="File to write.")] = VIEWS) -> N
     views = {path.stem: view_of(path, upscalers) for path in sorted(EXAMPLES.glob("*.png"))}
     gains = {name: mean_gain(view) for name, view in views.items()}
     first = max((name for name in views if name != DRAWN), key=gains.__getitem__)
-    text = json.dumps({"first": first, "views": views}, indent=1) + "\n"
+    sums = read_sums(BUNDLED)
+    weights = {str(scale): sums[filename(scale)] for scale in SCALES}
+    text = json.dumps({"first": first, "weights": weights, "views": views}, indent=1) + "\n"
     replace_file(out, lambda path: path.write_text(text, encoding="utf-8"))
     for name, gain in gains.items():
         typer.echo(f"{name}: {gain:.2f} dB on the mean of the scales")

@@ -347,7 +347,7 @@ def test_copied_numbers_and_csv_have_all_rows_and_the_figure_the_chosen_scale(
     }
     with page.expect_download() as download:
         page.locator("#viewer").get_by_role("button", name="CSV").click()
-    assert download.value.suggested_filename == "flower_x2_x3_x4_numbers.csv"
+    assert download.value.suggested_filename == f"{examples()[0].stem}_x2_x3_x4_numbers.csv"
     lines = list(csv.reader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
     page.get_by_role("button", name="Copy numbers").click()
     expect(page.locator("#viewer").get_by_role("button", name="Copied")).to_be_visible()
@@ -355,13 +355,13 @@ def test_copied_numbers_and_csv_have_all_rows_and_the_figure_the_chosen_scale(
     regions = [line for line in lines if line[3] == "131,349,48,40"]
     labels = {BICUBIC: "Bicubic", DRN: "DRN"}
     assert regions == [
-        [labels[method], f"{psnr:.2f}", f"{ssim:.4f}", "131,349,48,40", "flower", str(scale), "bicubic"]
+        [labels[method], f"{psnr:.2f}", f"{ssim:.4f}", "131,349,48,40", examples()[0].stem, str(scale), "bicubic"]
         for (scale, method), (psnr, ssim) in shown.items()
     ]
     assert len([line for line in lines if line[3] == "whole image"]) == 6
     with page.expect_download() as figure:
         page.locator("#figure").click()
-    assert figure.value.suggested_filename == "flower_x4_figure.png"
+    assert figure.value.suggested_filename == f"{examples()[0].stem}_x4_figure.png"
 
 
 def test_a_phone_shows_the_original_above_the_rows(browser: Browser, url: str) -> None:

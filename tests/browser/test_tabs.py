@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from app.photographs import examples
 from drn.image import Array, mod_crop
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
@@ -203,7 +204,7 @@ def test_the_figure_of_the_region_in_view(page: Page, truth: Array, monkeypatch:
     with page.expect_download() as download:
         page.locator("#figure").click()
     release.set()
-    assert download.value.suggested_filename == "flower_x4_figure.png"
+    assert download.value.suggested_filename == f"{examples()[0].stem}_x4_figure.png"
     with Image.open(download.value.path()) as image:
         drawn = np.asarray(image)
     zoom = 240 // max(region.width, region.height)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from app.first_views import chosen_views
 from app.serving import decoding
 from app.serving.jobs import run_in_steps
 from app.serving.limits import MAX_PIXELS, MAX_UPLOAD_BYTES, MIN_SIDE
@@ -25,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 EXAMPLES = Path(__file__).parent / "examples"
 SAMPLES = Path(__file__).parent / "samples"
-FIRST_EXAMPLE = "astronaut"
 THUMBNAIL = 320
 """Longest side of a thumbnail, in pixels."""
 
@@ -42,7 +42,8 @@ def examples(folders: Sequence[Path] = ()) -> list[Path]:
     Raises:
         InputError: If a folder is missing or holds no images, or if two originals have the same stem.
     """
-    bundled = sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != FIRST_EXAMPLE, path.stem))
+    first = chosen_views()["first"]
+    bundled = sorted(EXAMPLES.glob("*.png"), key=lambda path: (path.stem != first, path.stem))
     folder = os.environ.get("DRN_EXAMPLES", "")
     listed = [*bundled, *(_usable(find_images(Path(folder))) if folder else [])]
     by_name: dict[str, Path] = {}

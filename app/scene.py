@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from app.first_views import first_region
 from app.links import link_query
 from app.session import Session
 from app.viewer.component import Layer, Measured, Scene, first_view, numbers_for
@@ -15,9 +16,6 @@ from drn.geometry import Rect
 
 SMALL, ORIGINAL = "Small (LR)", "Original"
 """Displayed names of the LR image and of the original."""
-
-CENTRES = {"astronaut": (166.0, 380.0), "cat": (165.0, 115.0), "test-card": (120.0, 60.0)}
-"""First centre of the view of some examples, as (x, y) in HR pixels. Other examples start in the middle."""
 
 
 def scene_of(session: Session) -> Scene:
@@ -33,14 +31,14 @@ def scene_of(session: Session) -> Scene:
     layers += [layer for scale in scales for layer in _images(session, scale, builtin_names(session.self_ensemble))]
     height, width = chosen.hr.shape[:2]
     all_height, all_width = session.picture.rgb.shape[:2]
-    x, y = CENTRES.get(session.name, (width / 2, height / 2))
+    shown = first_region(session.name, all_width, all_height) or Rect(0, 0, width, height)
     return Scene(
         session.token,
         session.picture_token,
         width,
         height,
         tuple(layers),
-        session.view or first_view(x, y),
+        session.view or first_view(shown.x + shown.width / 2, shown.y + shown.height / 2),
         shared_width=min(all_width // scale * scale for scale in (chosen.scale, *scales)),
         shared_height=min(all_height // scale * scale for scale in (chosen.scale, *scales)),
         hint=" ".join(_hints(session)),

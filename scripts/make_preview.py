@@ -1,4 +1,6 @@
-"""Make app/static/preview.jpg, the picture that link previews show: one region by bicubic and by DRN.
+"""Make app/static/preview.jpg, the picture that link previews show: the middle of the page's first view, twice.
+
+The left half is made by bicubic, and the right half by DRN.
 
 python -m scripts.make_preview
 """
@@ -11,6 +13,7 @@ import numpy as np
 import typer
 from PIL import Image, ImageDraw, ImageFont
 
+from app.first_views import chosen_views
 from app.photographs import EXAMPLES
 from drn import Upscaler
 from drn.evaluation.pairs import read_pair
@@ -18,14 +21,13 @@ from drn.resize import upscale
 
 OUT = EXAMPLES.parent / "static" / "preview.jpg"
 SCALE, ZOOM = 4, 6
-LEFT, TOP, WIDTH, HEIGHT = 176, 62, 100, 105
-"""The region, in HR pixels."""
+WIDTH, HEIGHT = 100, 105
+"""Size of the region, in HR pixels."""
 
 
-def labelled(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], name: str) -> Image.Image:
-    """Cut out the region, enlarge each pixel to a square, and write a name on it."""
-    part = pixels[TOP : TOP + HEIGHT, LEFT : LEFT + WIDTH].repeat(ZOOM, 0).repeat(ZOOM, 1)
-    image = Image.fromarray(part)
+def labelled(part: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], name: str) -> Image.Image:
+    """Enlarge each pixel to a square, and write a name on the image."""
+    image = Image.fromarray(part.repeat(ZOOM, 0).repeat(ZOOM, 1))
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(44)
     left, top, right, bottom = draw.textbbox((28, 24), name, font=font)
@@ -36,11 +38,15 @@ def labelled(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], name: str)
 
 def main(out: Path = OUT) -> None:
     """Write the picture."""
-    pair = read_pair(EXAMPLES / "astronaut.png", SCALE)
+    name = chosen_views()["first"]
+    x, y, width, height = chosen_views()["views"][name]["region"]
+    left, top = x + (width - WIDTH) // 2, y + (height - HEIGHT) // 2
+    pair = read_pair(EXAMPLES / f"{name}.png", SCALE)
     sr = Upscaler.load(scale=SCALE).upscale(pair.lr)
     picture = Image.new("RGB", (2 * WIDTH * ZOOM, HEIGHT * ZOOM))
-    for index, (name, pixels) in enumerate({"Bicubic": upscale(pair.lr, SCALE), "DRN": sr}.items()):
-        picture.paste(labelled(pixels, name), (index * WIDTH * ZOOM, 0))
+    for index, (method, pixels) in enumerate({"Bicubic": upscale(pair.lr, SCALE), "DRN": sr}.items()):
+        part = pixels[top : top + HEIGHT, left : left + WIDTH]
+        picture.paste(labelled(part, method), (index * WIDTH * ZOOM, 0))
     picture.save(out, quality=85)
 
 

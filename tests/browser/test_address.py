@@ -76,7 +76,7 @@ def state_of(page: Page) -> dict[str, Any]:
 def choose(page: Page) -> dict[str, Any]:
     """Compare the cat at x2 with a divider at a quarter and a region; return the state once the address has it."""
     numbers(page, "drn", "region")
-    thumbnails(page).nth(2).click()
+    thumbnails(page).nth(3).click()
     wait_for_query(page, image="cat")
     page.locator("#scale").get_by_label("x2").check()
     wait_for_query(page, image="cat", scale="2")
@@ -200,10 +200,10 @@ def test_a_newer_choice_replaces_a_link(context: BrowserContext, url: str) -> No
     page.goto(f"{url}?image=cat&scale=4&region=60,50,70,44&layout=side")
     wait_for_scale(page, "4")
     assert_region(page, REGION)
-    thumbnails(page).nth(3).click()
+    thumbnails(page).nth(4).click()
     wait_for_query(page, image="coffee")
     page.reload()
-    expect(page.locator("#examples .thumbnail-item").nth(3)).to_have_class(re.compile("selected"), timeout=PATIENT)
+    expect(page.locator("#examples .thumbnail-item").nth(4)).to_have_class(re.compile("selected"), timeout=PATIENT)
     numbers(page, "drn", "region")
     assert query_of(page)["image"] == "coffee"
     expect(page.get_by_test_id("frame")).to_have_count(0)
@@ -253,24 +253,24 @@ def test_an_upload_that_is_gone_is_not_replaced_silently(
     numbers(page, "drn", "whole")
     assert query_of(page) == {"upload": "1"}
     with page.expect_download() as download:
-        page.locator("#figure").click()
+        page.locator("#figure-png").click()
     assert download.value.suggested_filename == "my photo_x4_figure.png"
     page.reload()
     notice = page.locator("#viewer").get_by_test_id("notice")
     expect(notice).to_have_text("Your photograph is no longer on the server, so an example is shown: upload it again.")
-    thumbnails(page).nth(2).click()
+    thumbnails(page).nth(3).click()
     wait_for_query(page, image="cat")
     expect(notice).to_be_hidden()
 
 
-def test_the_next_photograph_keeps_the_relative_view(context: BrowserContext, url: str) -> None:
+def test_the_next_photograph_keeps_the_relative_view(context: BrowserContext, url: str, truth: Array) -> None:
     page = open_compare(context, url)
     viewer = page.locator("#viewer .viewer")
     page.locator("#viewer").get_by_role("button", name="Zoom out").click()
     drag(page, "truth", -120, 40)
-    before, size = in_view(page), (512, 512)
+    before, size = in_view(page), truth.shape[1::-1]
     relative = (before.x + before.width / 2) / size[0], (before.y + before.height / 2) / size[1]
-    for key, image in (("]", "bricks"), ("]", "cat"), ("[", "bricks"), ("[", "astronaut")):
+    for key, image in (("]", "astronaut"), ("]", "bricks"), ("[", "astronaut"), ("[", "flower")):
         viewer.focus()
         page.keyboard.press(key)
         wait_for_query(page, image=image)

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from drn.geometry import Rect
+from drn.image import Array
 from tests.helpers.browsing import drag, in_view, names, numbers, open_compare, thumbnails
 
 
@@ -56,7 +57,7 @@ def test_a_link_restores_image_scale_viewport_and_layout(context: BrowserContext
     assert in_view(other) == place
 
 
-def test_a_link_restores_the_fitted_image(context: BrowserContext, url: str) -> None:
+def test_a_link_restores_the_fitted_image(context: BrowserContext, url: str, truth: Array) -> None:
     page = open_compare(context, url)
     page.locator("#viewer").get_by_role("button", name="Fit").click()
     numbers(page, "drn", "region")
@@ -67,7 +68,7 @@ def test_a_link_restores_the_fitted_image(context: BrowserContext, url: str) -> 
     page.goto(link)
     expect(page.locator("#viewer .viewer")).to_have_attribute("aria-busy", "false")
     numbers(page, "drn", "region")
-    assert in_view(page) == Rect(0, 0, 512, 512)
+    assert in_view(page) == Rect(0, 0, truth.shape[1], truth.shape[0])
     expect(page.locator('#viewer [data-zoom="fit"]')).to_have_attribute("aria-pressed", "true")
 
 

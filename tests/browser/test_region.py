@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from app.photographs import examples
 from drn.geometry import Rect
 from drn.image import Array
 from drn.metrics import psnr, ssim
@@ -107,13 +110,13 @@ def test_drag_fields_and_keys_choose_the_same_region(page: Page, truth: Array) -
 
 def test_a_region_is_clamped_to_the_image_and_stays_visible(page: Page, truth: Array) -> None:
     height, width = truth.shape[:2]
-    type_region(page, Rect(500, 3, 400, 20))
-    assert_region(page, Rect(500, 3, 12, 20))
+    type_region(page, Rect(width - 12, 3, 400, 20))
+    assert_region(page, Rect(width - 12, 3, 12, 20))
     page.get_by_test_id("viewer").first.focus()
     page.keyboard.press("Shift+ArrowRight")
-    assert_region(page, Rect(500, 3, 12, 20))
+    assert_region(page, Rect(width - 12, 3, 12, 20))
     view = in_view(page)
-    assert view.x <= 500
+    assert view.x <= width - 12
     assert view.x + view.width == width
     type_region(page, Rect(999999, 999999, 999999, 0))
     assert_region(page, Rect(width - 1, height - 1, 1, 1))
@@ -192,14 +195,31 @@ def test_the_region_tool_with_a_finger(browser: Browser, url: str) -> None:
     context.close()
 
 
-def test_the_region_stays_at_another_scale_and_goes_with_the_photograph(page: Page) -> None:
-    type_region(page, Rect(490, 100, 22, 30))
-    page.locator("#scale").get_by_label("x3").check()  # crops the image to 510 pixels
-    assert_region(page, Rect(490, 100, 20, 30))
+def test_the_region_stays_at_another_scale_and_goes_with_the_photograph(page: Page, truth: Array) -> None:
+    width = truth.shape[1]
+    type_region(page, Rect(width - 22, 100, 22, 30))
+    page.locator("#scale").get_by_label("x3").check()  # crops the image to a multiple of 3
+    left = width // 3 * 3 - width + 22
+    assert_region(page, Rect(width - 22, 100, left, 30))
     page.locator("#viewer").get_by_role("button", name="Scales", exact=True).click()
-    assert_region(page, Rect(490, 100, 20, 30))
+    assert_region(page, Rect(width - 22, 100, left, 30))
     page.locator("#examples .thumbnail-item").nth(2).click()
     expect(page.locator(FRAME)).to_have_count(0)
+
+
+@pytest.mark.parametrize(("kind", "start"), [("SVG", b"<svg "), ("PDF", b"%PDF-")])
+def test_the_figure_is_offered_in_vector_formats(page: Page, kind: str, start: bytes) -> None:
+    type_region(page, Rect(131, 149, 48, 40))
+    decibel, similarity = numbers(page, "drn", "region")
+    with page.expect_download() as download:
+        page.get_by_role("button", name=f"Figure as {kind}", exact=True).click()
+    assert download.value.suggested_filename == f"{examples()[0].stem}_x4_figure.{kind.lower()}"
+    data = Path(download.value.path()).read_bytes()
+    assert data.startswith(start)
+    if kind == "SVG":
+        text = re.sub("<[^>]*>", "", data.decode())
+        assert "x4, region 48x40 at 131, 149" in text
+        assert f"{decibel:.2f} dB / {similarity:.4f}" in text
 
 
 def test_copied_text_csv_and_figure_have_the_numbers_of_the_region(page: Page, truth: Array) -> None:
@@ -212,19 +232,19 @@ def test_copied_text_csv_and_figure_have_the_numbers_of_the_region(page: Page, t
     copied = [line.split("\t") for line in page.evaluate("navigator.clipboard.readText()").splitlines()]
     with page.expect_download() as download:
         page.locator("#viewer").get_by_role("button", name="CSV").click()
-    assert download.value.suggested_filename == "astronaut_x4_numbers.csv"
+    assert download.value.suggested_filename == f"{examples()[0].stem}_x4_numbers.csv"
     saved = list(csv.reader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
     expected = [["method", "PSNR", "SSIM", "region", "image", "scale", "LR"]]
     for which, place in (("region", "131,349,48,40"), ("whole", "whole image")):
         for key, name in (("bicubic", "Bicubic"), ("drn", "DRN")):
             decibel, similarity = shown[key][which]
-            expected.append([name, f"{decibel:.2f}", f"{similarity:.4f}", place, "astronaut", "4", "bicubic"])
+            expected.append([name, f"{decibel:.2f}", f"{similarity:.4f}", place, examples()[0].stem, "4", "bicubic"])
     assert copied == expected
     assert saved == expected
     assert float(saved[1][1]) == pytest.approx(expected_scores(truth, region)[0], abs=0.0051)
 
     with page.expect_download() as download:
-        page.locator("#figure").click()
+        page.locator("#figure-png").click()
     with Image.open(download.value.path()) as image:
         figure = np.asarray(image)
     rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)

@@ -195,7 +195,7 @@ def test_rows_wait_for_their_results_and_drn_plus_is_a_column_if_it_is_chosen(
 
 def test_a_reload_and_a_link_restore_the_layout(context: BrowserContext, url: str) -> None:
     page = open_compare(context, url)
-    thumbnails(page).nth(2).click()
+    thumbnails(page).nth(3).click()
     page.wait_for_function("new URLSearchParams(location.search).get('image') === 'cat'")
     numbers(page, "drn", "region")
     type_region(page, Rect(60, 50, 70, 44))
@@ -223,7 +223,7 @@ def test_another_photograph_and_another_scale_keep_the_layout(page: Page, monkey
     numbers(page, "drn", "whole")
     open_scales(page)
     before = whole_numbers(page)
-    thumbnails(page).nth(2).click()
+    thumbnails(page).nth(3).click()
     expect(page.locator('#viewer .whole [data-of="drn-x2"] .psnr')).not_to_have_text(f"{before['drn', 2][0]:.2f} dB")
     wait_for_results(page)
     after = whole_numbers(page)
@@ -286,12 +286,12 @@ def test_a_photograph_chosen_in_the_layout_is_finished_after_leaving_it(
     started, stopped = threading.Event(), threading.Event()
     with monkeypatch.context() as slowed:
         slowed.setattr(Upscaler, "upscale", endless_at({4}, started, stopped))
-        thumbnails(page).nth(2).click()
+        thumbnails(page).nth(3).click()
         assert started.wait(20)
     page.locator("#viewer").get_by_role("button", name="Side by side").click()
     assert stopped.wait(10)
     expect(page.locator("#viewer .waiting")).to_have_count(0)
-    whole = measured(examples()[2], 4, Rect(0, 0, 20, 20))["drn"][0]
+    whole = measured(examples()[3], 4, Rect(0, 0, 20, 20))["drn"][0]
     expect(page.locator('#viewer .whole [data-of="drn"] .psnr')).to_have_text(whole)
 
 
@@ -347,7 +347,7 @@ def test_copied_numbers_and_csv_have_all_rows_and_the_figure_the_chosen_scale(
     }
     with page.expect_download() as download:
         page.locator("#viewer").get_by_role("button", name="CSV").click()
-    assert download.value.suggested_filename == "astronaut_x2_x3_x4_numbers.csv"
+    assert download.value.suggested_filename == f"{examples()[0].stem}_x2_x3_x4_numbers.csv"
     lines = list(csv.reader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
     page.get_by_role("button", name="Copy numbers").click()
     expect(page.locator("#viewer").get_by_role("button", name="Copied")).to_be_visible()
@@ -355,13 +355,13 @@ def test_copied_numbers_and_csv_have_all_rows_and_the_figure_the_chosen_scale(
     regions = [line for line in lines if line[3] == "131,349,48,40"]
     labels = {BICUBIC: "Bicubic", DRN: "DRN"}
     assert regions == [
-        [labels[method], f"{psnr:.2f}", f"{ssim:.4f}", "131,349,48,40", "astronaut", str(scale), "bicubic"]
+        [labels[method], f"{psnr:.2f}", f"{ssim:.4f}", "131,349,48,40", examples()[0].stem, str(scale), "bicubic"]
         for (scale, method), (psnr, ssim) in shown.items()
     ]
     assert len([line for line in lines if line[3] == "whole image"]) == 6
     with page.expect_download() as figure:
-        page.locator("#figure").click()
-    assert figure.value.suggested_filename == "astronaut_x4_figure.png"
+        page.locator("#figure-png").click()
+    assert figure.value.suggested_filename == f"{examples()[0].stem}_x4_figure.png"
 
 
 def test_a_phone_shows_the_original_above_the_rows(browser: Browser, url: str) -> None:

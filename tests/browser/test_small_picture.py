@@ -178,7 +178,7 @@ def test_the_copied_numbers_the_csv_and_the_figure_are_marked(page: Page) -> Non
     shown = numbers(page, "drn-photo", "region")
     with page.expect_download() as download:
         page.locator("#viewer").get_by_role("button", name="CSV").click()
-    assert download.value.suggested_filename == "astronaut_x2_JPEG75_numbers.csv"
+    assert download.value.suggested_filename == f"{examples()[0].stem}_x2_JPEG75_numbers.csv"
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
     assert [row["method"] for row in rows] == 2 * ["Bicubic", "DRN", "DRN photo"]
     assert {row["LR"] for row in rows} == {"bicubic then JPEG 75 (outside the benchmark protocol)"}
@@ -187,8 +187,8 @@ def test_the_copied_numbers_the_csv_and_the_figure_are_marked(page: Page) -> Non
     expect(page.locator("#viewer").get_by_role("button", name="Copied")).to_be_visible()
     assert str(page.evaluate("navigator.clipboard.readText()")).count("outside the benchmark protocol") == 6
     with page.expect_download() as download:
-        page.locator("#figure").click()
-    assert download.value.suggested_filename == "astronaut_x2_JPEG75_figure.png"
+        page.locator("#figure-png").click()
+    assert download.value.suggested_filename == f"{examples()[0].stem}_x2_JPEG75_figure.png"
 
 
 def test_the_table_of_the_whole_image_has_every_method_in_the_same_columns(page: Page) -> None:

@@ -94,10 +94,13 @@ def screenshot(page: Page, key: str, ratio: float) -> Array:
         return np.asarray(image.convert("RGBA"))[top:bottom, left:right]
 
 
-def inside(canvas: Array, zoom: int) -> Array:
-    """Return the part of a canvas that the image of 512 x 512 pixels covers."""
-    left, top = (max(0, (size - 512 * zoom + 1) // 2) for size in (canvas.shape[1], canvas.shape[0]))
-    return canvas[top : top + 512 * zoom, left : left + 512 * zoom]
+def inside(canvas: Array, image: Array, zoom: int) -> Array:
+    """Return the part of a canvas that the image covers."""
+    height, width = (size * zoom for size in image.shape[:2])
+    top, left = (
+        max(0, (all_of - size + 1) // 2) for all_of, size in zip(canvas.shape[:2], (height, width), strict=True)
+    )
+    return canvas[top : top + height, left : left + width]
 
 
 @pytest.mark.parametrize("ratio", [1, 1.25, 1.5, 2, 3])
@@ -113,8 +116,10 @@ def test_screen_pixels_are_image_pixels(browser: Browser, url: str, truth: Array
             viewer.get_by_test_id("viewer").focus()
             after_a_frame(page)
             for key, image in images.items():
-                assert_shows(inside(screenshot(page, key, ratio), zoom), image, in_view(page), zoom)
-            assert np.array_equal(inside(screenshot(page, "drn", ratio), zoom), inside(drawn(page, "drn"), zoom))
+                assert_shows(inside(screenshot(page, key, ratio), image, zoom), image, in_view(page), zoom)
+            assert np.array_equal(
+                inside(screenshot(page, "drn", ratio), truth, zoom), inside(drawn(page, "drn"), truth, zoom)
+            )
             viewer.get_by_role("button", name="Zoom in").click()
 
 

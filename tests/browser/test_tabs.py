@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from app.photographs import examples
 from drn.image import Array, mod_crop
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
@@ -201,9 +202,9 @@ def test_the_figure_of_the_region_in_view(page: Page, truth: Array, monkeypatch:
     drag(page, "drn", 60, 20)
     region = in_view(page)
     with page.expect_download() as download:
-        page.locator("#figure").click()
+        page.locator("#figure-png").click()
     release.set()
-    assert download.value.suggested_filename == "astronaut_x4_figure.png"
+    assert download.value.suggested_filename == f"{examples()[0].stem}_x4_figure.png"
     with Image.open(download.value.path()) as image:
         drawn = np.asarray(image)
     zoom = 240 // max(region.width, region.height)

@@ -23,7 +23,7 @@ from drn.metrics import Luma
 PANEL = 240
 """Approximate length of the longer side of a panel, in pixels of the figure."""
 
-MAX_SIDE = 2000
+MAX_SIDE = 1000
 """Largest length of the longer side of a panel, in pixels of the figure. Larger regions are reduced."""
 
 GAP, LABEL, FONT = 16, 46, 17

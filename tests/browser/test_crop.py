@@ -155,7 +155,7 @@ def test_a_phones_photograph_is_compared_after_one_crop_step(
         assert (f"{psnr:.2f} dB", f"{ssim:.4f}") == (format_psnr(score), format_ssim(score))
 
     with page.expect_download() as downloading:
-        page.get_by_role("button", name="Figure of this region").click()
+        page.get_by_role("button", name="Figure (PNG)").click()
     assert downloading.value.suggested_filename == "IMG_0042_x4_figure.png"
     page.locator("#scale").get_by_label("x2").check()
     numbers(page, "drn", "whole")

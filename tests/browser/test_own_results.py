@@ -43,7 +43,7 @@ def test_own_results_are_panels_with_names_numbers_and_maps(page: Page, photo: A
     expect(page.locator('#viewer [data-panel="<b>IMDN</b>"]')).to_be_visible()
     numbers(page, "own-2", "region")
     with page.expect_download() as downloading:
-        page.get_by_role("button", name="Figure of this region").click()
+        page.get_by_role("button", name="Figure (PNG)").click()
     assert downloading.value.suggested_filename == "mine_x4_figure.png"
 
     page.get_by_label("Names of your results").fill("drn\nIMDN")

@@ -401,7 +401,7 @@ def test_the_divider_is_dragged_on_while_results_arrive(page: Page) -> None:
 
 
 def test_a_screen_with_a_pixel_ratio_of_one_and_a_half(browser: Browser, url: str, truth: Array) -> None:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5)
+    context = browser.new_context(viewport={"width": 1280, "height": 700}, device_scale_factor=1.5)
     page = open_compare(context, url)
     page.locator("#viewer").get_by_role("button", name="100").click()
     expect(page.locator("#viewer").get_by_test_id("zoom")).to_have_text("100 %")  # 1 device pixel for one HR pixel

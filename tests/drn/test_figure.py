@@ -89,9 +89,9 @@ def test_a_large_region_is_reduced() -> None:
     drawn = np.asarray(
         draw(lay_out(pair, {"DRN": Result(hr, score(pair, hr, whole_rect(pair)), 0.1)}, [whole_rect(pair)]))
     )
-    panel = drawn[GAP : GAP + 20, -GAP - 2000 : -GAP]
-    assert (panel[:, :980] == 0).all()
-    assert (panel[:, 1020:] == (200, 100, 0)).all()
+    panel = drawn[GAP : GAP + 10, -GAP - 1000 : -GAP]
+    assert (panel[:, :490] == 0).all()
+    assert (panel[:, 510:] == (200, 100, 0)).all()
 
 
 def test_a_degraded_small_image_is_marked(photo: Array) -> None:

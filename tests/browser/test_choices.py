@@ -137,9 +137,9 @@ def test_on_a_busy_server_the_last_choice_of_an_image_is_shown(
         with page.expect_response("**/queue/join*"):
             uploads.set_input_files(tmp_path / name)
     with page.expect_response("**/queue/join*"):
-        thumbnails(page).nth(2).click()
+        thumbnails(page).nth(3).click()
     free()
-    hr = mod_crop(read_image(photographs.examples()[2]).rgb, 4)
+    hr = mod_crop(read_image(photographs.examples()[3]).rgb, 4)
     expected = f"{psnr(upscale(downscale(hr, 4), 4), hr, 4):.2f} dB"
     shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
     expect(shown).to_have_text(expected)

@@ -14,7 +14,7 @@ VariantChoice = Literal["auto", "clean", "photo"]
 
 VARIANT_CHOICES: tuple[VariantChoice, ...] = get_args(VariantChoice)
 
-PHOTO_BELOW = 97
+PHOTO_BELOW = 98
 """JPEG files of a lower quality than this are enlarged with the photo weights."""
 
 

@@ -33,7 +33,7 @@ FILES = (
     (85, "4:4:4", True),
     (92, "4:2:0", False),
     (96, "4:4:4", False),
-    (97, "4:2:0", True),
+    (98, "4:2:0", True),
     (100, "4:4:4", False),
 )
 """Quality, chroma subsampling, and whether the coding is progressive, of each file."""

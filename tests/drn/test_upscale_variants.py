@@ -28,10 +28,10 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def source(tmp_path: Path, photo: Array) -> Path:
-    """A folder with JPEG files of the qualities 60 and 97, and a PNG file."""
+    """A folder with JPEG files of the qualities 60 and 98, and a PNG file."""
     folder = tmp_path / "in"
     folder.mkdir()
-    for quality in (60, 97):
+    for quality in (60, 98):
         Image.fromarray(photo).save(folder / f"q{quality}.jpg", quality=quality)
     Image.fromarray(photo).save(folder / "lossless.png")
     return folder
@@ -59,7 +59,7 @@ def test_auto_chooses_for_each_image_and_says_why(tmp_path: Path, place: Path, s
     assert sorted(done.stdout.splitlines()) == [
         f"{out}/lossless_DRN_x2.png 168x120 Not a JPEG: clean weights.",
         f"{out}/q60_DRN_x2.png 168x120 JPEG, quality about 60: photo weights.",
-        f"{out}/q97_DRN_x2.png 168x120 JPEG, quality about 97: clean weights.",
+        f"{out}/q98_DRN_x2.png 168x120 JPEG, quality about 98: clean weights.",
     ]
     for name, variant in (("q60.jpg", "photo"), ("q97.jpg", "clean"), ("lossless.png", "clean")):
         expected = result_of(place, source / name, variant)
@@ -142,7 +142,7 @@ def test_auto_chooses_by_the_quality_whatever_the_chroma_and_the_coding(
 ) -> None:
     (tmp_path / "in").mkdir()
     expected = {30: "photo", 45: "photo", 50: "photo", 60: "photo", 75: "photo", 85: "photo", 92: "photo", 96: "photo"}
-    expected |= {97: "clean", 100: "clean"}
+    expected |= {98: "clean", 100: "clean"}
     assert [quality for quality, *_ in FILES] == list(expected)
     assert {subsampling for _, subsampling, _ in FILES} == {"4:4:4", "4:2:0"}
     for quality, subsampling, is_progressive in FILES:

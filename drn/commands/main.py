@@ -153,23 +153,33 @@ def bench(
         bool, typer.Option("--sizes", help="Measure memory and time for several output sizes instead.")
     ] = False,
     size_of: Annotated[float | None, typer.Option(hidden=True)] = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile", help="Time the engine under torch.compile too. [default: on a CUDA device]"
+        ),
+    ] = None,
     weights_at: WeightsOption = None,
+    device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Time the engine on this CPU against the plain network, its convolutions and exported runtimes."""
-    from drn.evaluation.speed import engine_report, measure_size, sizes_report
+    """Time the engine against the plain network, its convolutions and, on a CPU, exported runtimes."""
+    from drn.evaluation.speed import engine_report
+    from drn.evaluation.speed_sizes import measure_size, sizes_report
 
     if sizes:
-        options = ["--scale", str(scale), "--dtype", dtype, "--tile", str(tile)]
+        options = ["--scale", str(scale), "--device", device, "--dtype", dtype, "--tile", str(tile)]
         typer.echo(sizes_report([*options, "--weights", str(weights_at)] if weights_at else options))
         return
     model = load_scales(weights_at, [scale])[0].model
-    upscaler = Upscaler(model, "cpu", dtype, tile)
-    if size_of is None:
-        typer.echo(engine_report(model, upscaler, size, rounds))
-    else:
+    upscaler = Upscaler(model, device, dtype, tile)
+    if size_of is not None:
         typer.echo(json.dumps(measure_size(upscaler, size_of)))
+        return
+    with_compiled = upscaler.device.type == "cuda" if compiled is None else compiled
+    under_compile = Upscaler(model, device, dtype, tile, compiled=True) if with_compiled else None
+    typer.echo(engine_report(model, upscaler, size, rounds, under_compile))
 
 
 @app.command()

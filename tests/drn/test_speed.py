@@ -9,6 +9,7 @@ from torch import nn
 from drn.errors import InputError
 from drn.evaluation.speed import compare_engines, engine_report
 from drn.evaluation.speed_sizes import measure_size, sizes_table
+from drn.evaluation.start import start_report
 from drn.evaluation.timing import race
 from drn.upscaler import Upscaler
 from tests.helpers.models import small_model
@@ -84,3 +85,15 @@ def test_the_table_of_sizes_gains_two_columns_on_a_gpu() -> None:
     head, on_gpu = sizes_table([{**row, "device_peak": 5e8}]).splitlines()
     assert head.split()[-4:] == ["MB", "MP/s", "device", "MB"]
     assert on_gpu.split() == ["4.0", "408", "0.050", "0.013", "0.010", "900", "80.0", "500"]
+
+
+def test_the_start_is_measured_in_new_processes() -> None:
+    rows = {line[:40].strip(): float(line[40:]) for line in start_report(1).splitlines()[2:]}
+    assert list(rows) == [
+        "import drn",
+        "from drn import Upscaler",
+        "import of the command line",
+        "drn upscale, 64x64 pixels",
+    ]
+    assert 0 <= rows["import drn"] < 0.3
+    assert rows["drn upscale, 64x64 pixels"] > rows["import of the command line"] * 0.9

@@ -1,6 +1,8 @@
-"""Choose the device and the dtype to compute with."""
+"""Choose the device and the dtype to compute with, and measure the work of a device."""
 
 from __future__ import annotations
+
+import os
 
 import torch
 
@@ -64,3 +66,32 @@ def lacks_memory(error: BaseException) -> bool:
     messages = ("out of memory", "can't allocate memory")  # the messages of CUDA and MPS, and of the CPU
     full = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return full or (isinstance(error, RuntimeError) and any(text in str(error) for text in messages))
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until the device has finished all work; the CPU has, because it works synchronously."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start a new measurement of ``peak_memory``."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Return the most bytes that tensors occupied since ``reset_peak_memory``; None on other devices than CUDA."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+def describe_device(device: torch.device) -> str:
+    """Return the name of the device, and the facts about it that decide the speed."""
+    if device.type == "cuda":
+        tf32 = "on" if torch.backends.cudnn.allow_tf32 else "off"
+        return f"{torch.cuda.get_device_name(device)}, TF32 in convolutions {tf32}"
+    units = f"{os.cpu_count()} CPUs ({', '.join(cpu_bf16_units()) or 'no bf16 units'})"
+    return f"{torch.get_num_threads()} threads, {units}" if device.type == "cpu" else str(device)

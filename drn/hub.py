@@ -1,6 +1,7 @@
 """The Hugging Face Hub: parse the name of a repo, and download its files within a deadline.
 
 The Hub's client, huggingface_hub, reads ``HF_TOKEN``, ``HF_HOME``, ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE`` as usual.
+It is imported on first use, because its import takes long and the bundled weights do not need it.
 """
 
 from __future__ import annotations
@@ -14,15 +15,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-
-from huggingface_hub import HfApi, get_token, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.constants import is_offline_mode
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 
 from drn.errors import InputError
 from drn.files import replace_file
@@ -126,6 +118,8 @@ def fetch(repo: HubRepo, names: Sequence[str]) -> Path:
         FilesMissing: If the repo lacks a file.
         InputError: If the Hub refused the request, or if a file is too large or cannot be stored.
     """
+    from huggingface_hub.constants import is_offline_mode
+
     seconds = deadline()
     if (repo.is_pinned or is_offline_mode()) and (folder := cached(repo, names)):
         return folder
@@ -200,6 +194,8 @@ def fetch_preferred(repo: HubRepo, substitutes: Mapping[str, str]) -> Fetched:
 
 def cached(repo: HubRepo, names: Sequence[str]) -> Path | None:
     """Return the folder of the cache with all of ``names``, or None if one is missing; makes no request."""
+    from huggingface_hub import try_to_load_from_cache
+
     first = try_to_load_from_cache(repo.name, names[0], revision=repo.revision)
     if not isinstance(first, str):
         return None
@@ -208,6 +204,8 @@ def cached(repo: HubRepo, names: Sequence[str]) -> Path | None:
 
 
 def _download(repo: HubRepo, names: Sequence[str], seconds: float) -> Path:
+    from huggingface_hub import HfApi, hf_hub_download
+
     # The files are listed first, because a failing list request ends at once, whereas the client retries a failing
     # download for 20 s.
     info = HfApi().model_info(repo.name, revision=repo.revision, timeout=2 * seconds, files_metadata=True)
@@ -254,6 +252,9 @@ def explain(repo: str, error: BaseException) -> InputError:
         repo: ``owner/name``.
         error: The exception.
     """
+    from huggingface_hub import get_token
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
     if isinstance(error, InputError):
         return error
     if isinstance(error, RevisionNotFoundError):
@@ -288,6 +289,8 @@ def explain(repo: str, error: BaseException) -> InputError:
 
 def _status(error: BaseException) -> int:
     """Return the HTTP status that caused an error of the client, or 0 if there was none."""
+    from huggingface_hub.errors import HfHubHTTPError
+
     if isinstance(error, HfHubHTTPError):
         return int(error.response.status_code)
     return _status(error.__cause__) if error.__cause__ is not None else 0

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from drn import __version__, weights
 from drn.commands import batch, planning
@@ -152,24 +151,41 @@ def bench(
     sizes: Annotated[
         bool, typer.Option("--sizes", help="Measure memory and time for several output sizes instead.")
     ] = False,
+    start: Annotated[
+        bool, typer.Option("--start", help="Measure the CPU time of the start of the package and the command instead.")
+    ] = False,
     size_of: Annotated[float | None, typer.Option(hidden=True)] = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile", help="Time the engine under torch.compile too. [default: on a CUDA device]"
+        ),
+    ] = None,
     weights_at: WeightsOption = None,
+    device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Time the engine on this CPU against the plain network, its convolutions and exported runtimes."""
-    from drn.evaluation.speed import engine_report, measure_size, sizes_report
+    """Time the engine against the plain network, its convolutions and, on a CPU, exported runtimes."""
+    from drn.evaluation.speed import engine_report
+    from drn.evaluation.speed_sizes import measure_size, sizes_report
+    from drn.evaluation.start import start_report
 
+    if start:
+        typer.echo(start_report(rounds))
+        return
     if sizes:
-        options = ["--scale", str(scale), "--dtype", dtype, "--tile", str(tile)]
+        options = ["--scale", str(scale), "--device", device, "--dtype", dtype, "--tile", str(tile)]
         typer.echo(sizes_report([*options, "--weights", str(weights_at)] if weights_at else options))
         return
     model = load_scales(weights_at, [scale])[0].model
-    upscaler = Upscaler(model, "cpu", dtype, tile)
-    if size_of is None:
-        typer.echo(engine_report(model, upscaler, size, rounds))
-    else:
+    upscaler = Upscaler(model, device, dtype, tile)
+    if size_of is not None:
         typer.echo(json.dumps(measure_size(upscaler, size_of)))
+        return
+    with_compiled = upscaler.device.type == "cuda" if compiled is None else compiled
+    under_compile = Upscaler(model, device, dtype, tile, compiled=True) if with_compiled else None
+    typer.echo(engine_report(model, upscaler, size, rounds, under_compile))
 
 
 @app.command()
@@ -224,7 +240,7 @@ def main() -> None:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="huggingface_hub")
     warnings.filterwarnings("ignore", module="PIL")  # the messages of drn/image.py describe faults of an image
-    disable_progress_bars()
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when the client is imported
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # so that file names that cannot be printed cause no error

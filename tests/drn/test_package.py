@@ -61,6 +61,11 @@ def test_importing_the_package_does_not_load_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
 
 
+def test_the_command_line_starts_without_the_client_of_the_hub() -> None:
+    code = "import sys, drn.commands.main; sys.exit('huggingface_hub' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+
+
 def test_every_public_name_exists() -> None:
     assert set(drn.__all__) == {"InputError", "Upscaler", "__version__", "downscale", "load_model", "psnr", "ssim"}
     for name in drn.__all__:

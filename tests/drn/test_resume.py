@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -35,10 +37,31 @@ from tests.helpers.training import rows, taught_by
 pytestmark = pytest.mark.slow
 
 
+on_cuda = pytest.param(
+    "cuda",
+    marks=[
+        pytest.mark.gpu,
+        pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device"),
+    ],
+)
+
+
+@pytest.fixture
+def fresh_accelerator() -> Iterator[None]:
+    """Let accelerate choose its device again, before and after a test."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("fresh_accelerator")
+@pytest.mark.parametrize("device", ["cpu", on_cuda])
 @pytest.mark.parametrize(("interval", "noticed"), [(1, 3), (5, 5)])
 def test_resume_is_exact(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval: int, noticed: int
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval: int, noticed: int, device: str
 ) -> None:
+    monkeypatch.setattr("drn.training.run.choose_device", lambda _: torch.device(device))
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     monkeypatch.setattr("drn.training.run.observation_interval", lambda device: interval)
     config = replace(config, shrink=(0.75,), degrade="photo", valid_every=7)
     config = taught_by(small_model(), config)

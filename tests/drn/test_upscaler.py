@@ -261,36 +261,3 @@ def test_bf16_is_as_good_as_fp32(name: str, scale: int) -> None:
         scores.append([psnr(engine.upscale(lr), hr, scale) for engine in engines])
     fp32, bf16 = np.mean(scores, axis=0)
     assert bf16 == pytest.approx(fp32, abs=0.003)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
-def test_cuda_agrees_with_the_cpu(photo: Array) -> None:
-    model = small_model(2)
-    cpu, gpu = Upscaler(model, "cpu", "fp32").upscale(photo), Upscaler(model, "cuda").upscale(photo)
-    assert np.abs(cpu.astype(int) - gpu).max() <= 2
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
-@pytest.mark.parametrize("dtype", ["fp32", "bf16", "fp16"])
-@pytest.mark.parametrize("compiled", [False, True])
-def test_cuda_tiles_and_ensembles_agree_with_the_cpu(photo: Array, dtype: str, compiled: bool) -> None:
-    model = small_model(3)
-    cpu = Upscaler(model, "cpu", "fp32").upscale(photo, self_ensemble=True)
-    gpu = Upscaler(model, "cuda", dtype, tile=25, compiled=compiled).upscale(photo, self_ensemble=True)
-    assert np.abs(cpu.astype(int) - gpu).max() <= (1 if dtype == "fp32" else 2)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
-def test_cuda_out_of_memory_is_survived(photo: Array, caplog: pytest.LogCaptureFixture) -> None:
-    upscaler = Upscaler(small_model(4), "cuda", tile=10_000)
-    lr = np.tile(photo, (40, 30, 1))
-    torch.cuda.set_per_process_memory_fraction(1 * 2**30 / torch.cuda.get_device_properties(0).total_memory)
-    try:
-        result = upscaler.upscale(lr)
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-    assert "ran out of memory" in caplog.text
-    assert np.abs(result.astype(int) - Upscaler(small_model(4), "cuda", tile=300).upscale(lr)).max() <= 1

@@ -11,6 +11,8 @@ TEST_SETS = Path(os.environ.get("DRN_TEST_SETS", Path(__file__).resolve().parent
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
+EXAMPLES = Path(__file__).parents[2] / "app" / "examples"
+
 
 def benchmark_folder(name: str) -> Path:
     """Return the folder of a test set; skip the test if it is absent, because we may not distribute test sets."""

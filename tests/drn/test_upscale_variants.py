@@ -61,7 +61,7 @@ def test_auto_chooses_for_each_image_and_says_why(tmp_path: Path, place: Path, s
         f"{out}/q60_DRN_x2.png 168x120 JPEG, quality about 60: photo weights.",
         f"{out}/q98_DRN_x2.png 168x120 JPEG, quality about 98: clean weights.",
     ]
-    for name, variant in (("q60.jpg", "photo"), ("q97.jpg", "clean"), ("lossless.png", "clean")):
+    for name, variant in (("q60.jpg", "photo"), ("q98.jpg", "clean"), ("lossless.png", "clean")):
         expected = result_of(place, source / name, variant)
         assert np.array_equal(written(out, f"{Path(name).stem}_DRN_x2.png"), expected)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import os
 import sys
 import warnings
@@ -237,10 +236,10 @@ def _sentence(error: InputError | OSError) -> str:
 def main() -> None:
     """Run the command line. After bad input it prints one sentence on stderr and exits with code 1."""
     # The user sees only the one sentence, without the warnings and progress bars of the Hub's client.
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # this and the next are read when the client is imported
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore", module="huggingface_hub")
     warnings.filterwarnings("ignore", module="PIL")  # the messages of drn/image.py describe faults of an image
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when the client is imported
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # so that file names that cannot be printed cause no error

@@ -82,7 +82,7 @@ def test_compare_accepts_a_long_photograph(client: Client, photo: Array, tmp_pat
     assert long.shape[1] > 2000
     assert numbers["crop"] == [0, 0, long.shape[1] // 4 * 4, 16]
     with Image.open(figure) as image:
-        assert image.width > 4000
+        assert image.width > 2000
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def enlarged_by(photo_place: Path, name: str, file: Path) -> Array:
     [
         ("q75.jpg", (), "drn_x2_photo.safetensors"),
         ("q75.jpg", ("auto",), "drn_x2_photo.safetensors"),
-        ("q97.jpg", ("auto",), "drn_x2.safetensors"),
+        ("q98.jpg", ("auto",), "drn_x2.safetensors"),
         ("a.png", (), "drn_x2.safetensors"),
         ("q75.jpg", ("clean",), "drn_x2.safetensors"),
         ("a.png", ("photo",), "drn_x2_photo.safetensors"),

@@ -12,7 +12,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import httpx
 import numpy as np
@@ -109,13 +109,16 @@ def visitor(url: str) -> Iterator[Visitor]:
 @contextlib.contextmanager
 def full_disk(for_what: str) -> Iterator[None]:
     """Let writing an image fail in the middle (``for_what`` is "files"), or making a folder ("folders")."""
-    save, mkdir = Image.Image.save, Path.mkdir
+    save, mkdir, write_bytes = Image.Image.save, Path.mkdir, Path.write_bytes
 
     def save_a_part(image: Image.Image, target: Path | IO[bytes], *args: Any, **options: Any) -> None:
         if not isinstance(target, Path):
             save(image, target, *args, **options)
             return
-        target.write_bytes(b"\x89PNG, and a part of the rest")
+        write_a_part(target, b"\x89PNG, and a part of the rest")
+
+    def write_a_part(target: Path, content: bytes) -> NoReturn:
+        write_bytes(target, content[:20])
         raise OSError(errno.ENOSPC, "No space left on device")
 
     def make_none(path: Path, *args: Any, **options: Any) -> None:
@@ -126,6 +129,7 @@ def full_disk(for_what: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as full:
         if for_what == "files":
             full.setattr(Image.Image, "save", save_a_part)
+            full.setattr(Path, "write_bytes", write_a_part)
         else:
             full.setattr(Path, "mkdir", make_none)
         yield

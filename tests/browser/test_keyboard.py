@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
+import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from drn.geometry import Rect
+from drn.image import Array
+from drn.upscaler import Upscaler
 from tests.helpers.browsing import (
     after_a_frame,
     assert_region,
@@ -98,6 +104,27 @@ def test_a_comparison_by_keyboard(context: BrowserContext, url: str) -> None:
     press(page, page.get_by_label("DRN+ too"), "Space")
     expect(viewer.locator('[data-of="drn+"] [data-testid="whole"] .psnr')).to_contain_text("dB")
     expect(page.get_by_label("DRN+ too")).to_be_focused()
+
+
+def test_the_table_keeps_the_focus_while_another_photograph_is_computed(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers(page, "drn", "whole")
+    upscale_now = Upscaler.upscale
+
+    def slow(self: Upscaler, lr: Array, **options: Any) -> Array:
+        time.sleep(2)
+        return upscale_now(self, lr, **options)
+
+    monkeypatch.setattr(Upscaler, "upscale", slow)
+    summary = page.locator("#viewer .whole summary")
+    summary.focus()
+    page.keyboard.press("]")
+    expect(page.locator("#viewer .waiting").first).to_be_visible()
+    after_a_frame(page)
+    expect(summary).to_be_focused()
+    numbers(page, "drn", "whole")
+    expect(summary).to_be_focused()
 
 
 def _choose_scale(page: Page) -> None:

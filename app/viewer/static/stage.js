@@ -146,7 +146,8 @@ class Stage {
       const time = line.querySelector(".time");
       if (time && numbers) time.textContent = numbers.seconds === null ? "" : `${numbers.seconds.toFixed(2)} s`;
     }
-    this.#whole.hidden = !Object.keys(scores).length;
+    // While another photograph is computed there are no scores; hiding the table would lose the focus in it.
+    this.#whole.hidden = !Object.keys(scores).length && !this.#whole.contains(document.activeElement);
   }
 
   /**

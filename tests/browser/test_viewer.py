@@ -269,6 +269,21 @@ def test_touch(phone: Page) -> None:
     expect(zoom).to_have_text("1200 %")
 
 
+def test_on_a_phone_a_chosen_photograph_is_scrolled_into_view(phone: Page) -> None:
+    frame, thumbnail = phone.locator("#viewer .frame"), thumbnails(phone).nth(3)
+    thumbnail.scroll_into_view_if_needed()
+    phone.evaluate("scrollTo(0, document.body.scrollHeight)")
+    expect(frame).not_to_be_in_viewport(ratio=0.5)
+    thumbnail.tap()
+    expect(frame).to_be_in_viewport(ratio=0.9)
+    # Results that arrive later do not move the page again.
+    numbers(phone, "drn", "region")
+    phone.evaluate("scrollTo(0, document.body.scrollHeight)")
+    phone.locator("#plus").get_by_label("DRN+").check()
+    numbers(phone, "drn+", "whole")
+    expect(frame).not_to_be_in_viewport(ratio=0.5)
+
+
 def test_at_the_fitted_zoom_one_finger_scrolls_the_page_and_two_zoom(phone: Page, truth: Array) -> None:
     before, fingers = in_view(phone), Fingers(phone)
     assert fingers.swipe_up() == 0

@@ -155,6 +155,14 @@ class Viewer {
     this.#controls.say(describeMissing(this.#choice.listed.map((image) => this.#choice.labelled(image)), scene.failed)
       || "all images are shown");
     if (isNew) this.#placeView(scene);
+    if (isNew && this.#opened > this.#noticed) this.#scrollToFrame();
+  }
+
+  /** Scroll to the images if most of them are outside the window. On a phone the thumbnails are a screen below them. */
+  #scrollToFrame() {
+    const frame = this.#find(".frame"), { top, bottom, height } = frame.getBoundingClientRect();
+    const visible = Math.min(bottom, innerHeight) - Math.max(top, 0);
+    if (height && visible < Math.min(height, innerHeight) / 2) frame.scrollIntoView({ block: "start" });
   }
 
   /**

@@ -119,13 +119,19 @@ def test_a_horizontal_wheel_pans_and_small_turns_add_up_to_one_step(page: Page) 
     panned = f"{before.width}×{before.height} pixels at {before.x + 10}, {before.y}"
     expect(page.locator("#viewer").get_by_test_id("place")).to_have_text(panned)
     expect(zoom).to_have_text("400 %")
-    for _ in range(3):
-        page.mouse.wheel(0, -12)
+    # On a busy machine real events come too late to count as one turn, so these are sent in one go.
+    turn = """(canvas, turns) => {
+        const options = { bubbles: true, cancelable: true };
+        for (const deltaY of turns) canvas.dispatchEvent(new WheelEvent("wheel", { deltaY, ...options }));
+    }"""
+    canvas = page.locator('canvas[data-key="drn"]')
+    canvas.evaluate(turn, [-12, -12, -12])
     after_a_frame(page)
     expect(zoom).to_have_text("400 %")
-    page.mouse.wheel(0, -12)
+    page.wait_for_timeout(400)  # a new turn begins
+    canvas.evaluate(turn, [-12, -12, -12, -12])
     expect(zoom).to_have_text("600 %")
-    page.mouse.wheel(0, 12)  # the other direction begins anew
+    canvas.evaluate(turn, [-12, -12, -12, 12, -12])  # the other direction begins anew
     after_a_frame(page)
     expect(zoom).to_have_text("600 %")
     page.keyboard.down("Control")

@@ -75,7 +75,7 @@ def _key(session: Session, scale: int, name: str) -> str:
 
 
 def display_name(method: str) -> str:
-    """Return a method's name as the page shows it."""
+    """Return the name that the page shows for a method."""
     return "Bicubic" if method == BICUBIC else method
 
 

@@ -56,7 +56,14 @@ class Jpeg:
             raise InputError("The shift of the JPEG grid must be 0 or more.")
 
     def apply(self, rgb: Array) -> Array:
-        """Encode and decode ``rgb``: uint8, (H, W, 3) -> uint8, (H, W, 3)."""
+        """Store an image as JPEG and read it again.
+
+        Args:
+            rgb: uint8, (H, W, 3).
+
+        Returns:
+            The decoded image, of the same shape and type.
+        """
         down, right = self.shift
         shifted = np.pad(rgb, ((down, 0), (right, 0), (0, 0)), mode="symmetric") if down or right else rgb
         file = io.BytesIO()

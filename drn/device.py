@@ -40,7 +40,7 @@ def cpu_bf16_units() -> list[str]:
 
 
 def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """Return the dtype to compute in.
+    """Return the torch dtype for a dtype option.
 
     Args:
         dtype: ``fp32``, ``bf16``, ``fp16``, or ``auto``: half precision if the device has units for it, else float32.
@@ -63,7 +63,7 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 def lacks_memory(error: BaseException) -> bool:
     """Return whether an error of torch or numpy means that the memory of the device or the machine is full."""
-    messages = ("out of memory", "can't allocate memory")  # the messages of CUDA and MPS, and of the CPU
+    messages = ("out of memory", "can't allocate memory")  # CUDA and MPS use the first one, the CPU the second one
     full = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return full or (isinstance(error, RuntimeError) and any(text in str(error) for text in messages))
 

@@ -72,7 +72,7 @@ class HubRepo:
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the revision is a full commit, whose files cannot change."""
+        """Whether the revision is the full hash of a commit. The files of a commit cannot change."""
         return bool(_COMMIT.fullmatch(self.revision))
 
     def __str__(self) -> str:

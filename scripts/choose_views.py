@@ -36,11 +36,11 @@ from drn.files import replace_file
 from drn.geometry import Rect
 from drn.image import Array
 from drn.metrics import rgb_to_y
+from drn.model import SCALES
 from drn.reading import read_image
 from drn.resize import upscale
 from drn.weights import BUNDLED, filename, read_sums
 
-SCALES = (2, 3, 4)
 CELL, ACROSS, DOWN = 40, 2, 3
 """Side of a cell in HR pixels, and the number of cells of a region in each direction."""
 WIDTH, HEIGHT = CELL * ACROSS, CELL * DOWN

@@ -40,7 +40,9 @@ FILES = (
 
 
 def choices_table(rgb: Array, networks: Networks) -> str:
-    """Store an image as each of ``FILES``, and return the Markdown table of the weights chosen for it.
+    """Return a Markdown table of the weights that ``auto`` chooses for JPEG files.
+
+    Each file in ``FILES`` contains the same image.
 
     Args:
         rgb: The image, uint8, (H, W, 3).
@@ -57,7 +59,7 @@ def choices_table(rgb: Array, networks: Networks) -> str:
 
 
 def main() -> None:
-    """Write the table into docs/engine.md and print it."""
+    """Make the table, write it into docs/engine.md, and print it."""
     networks = Networks(lambda variant: weights.load(weights.find(SCALE, None, variant)), Upscaler, "auto")
     made = choices_table(read_image(EXAMPLES / "cat.png").rgb, networks)
     store(PAGE, fill(PAGE.read_text(encoding="utf-8"), MARK, made))

@@ -97,7 +97,7 @@ def picture_oracle(target: Target) -> Outcome:
         _, session = join(web, note, [1.0, False, "2", False, "bicubic", {"path": known, "meta": META}])
         answers(web, session)
         told = answers(web, join(web, show, [None, None], session=session)[1])
-        path = Path(own).parent.parent / digest / Path(own).name
+        path = Path(own).parent.parent / digest / "image.webp"
         status = web.get(f"/gradio_api/file={path}").status_code
     compared = '"success": true' in told or '"success":true' in told
     return Outcome(compared and status != 200, f"{'' if compared else 'not '}compared, then status {status}")

@@ -9,17 +9,11 @@ from typing import Annotated
 import typer
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.helpers.browsing import FRESH, chromium
+from tests.helpers.browsing import FRESH, OPENING_SHOWN, chromium
 from tools.load import served
 
 SLOW_LINE = {"offline": False, "latency": 150, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 0.75e6 / 8}
 """Latency in ms, and bytes per second, of the browser's emulated connection."""
-
-IS_SHOWN = """() => {
-    const shown = [...document.querySelectorAll("#opening img")].filter((image) => image.offsetParent);
-    return shown.length > 0 && shown.every((image) => image.complete && image.naturalWidth);
-}"""
-"""JavaScript that tells whether the first picture is complete."""
 
 NOTE_TIMES = """() => {
     const root = document.querySelector("#viewer .viewer");
@@ -65,7 +59,7 @@ def slow_line(browser: Browser, url: str) -> tuple[float, float, float]:
     devtools.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
     start = time.monotonic()
     page.goto(url, wait_until="commit")
-    page.wait_for_function(IS_SHOWN, timeout=60_000)
+    page.wait_for_function(OPENING_SHOWN, timeout=60_000)
     first = time.monotonic() - start
     page.locator(FRESH).wait_for(timeout=60_000)
     scores = time.monotonic() - start

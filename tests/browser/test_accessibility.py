@@ -48,7 +48,7 @@ CUT = """() => [...document.querySelectorAll("button, a, input, select, summary,
 
 
 def open_tab(page: Page, name: str) -> None:
-    """Open a tab; in Upscale, wait for the result of a sample."""
+    """Open a tab. In the Upscale tab, also click a sample and wait for its result."""
     page.get_by_role("tab", name=name).click()
     if name == "Upscale":
         page.get_by_role("button", name="astronaut").locator("visible=true").click()

@@ -10,10 +10,7 @@ from PIL import Image
 from playwright.sync_api import Browser, FloatRect, Page, expect
 
 from drn.image import Array
-from tests.helpers.browsing import FRESH
-
-LOADED = """() => [...document.querySelectorAll("#opening img")].filter((image) => image.offsetParent)
-    .every((image) => image.complete && image.naturalWidth)"""
+from tests.helpers.browsing import FRESH, OPENING_SHOWN
 
 
 def shot(page: Page, selector: str) -> tuple[FloatRect, Array]:
@@ -30,7 +27,7 @@ def test_the_viewer_replaces_it_without_a_move(browser: Browser, url: str, width
     page = context.new_page()
     page.route("**/assets/*.js", lambda route: route.abort())  # gradio's scripts have not arrived
     page.goto(url)
-    page.wait_for_function(LOADED)
+    page.wait_for_function(OPENING_SHOWN)
     opening, early = shot(page, "#opening .stage")
     expect(page.get_by_text("Loading…", exact=True)).to_be_visible()
 

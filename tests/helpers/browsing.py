@@ -26,6 +26,12 @@ from drn.upscaler import Cancelled
 expect.set_options(timeout=20_000)  # a busy machine may be slow
 
 
+OPENING_SHOWN = """() => {
+    const shown = [...document.querySelectorAll("#opening img")].filter((image) => image.offsetParent);
+    return shown.length > 0 && shown.every((image) => image.complete && image.naturalWidth);
+}"""
+"""JavaScript that tells whether the first picture is complete."""
+
 FRESH = '#viewer [data-fresh="true"]'
 """Selects the viewer while it shows the scores of the region in view."""
 

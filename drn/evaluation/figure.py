@@ -164,8 +164,11 @@ def lay_out(
 def _captions(pair: Pair, hr_rects: Sequence[Rect]) -> list[str]:
     """Return the lines below the whole image: the scale, and size and top left of each region in HR pixels."""
     places = [f"region {rect.width}x{rect.height} at {rect.x}, {rect.y}" for rect in hr_rects]
-    first = places[0] if len(places) == 1 else f"{len(places)} regions, from the top:"
-    return [f"x{pair.scale}, {first}", *(places[1:] and places), *([] if pair.degradation == CLEAN else [OUTSIDE])]
+    if len(places) == 1:
+        lines = [f"x{pair.scale}, {places[0]}"]
+    else:
+        lines = [f"x{pair.scale}, {len(places)} regions, from the top:", *places]
+    return lines if pair.degradation == CLEAN else [*lines, OUTSIDE]
 
 
 def draw(made: Figure) -> Image.Image:

@@ -74,7 +74,7 @@ def _add_scale(peers: Mapping[str, Any], results: Mapping[str, Any], scale: int)
     gr.Markdown(sentences, elem_classes="standing")
     gr.Markdown("## PSNR in dB, by the same protocol")
     data_table(["method", "parameters", *SETS], ranking_rows(rows))
-    gr.HTML(charts_html(rows, results, scale), apply_default_css=False)
+    gr.HTML(charts_html(rows, results, peers["times"], scale), apply_default_css=False)
     gr.Markdown("## Measured here")
     data_table(["set, method", "PSNR", "SSIM", "s/image"], measured_rows(results, scale))
     origin = f"{results['command']} · {results['date']} · torch {results['torch']} · {results['device']}"
@@ -134,24 +134,49 @@ def measured_rows(results: Mapping[str, Any], scale: int) -> list[list[str]]:
     ]
 
 
-def charts_html(rows: Sequence[Ranked], results: Mapping[str, Any], scale: int) -> str:
-    """Draw PSNR on Set5 against the number of parameters, and against the time of our own methods."""
+def charts_html(rows: Sequence[Ranked], results: Mapping[str, Any], peer_times: Mapping[str, Any], scale: int) -> str:
+    """Draw PSNR on Set5 against the number of parameters, against the time of our own methods, and of other networks.
+
+    Args:
+        rows: The output of ``ranked``.
+        results: The output of ``drn evaluate --json``.
+        peer_times: ``times`` of ``app/peers.json``, the times of DRN and other networks at one scale.
+        scale: The scale.
+    """
+    known = {row.name: row.psnr[SETS[0]] for row in rows if SETS[0] in row.psnr}
     sizes: dict[str, Points] = {
-        row.name: [(row.parameters / 1e6, row.psnr[SETS[0]])]
+        row.name: [(row.parameters / 1e6, known[row.name])]
         for row in rows
-        if row.parameters is not None and SETS[0] in row.psnr
+        if row.parameters is not None and row.name in known
     }
     times: dict[str, Points] = {
         row["method"]: [(row["seconds"], row["psnr"])]
         for row in results["rows"]
         if (row["data"], row["scale"]) == (SETS[0], scale) and None not in (row["seconds"], row["psnr"])
     }
-    return (
-        '<div class="charts">'
-        + chart(f"Set5 x{scale}: PSNR and size", "million parameters", "PSNR (dB)", sizes)
-        + chart(f"Set5 x{scale}: PSNR and time", "seconds per image", "PSNR (dB)", times)
-        + f'</div><p class="note">Times on {escape(results["device"])}.</p>'
-    )
+    charts = [
+        chart(f"Set5 x{scale}: PSNR and size", "million parameters", "PSNR (dB)", sizes),
+        chart(f"Set5 x{scale}: PSNR and time", "seconds per image", "PSNR (dB)", times),
+    ]
+    notes = [f"Seconds per image on {results['device']}."]
+    if peer_times["scale"] == scale:
+        charts += [
+            chart(f"Set5 x{scale}: PSNR and time, {dtype}", "time, DRN = 1", "PSNR (dB)", relative_times(known, taken))
+            for dtype, taken in peer_times["milliseconds"].items()
+        ]
+        notes.append(f"Times relative to DRN: {peer_times['what']}")
+    paragraphs = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+    return f'<div class="charts">{"".join(charts)}</div>{paragraphs}'
+
+
+def relative_times(psnr: Mapping[str, float], milliseconds: Mapping[str, float]) -> dict[str, Points]:
+    """Return the point of each network: its time divided by that of DRN, and its PSNR in dB.
+
+    Args:
+        psnr: PSNR in dB by name.
+        milliseconds: Time by name.
+    """
+    return {name: [(time / milliseconds[DRN], psnr[name])] for name, time in milliseconds.items() if name in psnr}
 
 
 def curve_frame(path: Path) -> pd.DataFrame:

@@ -27,10 +27,12 @@ from drn.commands.options import (
     DtypeOption,
     EnsembleOption,
     ListOptions,
+    NetworkOption,
     TileOption,
     WeightsOption,
     is_file,
     load_scales,
+    network_files,
     refuse_variant_of_file,
 )
 from drn.commands.page import app_command
@@ -142,7 +144,7 @@ app.command("train", cls=ListOptions)(train_command)
 app.command("app", cls=ListOptions)(app_command)
 
 
-@app.command()
+@app.command(cls=ListOptions)
 def bench(
     scale: Annotated[int, typer.Option(help="Upscaling factor.")] = 4,
     size: Annotated[int, typer.Option(min=3, help="Side of the square LR image, in pixels.")] = 256,
@@ -160,12 +162,13 @@ def bench(
             "--compile/--no-compile", help="Time the engine under torch.compile too. [default: on a CUDA device]"
         ),
     ] = None,
+    networks: NetworkOption = None,
     weights_at: WeightsOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Time the engine against the plain network, its convolutions and, on a CPU, exported runtimes."""
+    """Time the engine against the plain network, its convolutions, other networks and, on a CPU, other runtimes."""
     from drn.evaluation.speed import engine_report
     from drn.evaluation.speed_sizes import measure_size, sizes_report
     from drn.evaluation.start import start_report
@@ -184,7 +187,7 @@ def bench(
         return
     with_compiled = upscaler.device.type == "cuda" if compiled is None else compiled
     under_compile = Upscaler(model, device, dtype, tile, compiled=True) if with_compiled else None
-    typer.echo(engine_report(model, upscaler, size, rounds, under_compile))
+    typer.echo(engine_report(model, upscaler, size, rounds, under_compile, network_files(networks or ())))
 
 
 @app.command()

@@ -153,15 +153,11 @@ def given_methods(results: Sequence[str], networks: Sequence[str], scale: int) -
         InputError: If an option does not have this form, two methods have the same name, a folder or file cannot be
             used, or a network has another scale.
     """
-    folders = [_name_and_path(text, "--results NAME=DIR") for text in results]
-    files = [_name_and_path(text, "--network NAME=FILE") for text in networks]
     taken = {name.lower() for name in (*DESCRIPTIONS, DRN_PHOTO, "LR", "ground truth")}
-    for name, _ in (*folders, *files):
-        if name.lower() in taken:
-            raise InputError(f"Two methods have the name {name}: give each its own.")
-        taken.add(name.lower())
-    methods = [results_folder(name, path, scale) for name, path in folders]
-    for name, path in files:
+    folders = _named_paths(results, "--results NAME=DIR", taken)
+    files = _named_paths(networks, "--network NAME=FILE", taken)
+    methods = [results_folder(name, path, scale) for name, path in folders.items()]
+    for name, path in files.items():
         foreign = network(name, path)
         if foreign.scale != scale:
             raise InputError(f"{path} enlarges by x{foreign.scale}: compare it with --scale {foreign.scale}.")
@@ -169,8 +165,30 @@ def given_methods(results: Sequence[str], networks: Sequence[str], scale: int) -
     return methods
 
 
-def _name_and_path(text: str, form: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if not (name.strip() and equals and path):
-        raise InputError(f"{text!r} is not {form}: give a name, an equals sign and a path.")
-    return name.strip(), Path(path)
+def network_files(networks: Sequence[str]) -> dict[str, Path]:
+    """Return name -> file of the options ``--network``.
+
+    Raises:
+        InputError: If an option does not have the form ``NAME=FILE``, two networks have the same name, or one has the
+            name engine, which the table needs.
+    """
+    return _named_paths(networks, "--network NAME=FILE", {"engine"})
+
+
+def _named_paths(texts: Sequence[str], form: str, taken: set[str]) -> dict[str, Path]:
+    """Return name -> path of options, and add the names in lower case to ``taken``.
+
+    Raises:
+        InputError: If an option does not have this form, or a name is taken.
+    """
+    paths: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        name = name.strip()
+        if not (name and equals and path):
+            raise InputError(f"{text!r} is not {form}: give a name, an equals sign and a path.")
+        if name.lower() in taken:
+            raise InputError(f"Two methods have the name {name}: give each its own.")
+        taken.add(name.lower())
+        paths[name] = Path(path)
+    return paths

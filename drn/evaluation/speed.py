@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from drn.device import describe_device
 from drn.errors import InputError
 from drn.evaluation.methods import DRN_PLUS
+from drn.evaluation.speed_networks import network_runs
 from drn.evaluation.timing import Run, output_and_peak, race, texture
 from drn.geometry import Rect
 from drn.image import Array, quantize, to_tensor
@@ -125,9 +126,14 @@ def warm_up_compiled(compiled: Upscaler, lr: Tensor) -> None:
 
 
 def compare_engines(
-    model: DRN, upscaler: Upscaler, size: int, rounds: int, compiled: Upscaler | None = None
+    model: DRN,
+    upscaler: Upscaler,
+    size: int,
+    rounds: int,
+    compiled: Upscaler | None = None,
+    others: Mapping[str, Path] | None = None,
 ) -> list[Line]:
-    """Time the plain network, the engine, the convolutions and the exported runtimes, on the device of the engine.
+    """Time the plain network, the engine, the convolutions and other runtimes and networks, on the engine's device.
 
     The input is already on the device, and the outputs stay there.
 
@@ -137,13 +143,14 @@ def compare_engines(
         size: Side of the square LR image.
         rounds: Number of measured runs of each candidate.
         compiled: The same engine under ``torch.compile``; None leaves it out.
+        others: Name -> file of networks of other projects. With them the engine is timed in float32 too.
 
     Returns:
-        In this order: the plain network, the engine, the compiled engine, on a CPU the installed runtimes, the
-        convolutions alone.
+        In this order: the plain network, the engine, the compiled engine, the engine in float32, on a CPU the installed
+        runtimes, the other networks, the convolutions alone.
 
     Raises:
-        InputError: If the network cannot be compiled here.
+        InputError: If the network cannot be compiled here, or another network cannot be used.
     """
     device = upscaler.device
     lr = to_tensor(texture(size), device)
@@ -156,18 +163,24 @@ def compare_engines(
     if compiled is not None:
         warm_up_compiled(compiled, lr)
         runs[f"{engine}, compiled"] = lambda: compiled.upscale_tensor(lr)
+    if others and upscaler.dtype != torch.float32:
+        in_float32 = Upscaler(model, str(device), "fp32", upscaler.tile)
+        runs["engine: float32"] = lambda: in_float32.upscale_tensor(lr)
+    foreign = network_runs(others or {}, model.scale, lr, upscaler.dtype)
     alone = "its convolutions alone"
     with tempfile.TemporaryDirectory() as folder:
         if device.type == "cpu":
             runs |= exported(model, lr, Path(folder))
         with torch.inference_mode():
-            times = race({**runs, alone: convolutions(upscaler, size)}, rounds, device)
+            times = race({**runs, **foreign, alone: convolutions(upscaler, size)}, rounds, device)
             measured = {name: _picture_and_peak(run, device) for name, run in runs.items()}
+            peaks = {name: output_and_peak(run, device)[1] for name, run in foreign.items()}
     reference = next(iter(measured.values()))[0]
     lines = [
         Line(name, *times[name], psnr(picture, reference, model.scale), peak)
         for name, (picture, peak) in measured.items()
     ]
+    lines += [Line(name, *times[name], peak=peak) for name, peak in peaks.items()]
     return [*lines, Line(alone, *times[alone])]
 
 
@@ -176,9 +189,16 @@ def _picture_and_peak(run: Run, device: torch.device) -> tuple[Array, int | None
     return quantize(torch.as_tensor(output)), peak
 
 
-def engine_report(model: DRN, upscaler: Upscaler, size: int, rounds: int, compiled: Upscaler | None = None) -> str:
+def engine_report(
+    model: DRN,
+    upscaler: Upscaler,
+    size: int,
+    rounds: int,
+    compiled: Upscaler | None = None,
+    others: Mapping[str, Path] | None = None,
+) -> str:
     """Return the output of ``drn bench``: the table of ``compare_engines`` and the most important ratios."""
-    lines = compare_engines(model, upscaler, size, rounds, compiled)
+    lines = compare_engines(model, upscaler, size, rounds, compiled, others)
     side = size * model.scale
     text = [
         f"x{model.scale}, {size}x{size} -> {side}x{side}, {describe_device(upscaler.device)}, "

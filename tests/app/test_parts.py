@@ -134,15 +134,33 @@ def test_our_results_are_ranked_among_those_of_other_networks(tmp_path: Path) ->
     assert ["DRN", "0.80 M", "37.98", "–"] in ranking_rows(found)
     assert measured_rows(results, 2)[1] == ["Set5 DRN", "37.98", "0.9000", "1.000"]
     assert measured_rows(results, 3) == []
-    html = charts_html(found, results, 2)
+    html = charts_html(found, results, others["times"], 2)
     assert len(dots(html)) == len(others["networks"]) + 2 + 3  # bicubic has no parameters
     assert "<title>DRN: 0.8, 37.98</title>" in html
     assert "cpu &lt;float32&gt;" in html
+    assert "relative" not in html  # the times of other networks are for x4
     assert standing_on(found, "Set14", 2) == ""
     assert read_results(tmp_path / "results.json") is None
     curve = "iteration,hours,learning_rate,loss,valid_psnr\n1000,0.1,1,1,30\n2000,0.2,1,1,31\n"
     (tmp_path / "curve_x2.csv").write_text(curve)
     assert curve_frame(tmp_path / "curve_x2.csv").to_numpy().tolist() == [[1.0, 30.0], [2.0, 31.0]]
+
+
+def test_times_of_other_networks_are_relative_to_drn_in_the_same_precision() -> None:
+    peers = json.loads(PEERS.read_text(encoding="utf-8"))
+    row = {"data": "Set5", "scale": 4, "method": "DRN", "psnr": 32.0, "ssim": 0.9, "seconds": None}
+    results: dict[str, Any] = {"weights": {"x4": {"parameters": 800_000}}, "rows": [row], "device": "cpu"}
+    times = {"scale": 4, "what": "one < run", "milliseconds": {"float32": {"DRN": 200, "IMDN": 300, "unknown": 100}}}
+    html = charts_html(ranked(peers, results, 4), results, times, 4)
+    title = "Set5 x4: PSNR and time, float32"
+    drawn = html[html.index(f'aria-label="{title}"') :]
+    assert re.findall(r"<title>(\w+): ([\d.]+), ([\d.]+)</title>", drawn) == [
+        ("DRN", "1", "32.00"),
+        ("IMDN", "1.5", "32.18"),
+    ]
+    assert "Times relative to DRN: one &lt; run" in html
+    for taken in peers["times"]["milliseconds"].values():  # each precision has the same networks
+        assert set(taken) == {"DRN", *(network["name"] for network in peers["networks"])}
 
 
 @pytest.mark.parametrize(

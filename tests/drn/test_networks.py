@@ -23,6 +23,7 @@ from drn.evaluation.comparison import measure
 from drn.evaluation.methods import drn
 from drn.evaluation.networks import network
 from drn.evaluation.pairs import make_pair
+from drn.evaluation.speed_networks import network_runs
 from drn.image import Array, Picture
 from drn.resize import upscale
 from drn.upscaler import Cancelled, Upscaler
@@ -181,13 +182,13 @@ class Descriptor:
     input_channels = 3
 
     def __init__(self, module: nn.Module) -> None:
-        self.module = module
+        self.model = module
 
     def eval(self) -> None:
-        self.module.eval()
+        self.model.eval()
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.as_tensor(self.module(x)).clamp(0, 1)
+        return torch.as_tensor(self.model(x)).clamp(0, 1)
 
 
 class Loader:
@@ -224,6 +225,53 @@ def test_weights_that_spandrel_knows(tmp_path: Path, photo: Array, fake_spandrel
     assert (method.scale, method.description) == (2, f"{name}, RGB in [0, 1]")
     pair = make_pair(Picture(photo), 2)
     assert same(method.enlarge(pair), levels(module, pair.lr, 1))
+
+
+def test_a_network_is_timed_in_float32_and_in_the_dtype_of_the_engine(tmp_path: Path, fake_spandrel: None) -> None:
+    save_file(Plain(2).state_dict(), tmp_path / "plain.safetensors")
+    onnx = export(tmp_path / "plain.onnx", Plain(2, 1, 255), (1, 1, 16, 16))
+    files = {"weights": tmp_path / "plain.safetensors", "luma": onnx}
+    lr = torch.rand(1, 3, 20, 30)
+    runs = network_runs(files, 2, lr, torch.bfloat16)
+    assert list(runs) == ["weights: float32", "weights: bfloat16, channels_last", "luma: ONNX Runtime, fp32"]
+    with torch.no_grad():
+        expected, luma = Plain(2)(lr).clamp(0, 1), Plain(2, 1, 255)(255 * lr.mean(1, keepdim=True))
+    in_float32, in_bfloat16, in_runtime = (run() for run in runs.values())
+    torch.testing.assert_close(in_float32, expected)
+    assert in_bfloat16.dtype == torch.bfloat16
+    torch.testing.assert_close(in_bfloat16.float(), expected, atol=0.01, rtol=0)
+    np.testing.assert_allclose(in_runtime, luma.numpy(), atol=0.01)
+    assert list(network_runs(files, 2, lr, torch.float32)) == ["weights: float32", "luma: ONNX Runtime, fp32"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "shape", "device", "sentence"),
+    [
+        (3, (20, 16), "cpu", "enlarges by x2: measure it with --scale 2"),
+        (2, (24, 24), "cpu", "accepts only images of 16x20 pixels"),
+        (2, (20, 16), "meta", "runs on the CPU only: measure it with --device cpu"),
+    ],
+)
+def test_networks_that_cannot_be_timed_get_one_sentence(
+    tmp_path: Path, scale: int, shape: tuple[int, int], device: str, sentence: str
+) -> None:
+    onnx = export(tmp_path / "plain.onnx", Plain(2), (1, 3, 20, 16), fixed=True)
+    with pytest.raises(InputError, match=sentence):
+        network_runs({"plain": onnx}, scale, torch.empty(1, 3, *shape, device=device), torch.float32)
+
+
+def test_a_network_that_cannot_run_in_the_dtype_of_the_engine_gets_one_sentence(
+    tmp_path: Path, fake_spandrel: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Plain, x: Tensor) -> Tensor:
+        if x.dtype != torch.float32:
+            raise RuntimeError("no such operator\nand a traceback")
+        return torch.as_tensor(nn.functional.interpolate(x, scale_factor=2.0))
+
+    save_file(Plain(2).state_dict(), tmp_path / "plain.safetensors")
+    monkeypatch.setattr(Plain, "forward", refuse)
+    with pytest.raises(InputError, match=r"fails on a 30x20 image in bfloat16: no such operator\.$"):
+        network_runs({"p": tmp_path / "plain.safetensors"}, 2, torch.rand(1, 3, 20, 30), torch.bfloat16)
 
 
 class Command:

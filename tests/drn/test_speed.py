@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from drn import load_model
 from drn.errors import InputError
 from drn.evaluation.speed import compare_engines, engine_report
 from drn.evaluation.speed_sizes import measure_size, sizes_table
@@ -35,6 +37,21 @@ def test_all_candidates_compute_the_same_image() -> None:
     for line in lines[1:-1]:
         assert line.psnr is not None
         assert line.psnr > 45, line.name
+
+
+def test_another_network_has_rows_beside_the_engine_in_both_precisions(tmp_path: Path) -> None:
+    own, other = small_model(2), load_model(scale=2)
+    file = tmp_path / "other.onnx"
+    axes = {"lr": {2: "height", 3: "width"}}
+    torch.onnx.export(
+        other, (torch.rand(1, 3, 16, 16),), str(file), dynamo=False, input_names=["lr"], dynamic_axes=axes
+    )
+    report = engine_report(own, Upscaler(own, "cpu", "bf16"), 24, 1, others={"other": file})
+    rows = {line[:40].strip(): line[40:].split() for line in report.splitlines()}
+    assert {"engine: bfloat16", "engine: float32", "its convolutions alone"} <= rows.keys()
+    milliseconds, _, ratio = map(float, rows["other: ONNX Runtime, fp32"])  # no PSNR: it computes another image
+    plain = float(rows["plain network: fp32, contiguous, eager"][0])
+    assert ratio == pytest.approx(plain / milliseconds, abs=0.01)
 
 
 def test_a_size_is_measured_in_output_pixels() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -12,15 +11,7 @@ from typing import NoReturn
 
 from app.options import PageOptions
 from app.serving.startup import prepare_environment
-
-M_ARENA_MAX = -8
-"""Number of the option of glibc's ``mallopt`` that limits the number of memory arenas."""
-
-
-def use_few_arenas() -> None:
-    """Limit glibc to two memory arenas, because each arena keeps the memory of the largest job that used it."""
-    with contextlib.suppress(OSError, AttributeError):  # not glibc
-        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
+from drn.allocator import use_few_arenas
 
 
 def serve(options: PageOptions = PageOptions()) -> NoReturn:

@@ -20,7 +20,7 @@ LEVELS = 255
 """The difference between white and black in 8-bit levels."""
 
 
-def _cut(x: Tensor, before: Margins, after: Margins) -> Tensor:
+def cut(x: Tensor, before: Margins, after: Margins) -> Tensor:
     """Return a view of ``x`` (B, C, H, W) with its margins reduced from ``before`` to ``after``."""
     height, width = x.shape[2:]
     top, left = before.top - after.top, before.left - after.left
@@ -28,7 +28,8 @@ def _cut(x: Tensor, before: Margins, after: Margins) -> Tensor:
     return x[:, :, top:bottom, left:right]
 
 
-def _conv(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+def frozen_conv(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    """Return a convolution with a copy of ``weight`` (O, I, K, K) and ``bias`` (O,), of stride 1 and padding K // 2."""
     n_out, n_in, size = weight.shape[:3]
     with torch.device("meta"):
         conv = nn.Conv2d(n_in, n_out, size, padding=size // 2)
@@ -46,7 +47,7 @@ class FusedRDG(nn.Module):
         state = group.state_dict()
 
         def conv(name: str) -> nn.Conv2d:
-            return _conv(state[f"{name}.weight"], state[f"{name}.bias"])
+            return frozen_conv(state[f"{name}.weight"], state[f"{name}.bias"])
 
         last = len(group.blocks) - 1
         self.conv1 = nn.ModuleList(conv(f"blocks.{index}.conv1") for index in range(last + 1))
@@ -54,10 +55,11 @@ class FusedRDG(nn.Module):
         fusion = state["fusion.weight"]
         weight, bias = state[f"blocks.{last}.conv2.weight"], state[f"blocks.{last}.conv2.bias"]
         self.n_feats = len(fusion)
-        n_before = fusion.shape[1] - (len(weight) - self.n_feats)
-        self.fusion = _conv(fusion[:, :n_before], state["fusion.bias"])
+        self.n_distill = len(weight) - self.n_feats
+        n_before = fusion.shape[1] - self.n_distill
+        self.fusion = frozen_conv(fusion[:, :n_before], state["fusion.bias"])
         merge = torch.cat([fusion[:, : self.n_feats], fusion[:, n_before:]], 1)[:, :, 0, 0]
-        self.last = _conv(torch.einsum("om,mikl->oikl", merge, weight), merge @ bias)
+        self.last = frozen_conv(torch.einsum("om,mikl->oikl", merge, weight), merge @ bias)
 
     def forward(self, x: Tensor, margins: Margins, need: int) -> Tensor:
         """Compute the group's output.
@@ -76,18 +78,21 @@ class FusedRDG(nn.Module):
             u = conv2(self._hidden(conv1, residual, distilled))
             need -= 2
             before, now = now, margins.at_most(need)
-            u = _cut(u, before, now)
-            residual = _cut(residual, before, now) + u[:, : self.n_feats]
-            distilled = [*(_cut(old, before, now) for old in distilled), u[:, self.n_feats :]]
+            u = cut(u, before, now)
+            residual = cut(residual, before, now) + u[:, : self.n_feats]
+            distilled = [*(cut(old, before, now) for old in distilled), u[:, self.n_feats :]]
         last = self.last(self._hidden(self.conv1[-1], residual, distilled))
         after = margins.at_most(need - 2)
-        kept = [_cut(features, now, after) for features in (residual, *distilled)]
+        kept = [cut(features, now, after) for features in (residual, *distilled)]
         fused: Tensor = self.fusion(torch.cat(kept, 1) if distilled else kept[0])
-        return fused.add_(_cut(last, now, after)).add_(_cut(x, margins.at_most(need + 2 * len(self.conv2)), after))
+        return fused.add_(cut(last, now, after)).add_(cut(x, margins.at_most(need + 2 * len(self.conv2)), after))
+
+    def joined(self, residual: Tensor, distilled: list[Tensor]) -> Tensor:
+        """Return the input of a block: the residual branch, with the distilled features if the blocks read them."""
+        return torch.cat([residual, *distilled], 1) if self.feed_distilled and distilled else residual
 
     def _hidden(self, conv: nn.Module, residual: Tensor, distilled: list[Tensor]) -> Tensor:
-        fed = self.feed_distilled and distilled
-        return self.activation(conv(torch.cat([residual, *distilled], 1) if fed else residual))
+        return self.activation(conv(self.joined(residual, distilled)))
 
 
 class FusedDRN(nn.Module):
@@ -100,12 +105,12 @@ class FusedDRN(nn.Module):
         self.groups = nn.ModuleList(FusedRDG(group, model.config) for group in model.groups if isinstance(group, RDG))
         state = model.state_dict()
         self.head, self.fusion, self.fusion_conv = (
-            _conv(state[f"{name}.weight"], state[f"{name}.bias"]) for name in ("head", "fusion", "fusion_conv")
+            frozen_conv(state[f"{name}.weight"], state[f"{name}.bias"]) for name in ("head", "fusion", "fusion_conv")
         )
         self.head.weight.div_(LEVELS)
         # (3, scale, scale) -> (scale, scale, 3), the order of the pixels in memory.
         order = torch.arange(len(state["tail.bias"])).view(3, -1).T.flatten()
-        self.tail = _conv(state["tail.weight"][order], state["tail.bias"][order])
+        self.tail = frozen_conv(state["tail.weight"][order], state["tail.bias"][order])
 
     def forward(self, lr: Tensor, margins: Margins = NO_MARGINS) -> Tensor:
         """Upscale a batch of crops.
@@ -120,7 +125,7 @@ class FusedDRN(nn.Module):
         scale, need = self.config.scale, self.halo - 1
         features = self.head(((lr - 0.5) * LEVELS).to(self.head.weight.dtype))
         start = margins.at_most(need)
-        features = _cut(features, margins, start)
+        features = cut(features, margins, start)
         x, outputs, sizes = features, [], []
         for group in self.groups:
             x = group(x, margins, need)
@@ -128,18 +133,26 @@ class FusedDRN(nn.Module):
             outputs.append(x)
             sizes.append(margins.at_most(need))
         now = sizes[-1]
-        outputs = [_cut(output, size, now) for output, size in zip(outputs, sizes, strict=True)]
-        fused = self.fusion_conv(self.fusion(torch.cat(outputs, 1)))
+        outputs = [cut(output, size, now) for output, size in zip(outputs, sizes, strict=True)]
+        fused = self.refined(self.fusion(torch.cat(outputs, 1)), cut(features, start, now))
         after = margins.at_most(need - 1)
-        # The last convolution may have a more precise dtype than the layers before it.
-        fused = _cut(fused, now, after).to(self.tail.weight.dtype) + _cut(features, start, after)
         # (B, H, W, scale, scale*3): for each LR pixel, the rows of its square of HR pixels, RGB interleaved.
-        sub_pixels = _cut(self.tail(fused), after, NO_MARGINS).permute(0, 2, 3, 1)
+        sub_pixels = cut(self.tail(cut(fused, now, after)), after, NO_MARGINS).permute(0, 2, 3, 1)
         rows = sub_pixels.view(*sub_pixels.shape[:3], scale, -1).transpose(2, 3)
         if self.config.image_skip:
-            inner = _cut(lr, margins, NO_MARGINS).permute(0, 2, 3, 1).repeat(1, 1, 1, scale)[:, :, None]
+            inner = cut(lr, margins, NO_MARGINS).permute(0, 2, 3, 1).repeat(1, 1, 1, scale)[:, :, None]
             sr = torch.add(rows, inner, out=lr.new_empty(rows.shape))
         else:
             sr = rows.float().contiguous()
         batch, height, _, width, _ = sr.shape
         return sr.view(batch, height * scale, width * scale, 3).permute(0, 3, 1, 2)
+
+    def refined(self, fused: Tensor, features: Tensor) -> Tensor:
+        """Return the input of the last convolution, in its dtype, which may be more precise than that of the layers.
+
+        Args:
+            fused: Output of the global fusion, (B, C, H, W).
+            features: Output of the first convolution, (B, C, H, W).
+        """
+        refined: Tensor = self.fusion_conv(fused).to(self.tail.weight.dtype) + features
+        return refined

@@ -24,6 +24,7 @@ from drn.fused import FusedDRN
 from drn.geometry import NO_MARGINS, ORIENTATIONS, Margins, Rect, split
 from drn.image import Array, Picture, fill_clear, quantize, to_tensor
 from drn.model import DRN
+from drn.onednn import OneDNNDRN, is_usable
 from drn.resize import upscale as bicubic
 from drn.variants import Variant
 from drn.weights import load_model
@@ -79,7 +80,9 @@ class Upscaler:
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
         self.config, self.halo = model.config, model.halo
-        placed = FusedDRN(model).eval().to(self.device, self.dtype)
+        in_onednn = self.device.type == "cpu" and not compiled and is_usable(self.dtype)
+        arrange = OneDNNDRN if in_onednn and model.config.activation == "relu" else FusedDRN
+        placed = arrange(model).eval().to(self.device, self.dtype)
         placed.tail.float()  # a small convolution, whose rounding would be visible
         # On CPUs, half precision and channels_last gain speed only together.
         self.model: nn.Module = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

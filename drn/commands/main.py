@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from drn import __version__, weights
+from drn.allocator import keep_freed_memory
 from drn.commands import batch, planning
 from drn.commands.compare import compare_command
 from drn.commands.evaluate import evaluate_command
@@ -60,11 +61,14 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def common_options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Super-resolution with DRN, Distilling with Residual Network (arXiv 1907.02843)."""
+    if context.invoked_subcommand != "app":  # the page serves for days and returns freed memory
+        keep_freed_memory()
 
 
 @app.command()

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+from drn import onednn
 from drn.fused import FusedDRN
-from drn.geometry import Margins
+from drn.geometry import NO_MARGINS, Margins
+from drn.onednn import OneDNNDRN, is_usable
+from drn.upscaler import Upscaler
 from tests.helpers.models import small_model
 
 NETWORKS: list[dict[str, bool | int | str]] = [
@@ -16,26 +20,35 @@ NETWORKS: list[dict[str, bool | int | str]] = [
     {"n_blocks": 1},
     {"n_blocks": 3, "n_groups": 1},
 ]
+RELU: dict[str, bool | int | str] = {"activation": "relu"}
+ARRANGED: list[tuple[type[FusedDRN], dict[str, bool | int | str]]] = [
+    *((FusedDRN, changes) for changes in NETWORKS),
+    *((OneDNNDRN, {**changes, **RELU}) for changes in NETWORKS[:4] + NETWORKS[5:]),
+]
 
 
-@pytest.mark.parametrize("changes", NETWORKS)
+@pytest.mark.parametrize(("arrange", "changes"), ARRANGED)
 @pytest.mark.parametrize("scale", [2, 3])
 @torch.no_grad()
-def test_same_function_as_the_network(scale: int, changes: dict[str, bool | int | str]) -> None:
+def test_same_function_as_the_network(
+    scale: int, arrange: type[FusedDRN], changes: dict[str, bool | int | str]
+) -> None:
     model = small_model(scale, **changes)
     for parameter in model.parameters():  # biases start at 0; random values test every term
         parameter.add_(0.05 * torch.randn_like(parameter))
     lr = torch.rand(2, 3, 17, 23)
     expected = model(lr)
-    assert (FusedDRN(model)(lr) - expected).abs().max() <= 1e-5 * expected.abs().max()
+    assert (arrange(model)(lr) - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
-@pytest.mark.parametrize("changes", NETWORKS)
+@pytest.mark.parametrize(("arrange", "changes"), ARRANGED)
 @torch.no_grad()
-def test_a_crop_with_margins_is_that_part_of_the_whole(changes: dict[str, bool | int | str]) -> None:
+def test_a_crop_with_margins_is_that_part_of_the_whole(
+    arrange: type[FusedDRN], changes: dict[str, bool | int | str]
+) -> None:
     model = small_model(2, **changes)
     lr = torch.rand(1, 3, 40, 50)
-    whole, fast, halo = model(lr), FusedDRN(model), model.halo
+    whole, fast, halo = model(lr), arrange(model), model.halo
     for left, top, right, bottom in [
         (20, 18, 30, 26),
         (0, 0, 9, 9),
@@ -47,6 +60,32 @@ def test_a_crop_with_margins_is_that_part_of_the_whole(changes: dict[str, bool |
         crop = lr[:, :, top - margins.top : bottom + margins.bottom, left - margins.left : right + margins.right]
         part = whole[:, :, 2 * top : 2 * bottom, 2 * left : 2 * right]
         assert (fast(crop, margins) - part).abs().max() <= 1e-5
+
+
+@torch.no_grad()
+def test_the_input_of_a_group_is_not_changed() -> None:
+    group = OneDNNDRN(small_model(2, activation="relu")).groups[0]
+    for margins in (NO_MARGINS, Margins(3, 2, 1, 5)):
+        x = torch.rand(1, 16, 20, 24).contiguous(memory_format=torch.channels_last)
+        before = x.clone()
+        group(x, margins, 20)
+        assert torch.equal(x, before)
+
+
+def test_the_sums_are_fused_where_the_operators_are_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small_model(2, activation="relu")
+    lr = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    fused = Upscaler(model, "cpu", "fp32")
+    assert isinstance(fused.model, OneDNNDRN)
+    assert not isinstance(Upscaler(small_model(2), "cpu", "fp32").model, OneDNNDRN)  # its activation is ELU
+    assert not isinstance(Upscaler(model, "cpu", "fp32", compiled=True).model, OneDNNDRN)
+    monkeypatch.setattr(onednn, "conv_add_", lambda conv, x, other: other)  # a sum that is missing
+    is_usable.cache_clear()
+    plain = Upscaler(model, "cpu", "fp32")
+    assert type(plain.model) is FusedDRN
+    monkeypatch.undo()
+    is_usable.cache_clear()
+    assert np.abs(plain.upscale(lr).astype(int) - fused.upscale(lr)).max() <= 1
 
 
 def test_later_training_does_not_change_it() -> None:

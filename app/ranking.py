@@ -37,7 +37,7 @@ def ranked(peers: Mapping[str, Any], results: Mapping[str, Any], scale: int) -> 
     """List all methods that were measured at a scale, by falling PSNR on the first test set.
 
     Args:
-        peers: The content of ``app/peers.json``.
+        peers: The output of ``drn.evaluation.peers.read_peers``.
         results: The output of ``drn evaluate --json``.
         scale: The scale.
     """

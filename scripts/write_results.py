@@ -1,7 +1,7 @@
 """Write the measured results into README.md and into the model card weights/README.md.
 
-The results are those of weights/results.json, beside those of other networks (app/peers.json). The card also gets its
-front matter, the origin of the other networks, and the training hours of weights/curve_x*.csv.
+The results are those of weights/results.json, beside those of other networks (drn/evaluation/peers.json). The card also
+gets its front matter, the origin of the other networks, and the training hours of weights/curve_x*.csv.
 
 python -m scripts.export_run runs/x2
 python -m drn evaluate --data .../Set5 .../Set14 --json > results.json && mv results.json weights/
@@ -18,13 +18,11 @@ import typer
 
 from drn.card import complete_card, read_rows
 from drn.evaluation.jpeg_curve import gains_table, short_table, summary
-from drn.evaluation.tables import beside_peers, peer_sources, pivot, published_peers, standing
+from drn.evaluation.peers import beside_peers, peer_sources, published_peers, read_peers, standing
+from drn.evaluation.tables import pivot
 from drn.training.curve import read_curve
 from drn.weights import BUNDLED
 from scripts._markdown import ROOT, fill, store, table
-
-PEERS = ROOT / "app" / "peers.json"
-"""Results of other networks."""
 
 CURVE_KEY = "jpeg"
 """The part of weights/results.json that scripts.write_jpeg_curve writes."""
@@ -65,7 +63,7 @@ def short_jpeg(results: dict[str, Any]) -> str:
 
 def peers(results: dict[str, Any]) -> str:
     """Return the results of other networks beside ours, with their origin, as Markdown."""
-    found = json.loads(PEERS.read_text(encoding="utf-8"))
+    found = read_peers()
     sentences = "\n".join(f"- {sentence}" for sentence in standing(found, results))
     parts = [
         table(*beside_peers(found, results)),
@@ -91,7 +89,7 @@ def main() -> None:
     results = json.loads(source.read_text(encoding="utf-8"))
     page, card = ROOT / "README.md", BUNDLED / "README.md"
     parts = {"results": measured(results), "jpeg": jpeg(results), "peers": peers(results), "hours": hours()}
-    beside = table(*beside_peers(json.loads(PEERS.read_text(encoding="utf-8")), results))
+    beside = table(*beside_peers(read_peers(), results))
     text, readme = card.read_text(encoding="utf-8"), page.read_text(encoding="utf-8")
     for name, content in parts.items():
         text = fill(text, name, content)

@@ -16,12 +16,10 @@ from app.charts import Points, chart
 from app.events import EACH
 from app.ranking import SETS, Ranked, ranked, standing_on
 from drn.evaluation.methods import DRN, DRN_PLUS
-from drn.evaluation.tables import peer_sources, published_peers
+from drn.evaluation.peers import peer_sources, published_peers, read_peers
 from drn.model import SCALES
 from drn.training.curve import read_curve
 from drn.weights import BUNDLED
-
-PEERS = Path(__file__).parent.parent / "peers.json"
 
 OWN_STYLE = "font-weight: 600; background: rgb(20 163 139 / 0.18);"
 """Style of the cells of our own methods."""
@@ -32,12 +30,12 @@ ITERATIONS, PSNR = "thousand iterations", "validation PSNR (dB)"
 
 
 def results_tab(set_table: Callable[[], None]) -> None:
-    """Add the tab, with ``weights/results.json``, ``peers.json`` and the training curves in ``weights/``.
+    """Add the tab, with the results and training curves in ``weights/`` and the results of other networks.
 
     Args:
         set_table: Called to add the table of whole test sets.
     """
-    peers = json.loads(PEERS.read_text(encoding="utf-8"))
+    peers = read_peers()
     results = read_results(BUNDLED / "results.json")
     with gr.Tab("Results", id="results", elem_id="results-tab"):
         if results is None:
@@ -140,7 +138,7 @@ def charts_html(rows: Sequence[Ranked], results: Mapping[str, Any], peer_times: 
     Args:
         rows: The output of ``ranked``.
         results: The output of ``drn evaluate --json``.
-        peer_times: ``times`` of ``app/peers.json``, the times of DRN and other networks at one scale.
+        peer_times: ``times`` of ``drn.evaluation.peers.read_peers``, the times of DRN and other networks at one scale.
         scale: The scale.
     """
     known = {row.name: row.psnr[SETS[0]] for row in rows if SETS[0] in row.psnr}

@@ -28,6 +28,7 @@ from drn.degrade import CLEAN, Degradation, Jpeg
 from drn.errors import InputError
 from drn.evaluation.benchmark import ImageRow, Row, means, measure_folder
 from drn.evaluation.methods import Method, builtin_methods, drn_photo
+from drn.evaluation.peers import peers_beside
 from drn.evaluation.sets import set_names
 from drn.evaluation.tables import format_table, outside_protocol, report, write_images
 from drn.metrics import Luma
@@ -88,8 +89,11 @@ def evaluate_command(
         printed = report(rows, loaded, upscalers[-1], options, luma, degradation, photo)
         typer.echo(json.dumps(printed, indent=2, allow_nan=False))
     else:
-        note = [] if degradation == CLEAN else [outside_protocol(degradation)]
-        typer.echo("\n".join([format_table(rows, luma), *note]))
+        typer.echo(format_table(rows, luma))
+        if degradation != CLEAN:
+            typer.echo(outside_protocol(degradation))
+        elif beside := peers_beside(rows, luma):
+            typer.echo(f"\nPSNR beside networks that were measured by the same protocol on these images:\n{beside}")
     _check_results(given, rows)
 
 

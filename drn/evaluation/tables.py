@@ -15,10 +15,9 @@ import torch
 
 from drn.degrade import CLEAN, Degradation
 from drn.evaluation.benchmark import ImageRow, Row
-from drn.evaluation.methods import BICUBIC, DRN
 from drn.files import replace_file
 from drn.metrics import Luma
-from drn.model import SCALES, count_parameters
+from drn.model import count_parameters
 from drn.upscaler import Upscaler
 from drn.weights import Weights
 
@@ -100,7 +99,8 @@ def lead(own: float, other: float) -> float:
     return round(round(own, 2) - round(other, 2), 2)
 
 
-def _psnr_text(psnr: float | None) -> str:
+def psnr_text(psnr: float | None) -> str:
+    """Return a PSNR in dB with two digits; None is the infinite PSNR of equal images."""
     return "∞" if psnr is None else f"{psnr:.2f}"
 
 
@@ -114,105 +114,8 @@ def pivot(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]
     cells: dict[str, dict[str, str]] = {}
     for row in sorted(rows, key=lambda row: (row["data"] != "Set5", row["data"], row["scale"])):
         at = cells.setdefault(f"{row['data']} x{row['scale']}", {})
-        at[row["method"]] = f"{_psnr_text(row['psnr'])} / {row['ssim']:.4f}"
+        at[row["method"]] = f"{psnr_text(row['psnr'])} / {row['ssim']:.4f}"
     return methods, [[name, *(found.get(method, "–") for method in methods)] for name, found in cells.items()]
-
-
-def beside_peers(peers: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Make a table of the PSNR of other networks, measured by the protocol of this project, and of our own results.
-
-    Args:
-        peers: The content of ``app/peers.json``.
-        results: The output of ``report``.
-
-    Returns:
-        The head and the rows of the table; bicubic first, then the networks sorted by PSNR in the first column.
-    """
-    columns = [(data, scale) for data in ("Set5", "Set14") for scale in SCALES]
-    head = ["network", "parameters", *(f"{data} x{scale}" for data, scale in columns)]
-    rows = []
-    for entry in peers["networks"]:
-        sizes = [entry[f"x{scale}"]["parameters"] for scale in SCALES if f"x{scale}" in entry]
-        values = [_peer_psnr(entry, data, scale) for data, scale in columns]
-        rows.append([entry["name"], _megas(sizes), *values])
-    ours: dict[str, dict[tuple[str, int], str]] = {}
-    for row in results["rows"]:
-        ours.setdefault(row["method"], {})[row["data"], row["scale"]] = _psnr_text(row["psnr"])
-    size = _megas([entry["parameters"] for entry in results["weights"].values()])
-    for method, found in ours.items():
-        rows.append([method, "–" if method == BICUBIC else size, *(found.get(column, "–") for column in columns)])
-    return head, sorted(rows, key=lambda row: (row[0] != BICUBIC, row[2]))
-
-
-def standing(peers: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
-    """Compare the PSNR of DRN with that of the other networks, in one sentence for each test set and scale.
-
-    Args:
-        peers: The content of ``app/peers.json``.
-        results: The output of ``report``.
-
-    Returns:
-        One sentence for each test set and scale for which both arguments have results.
-    """
-    sentences = []
-    for row in results["rows"]:
-        data, scale = row["data"], row["scale"]
-        if row["method"] != DRN or row["psnr"] is None:
-            continue
-        groups: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
-        for entry in peers["networks"]:
-            measured = entry.get(f"x{scale}", {})
-            if data not in measured:
-                continue
-            ahead = lead(row["psnr"], measured[data]["rounded"][0])
-            size = _megas([measured["parameters"]])
-            group = "ahead of" if ahead > 0 else "behind" if ahead < 0 else "level with"
-            groups[group].append(f"{entry['name']} ({size}" + (f", {abs(ahead):.2f} dB)" if ahead else ")"))
-        if not any(groups.values()):
-            continue
-        parts = [f"{group} {', '.join(names)}" for group, names in groups.items() if names]
-        size = _megas([results["weights"][f"x{scale}"]["parameters"]])
-        sentences.append(f"{data} x{scale}: {DRN} ({size}, {_psnr_text(row['psnr'])} dB) is {'; '.join(parts)}.")
-    return sentences
-
-
-def peer_sources(peers: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Make a table of the origin of the measured networks, with commits and the sha256 of the weights."""
-    head = ["network", "paper", "trained on", "repository", "commit", *(f"sha256 x{scale}" for scale in SCALES)]
-    rows = [
-        [
-            *(entry[key] for key in ("name", "paper", "trained_on", "repository", "commit")),
-            *(entry.get(f"x{scale}", {}).get("weights_sha256", "–") for scale in SCALES),
-        ]
-        for entry in peers["networks"]
-    ]
-    return head, rows
-
-
-def published_peers(peers: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Make a table of the PSNR on Set5 of networks that were not run here, as published."""
-    head = ["network, as published", "parameters", *(f"Set5 x{scale}" for scale in SCALES), "source"]
-    rows = [
-        [
-            entry["name"],
-            _megas([entry["parameters"]]),
-            *(f"{entry['psnr'][str(scale)]:.2f}" for scale in SCALES),
-            entry["source"],
-        ]
-        for entry in peers["published"]["networks"]
-    ]
-    return head, rows
-
-
-def _peer_psnr(entry: Mapping[str, Any], data: str, scale: int) -> str:
-    values = entry.get(f"x{scale}", {}).get(data)
-    return "–" if values is None else _psnr_text(values["rounded"][0])
-
-
-def _megas(counts: Sequence[int]) -> str:
-    """Return numbers of parameters as text: ``0.83 M``, or ``0.83 to 0.85 M``."""
-    ends = dict.fromkeys(f"{count / 1e6:.2f}" for count in (min(counts), max(counts))) if counts else {"–": None}
-    return f"{' to '.join(ends)} M"
 
 
 def format_table(rows: list[Row], luma: Luma = "rounded") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import threading
 import xml.etree.ElementTree as ET
@@ -17,8 +16,9 @@ import pytest
 from app.charts import Points, chart
 from app.ranking import Ranked, ranked, standing_on
 from app.serving.jobs import errors_for_visitor, run_in_steps
-from app.tabs.results import PEERS, charts_html, curve_frame, measured_rows, ranking_rows, read_results
+from app.tabs.results import charts_html, curve_frame, measured_rows, ranking_rows, read_results
 from drn.errors import InputError
+from drn.evaluation.peers import read_peers
 from drn.upscaler import Cancelled, OnTile
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -125,7 +125,7 @@ def test_our_results_are_ranked_among_those_of_other_networks(tmp_path: Path) ->
         for method, psnr in measured.items()
     ]
     results: dict[str, Any] = {"weights": {"x2": {"parameters": 800_000}}, "rows": rows, "device": "cpu <float32>"}
-    others = json.loads(PEERS.read_text(encoding="utf-8"))
+    others = read_peers()
     found = ranked(others, results, 2)
     psnrs = {network["name"]: round(network["x2"]["Set5"]["rounded"][0], 2) for network in others["networks"]}
     expected = sorted({**psnrs, **measured}, key=lambda name: -{**psnrs, **measured}[name])
@@ -147,7 +147,7 @@ def test_our_results_are_ranked_among_those_of_other_networks(tmp_path: Path) ->
 
 
 def test_times_of_other_networks_are_relative_to_drn_in_the_same_precision() -> None:
-    peers = json.loads(PEERS.read_text(encoding="utf-8"))
+    peers = read_peers()
     row = {"data": "Set5", "scale": 4, "method": "DRN", "psnr": 32.0, "ssim": 0.9, "seconds": None}
     results: dict[str, Any] = {"weights": {"x4": {"parameters": 800_000}}, "rows": [row], "device": "cpu"}
     times = {"scale": 4, "what": "one < run", "milliseconds": {"float32": {"DRN": 200, "IMDN": 300, "unknown": 100}}}

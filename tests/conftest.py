@@ -69,11 +69,16 @@ def client(url: str) -> Client:
     return Client(url, verbose=False, analytics_enabled=False)
 
 
+@pytest.fixture(scope="module")
+def desktop(browser: Browser) -> BrowserContext:
+    return browser.new_context(viewport={"width": 1280, "height": 900})
+
+
 @pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
+def page(desktop: BrowserContext, url: str) -> Iterator[Page]:
     from tests.helpers.browsing import opened
 
-    with opened(browser, url) as page:
+    with opened(desktop, url) as page:
         yield page
 
 

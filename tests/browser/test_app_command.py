@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from drn import load_model
 from drn.image import Array, Picture
@@ -91,8 +91,8 @@ def served(sets: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(browser: Browser, served: str) -> Iterator[Page]:
-    with opened(browser, served) as page:
+def page(desktop: BrowserContext, served: str) -> Iterator[Page]:
+    with opened(desktop, served) as page:
         yield page
 
 

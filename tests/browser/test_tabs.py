@@ -243,10 +243,11 @@ def test_results(page: Page) -> None:
     page.get_by_role("tab", name="Results").click()
     shown = page.locator("#results-x4")
     expect(shown.locator(".prose.standing")).to_contain_text("On Set5 at x4, DRN reaches")
-    expect(shown.locator("svg.chart")).to_have_count(2)
+    expect(shown.locator("svg.chart")).to_have_count(4)  # two of them beside the times of other networks
     expect(shown.locator(".vega-embed canvas, .vega-embed svg").first).to_be_visible()
     page.locator("#results-scale").get_by_label("x2").check()
     expect(page.locator("#results-x2 .prose.standing")).to_contain_text("On Set14 at x2, DRN reaches")
+    expect(page.locator("#results-x2 svg.chart")).to_have_count(2)
     expect(shown).to_be_hidden()
     own = page.locator("#results-x2 [role=gridcell]").get_by_text("DRN", exact=True).first
     other = page.locator("#results-x2 [role=gridcell]").get_by_text("IMDN", exact=True).first

@@ -214,13 +214,20 @@ def open_compare(context: BrowserContext, url: str) -> Page:
 
 
 @contextmanager
-def opened(browser: Browser, url: str) -> Iterator[Page]:
-    """Open an address in a new page of desktop size."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+def opened(desktop: BrowserContext, url: str) -> Iterator[Page]:
+    """Open an address in a new page of a context that several tests use, so that the scripts are compiled once.
+
+    What an earlier test stored in the browser is deleted, except for the cached files.
+    """
+    page = desktop.new_page()
+    session = desktop.new_cdp_session(page)
+    session.send("Storage.clearDataForOrigin", {"origin": url.rstrip("/"), "storageTypes": "local_storage,cookies"})
+    session.detach()
     page.set_default_timeout(20_000)
     page.goto(url)
     yield page
-    page.close()
+    for opened_by_test in desktop.pages:
+        opened_by_test.close()
 
 
 @contextmanager

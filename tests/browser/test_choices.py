@@ -25,18 +25,12 @@ from drn.metrics import psnr
 from drn.reading import read_image
 from drn.resize import downscale, upscale
 from drn.upscaler import Upscaler
-from tests.helpers.browsing import FRESH, drag, in_view, numbers, thumbnails, work_until_cancelled
+from tests.helpers.browsing import FRESH, drag, in_view, numbers, slow_down, thumbnails, work_until_cancelled
 
 
 def test_the_last_of_several_quick_choices_is_shown(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    upscale_now = Upscaler.upscale
-
-    def slow(self: Upscaler, lr: Array, **options: Any) -> Array:
-        time.sleep(1)
-        return upscale_now(self, lr, **options)
-
     numbers(page, "drn", "whole")
-    monkeypatch.setattr(Upscaler, "upscale", slow)
+    slow_down(monkeypatch, 1)
     examples = thumbnails(page)
     examples.nth(3).click()
     page.wait_for_timeout(300)

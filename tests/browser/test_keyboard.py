@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from drn.geometry import Rect
-from drn.image import Array
-from drn.upscaler import Upscaler
 from tests.helpers.browsing import (
     after_a_frame,
     assert_region,
@@ -19,6 +14,7 @@ from tests.helpers.browsing import (
     numbers,
     open_compare,
     region_fields,
+    slow_down,
     thumbnails,
 )
 
@@ -110,13 +106,7 @@ def test_the_table_keeps_the_focus_while_another_photograph_is_computed(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers(page, "drn", "whole")
-    upscale_now = Upscaler.upscale
-
-    def slow(self: Upscaler, lr: Array, **options: Any) -> Array:
-        time.sleep(2)
-        return upscale_now(self, lr, **options)
-
-    monkeypatch.setattr(Upscaler, "upscale", slow)
+    slow_down(monkeypatch, 2)
     summary = page.locator("#viewer .whole summary")
     summary.focus()
     page.keyboard.press("]")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from drn.image import Array
 from drn.resize import downscale, upscale
-from drn.upscaler import Upscaler
-from tests.helpers.browsing import after_a_frame, assert_shows, drawn, in_view, numbers, thumbnails, visit
+from tests.helpers.browsing import after_a_frame, assert_shows, drawn, in_view, numbers, slow_down, thumbnails, visit
 
 PHONE, ZOOMED = (390, 844), (640, 400)  # 640x400: a window of 1280x800 at a browser zoom of 200 %
 WINDOWS = [(1280, 800), (1440, 900), PHONE, ZOOMED]
@@ -124,13 +121,7 @@ def test_screen_pixels_are_image_pixels(browser: Browser, url: str, truth: Array
 
 
 def test_nothing_moves_while_results_arrive(page: Page, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    upscale_now = Upscaler.upscale
-
-    def slow(self: Upscaler, lr: Array, **options: Any) -> Array:
-        time.sleep(1)
-        return upscale_now(self, lr, **options)
-
-    monkeypatch.setattr(Upscaler, "upscale", slow)
+    slow_down(monkeypatch, 1)
     page.add_init_script(
         """window.moved = 0;
         new PerformanceObserver((list) => {

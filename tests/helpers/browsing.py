@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, BrowserType, Locator, P
 from app.viewer.component import read_static
 from drn.geometry import Rect
 from drn.image import Array
-from drn.upscaler import Cancelled
+from drn.upscaler import Cancelled, Upscaler
 
 expect.set_options(timeout=20_000)  # a busy machine may be slow
 
@@ -157,6 +157,17 @@ def drag(page: Page, key: str, dx: int, dy: int) -> None:
     page.mouse.move(x + dx, y + dy)
     page.mouse.up()
     after_a_frame(page)
+
+
+def slow_down(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let each call of ``Upscaler.upscale`` first wait."""
+    upscale_now = Upscaler.upscale
+
+    def slow(self: Upscaler, lr: Array, **options: Any) -> Array:
+        time.sleep(seconds)
+        return upscale_now(self, lr, **options)
+
+    monkeypatch.setattr(Upscaler, "upscale", slow)
 
 
 def work_until_cancelled(cancelled: Callable[[], bool], started: threading.Event, stopped: threading.Event) -> NoReturn:

@@ -14,6 +14,7 @@ from html import escape
 
 from app.zerogpu import IS_ZERO_GPU, ZeroGpuUpscaler
 from drn import hub, weights
+from drn.device import dtype_name
 from drn.errors import InputError
 from drn.hub import HubRepo
 from drn.model import SCALES
@@ -103,7 +104,7 @@ class _Loaded:
         digests = [f"x{part.model.scale} {part.sha256[:7]}" for part in self.parts]
         digests += [f"x{part.model.scale} photo {part.sha256[:7]}" for part in self.photo.parts]
         first = next(iter(self.upscalers.values()))
-        arithmetic = f"{first.device.type} {str(first.dtype).removeprefix('torch.')}"
+        arithmetic = f"{first.device.type} {dtype_name(first.dtype)}"
         return f"weights: {self.parts[0].source} ({', '.join(digests)}) · {arithmetic}"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 
 # Numbers of the options of glibc's ``mallopt``.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+
+MMAP_THRESHOLDS = 2**30, 2**25
+"""Sizes in bytes up to which freed memory is kept, in order of preference. Older versions of glibc refuse the first."""
 
 
 def keep_freed_memory() -> None:
@@ -14,8 +16,9 @@ def keep_freed_memory() -> None:
 
     Otherwise large tensors get new memory from the system each time, and the system fills it with zeros.
     """
-    _set(M_MMAP_THRESHOLD, 2**30)
-    _set(M_TRIM_THRESHOLD, 2**31 - 1)
+    # After the second setting glibc no longer adapts the first one, so the second is made only if the first was.
+    if any(_set(M_MMAP_THRESHOLD, size) for size in MMAP_THRESHOLDS):
+        _set(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def use_few_arenas() -> None:
@@ -23,6 +26,9 @@ def use_few_arenas() -> None:
     _set(M_ARENA_MAX, 2)
 
 
-def _set(option: int, value: int) -> None:
-    with contextlib.suppress(OSError, AttributeError):  # not glibc
-        ctypes.CDLL("libc.so.6").mallopt(option, value)
+def _set(option: int, value: int) -> bool:
+    """Set an option of the allocator, and return whether it was accepted."""
+    try:
+        return bool(ctypes.CDLL("libc.so.6").mallopt(option, value))
+    except (OSError, AttributeError):  # not glibc
+        return False

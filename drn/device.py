@@ -61,6 +61,11 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cpu" and cpu_bf16_units() else torch.float32
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return the name of a dtype without its module, such as ``float32``."""
+    return str(dtype).removeprefix("torch.")
+
+
 def lacks_memory(error: BaseException) -> bool:
     """Return whether an error of torch or numpy means that the memory of the device or the machine is full."""
     messages = ("out of memory", "can't allocate memory")  # CUDA and MPS use the first one, the CPU the second one

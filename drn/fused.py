@@ -88,7 +88,12 @@ class FusedRDG(nn.Module):
         return fused.add_(cut(last, now, after)).add_(cut(x, margins.at_most(need + 2 * len(self.conv2)), after))
 
     def joined(self, residual: Tensor, distilled: list[Tensor]) -> Tensor:
-        """Return the input of a block: the residual branch, with the distilled features if the blocks read them."""
+        """Return the input of a block: the residual branch, with the distilled features if the blocks read them.
+
+        Args:
+            residual: (B, C, H, W).
+            distilled: One tensor (B, d, H, W) for each block before this one.
+        """
         return torch.cat([residual, *distilled], 1) if self.feed_distilled and distilled else residual
 
     def _hidden(self, conv: nn.Module, residual: Tensor, distilled: list[Tensor]) -> Tensor:
@@ -134,7 +139,7 @@ class FusedDRN(nn.Module):
             sizes.append(margins.at_most(need))
         now = sizes[-1]
         outputs = [cut(output, size, now) for output, size in zip(outputs, sizes, strict=True)]
-        fused = self.refined(self.fusion(torch.cat(outputs, 1)), cut(features, start, now))
+        fused = self.last_input(self.fusion(torch.cat(outputs, 1)), cut(features, start, now))
         after = margins.at_most(need - 1)
         # (B, H, W, scale, scale*3): for each LR pixel, the rows of its square of HR pixels, RGB interleaved.
         sub_pixels = cut(self.tail(cut(fused, now, after)), after, NO_MARGINS).permute(0, 2, 3, 1)
@@ -147,12 +152,12 @@ class FusedDRN(nn.Module):
         batch, height, _, width, _ = sr.shape
         return sr.view(batch, height * scale, width * scale, 3).permute(0, 3, 1, 2)
 
-    def refined(self, fused: Tensor, features: Tensor) -> Tensor:
+    def last_input(self, fused: Tensor, features: Tensor) -> Tensor:
         """Return the input of the last convolution, in its dtype, which may be more precise than that of the layers.
 
         Args:
             fused: Output of the global fusion, (B, C, H, W).
             features: Output of the first convolution, (B, C, H, W).
         """
-        refined: Tensor = self.fusion_conv(fused).to(self.tail.weight.dtype) + features
-        return refined
+        result: Tensor = self.fusion_conv(fused).to(self.tail.weight.dtype) + features
+        return result

@@ -18,7 +18,7 @@ import typer
 
 from drn.card import complete_card, read_rows
 from drn.evaluation.jpeg_curve import gains_table, short_table, summary
-from drn.evaluation.peers import beside_peers, peer_sources, published_peers, read_peers, standing
+from drn.evaluation.peers import full_table, peer_sources, published_peers, read_peers, standing
 from drn.evaluation.tables import pivot
 from drn.training.curve import read_curve
 from drn.weights import BUNDLED
@@ -66,7 +66,7 @@ def peers(results: dict[str, Any]) -> str:
     found = read_peers()
     sentences = "\n".join(f"- {sentence}" for sentence in standing(found, results))
     parts = [
-        table(*beside_peers(found, results)),
+        table(*full_table(found, results)),
         sentences,
         found["what"],
         table(*peer_sources(found)),
@@ -89,7 +89,7 @@ def main() -> None:
     results = json.loads(source.read_text(encoding="utf-8"))
     page, card = ROOT / "README.md", BUNDLED / "README.md"
     parts = {"results": measured(results), "jpeg": jpeg(results), "peers": peers(results), "hours": hours()}
-    beside = table(*beside_peers(read_peers(), results))
+    beside = table(*full_table(read_peers(), results))
     text, readme = card.read_text(encoding="utf-8"), page.read_text(encoding="utf-8")
     for name, content in parts.items():
         text = fill(text, name, content)

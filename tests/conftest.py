@@ -70,8 +70,10 @@ def client(url: str) -> Client:
 
 
 @pytest.fixture(scope="module")
-def desktop(browser: Browser) -> BrowserContext:
-    return browser.new_context(viewport={"width": 1280, "height": 900})
+def desktop(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser window of desktop size for all tests of a file, so that the scripts of the page are compiled once."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        yield context
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def photo_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser window of desktop size whose pages may use the clipboard."""
+    """A browser window of desktop size for one test, whose pages may use the clipboard."""
     permissions = ["clipboard-read", "clipboard-write"]
     with browser.new_context(viewport={"width": 1280, "height": 900}, permissions=permissions) as context:
         context.set_default_timeout(120_000)  # milliseconds; a busy machine computes a comparison slowly

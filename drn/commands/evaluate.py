@@ -28,7 +28,7 @@ from drn.degrade import CLEAN, Degradation, Jpeg
 from drn.errors import InputError
 from drn.evaluation.benchmark import ImageRow, Row, means, measure_folder
 from drn.evaluation.methods import Method, builtin_methods, drn_photo
-from drn.evaluation.peers import peers_beside
+from drn.evaluation.peers import text_table
 from drn.evaluation.sets import set_names
 from drn.evaluation.tables import format_table, outside_protocol, report, write_images
 from drn.metrics import Luma
@@ -92,8 +92,8 @@ def evaluate_command(
         typer.echo(format_table(rows, luma))
         if degradation != CLEAN:
             typer.echo(outside_protocol(degradation))
-        elif beside := peers_beside(rows, luma):
-            typer.echo(f"\nPSNR beside networks that were measured by the same protocol on these images:\n{beside}")
+        elif beside := text_table(rows, luma):
+            typer.echo(f"\nPSNR of DRN and of other networks, measured by the same protocol on these images:\n{beside}")
     _check_results(given, rows)
 
 

@@ -38,7 +38,7 @@ from drn.commands.options import (
 )
 from drn.commands.page import app_command
 from drn.commands.train import train_command
-from drn.device import choose_device, choose_dtype
+from drn.device import choose_device, choose_dtype, dtype_name
 from drn.errors import InputError
 from drn.model import count_parameters
 from drn.upscaler import Upscaler
@@ -177,6 +177,9 @@ def bench(
     from drn.evaluation.speed_sizes import measure_size, sizes_report
     from drn.evaluation.start import start_report
 
+    files = network_files(networks or ())
+    if files and (sizes or start):
+        raise InputError("--network has no effect with --sizes or --start: leave it out.")
     if start:
         typer.echo(start_report(rounds))
         return
@@ -191,14 +194,14 @@ def bench(
         return
     with_compiled = upscaler.device.type == "cuda" if compiled is None else compiled
     under_compile = Upscaler(model, device, dtype, tile, compiled=True) if with_compiled else None
-    typer.echo(engine_report(model, upscaler, size, rounds, under_compile, network_files(networks or ())))
+    typer.echo(engine_report(model, upscaler, size, rounds, under_compile, files))
 
 
 @app.command()
 def info(weights_at: WeightsOption = None, device: DeviceOption = "auto", dtype: DtypeOption = "auto") -> None:
     """Show the weights in use, the size of the network, and the chosen device and dtype."""
     chosen = choose_device(device)
-    typer.echo(f"device {chosen}, {str(choose_dtype(dtype, chosen)).removeprefix('torch.')}")
+    typer.echo(f"device {chosen}, {dtype_name(choose_dtype(dtype, chosen))}")
     parts = load_scales(weights_at)
     if not is_file(weights_at):  # photo weights of a Hub repo are shown if they were downloaded before
         photo = map(weights.load, weights.photo_files(parts[0].path.parent))

@@ -158,10 +158,10 @@ def given_methods(results: Sequence[str], networks: Sequence[str], scale: int) -
     files = _named_paths(networks, "--network NAME=FILE", taken)
     methods = [results_folder(name, path, scale) for name, path in folders.items()]
     for name, path in files.items():
-        foreign = network(name, path)
-        if foreign.scale != scale:
-            raise InputError(f"{path} enlarges by x{foreign.scale}: compare it with --scale {foreign.scale}.")
-        methods.append(foreign)
+        other = network(name, path)
+        if other.scale != scale:
+            raise InputError(f"{path} enlarges by x{other.scale}: compare it with --scale {other.scale}.")
+        methods.append(other)
     return methods
 
 
@@ -172,7 +172,10 @@ def network_files(networks: Sequence[str]) -> dict[str, Path]:
         InputError: If an option does not have the form ``NAME=FILE``, two networks have the same name, or one has the
             name engine, which the table needs.
     """
-    return _named_paths(networks, "--network NAME=FILE", {"engine"})
+    files = _named_paths(networks, "--network NAME=FILE", set())
+    if any(name.lower() == "engine" for name in files):
+        raise InputError("The table of drn bench needs the name engine: give the network another name.")
+    return files
 
 
 def _named_paths(texts: Sequence[str], form: str, taken: set[str]) -> dict[str, Path]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from drn.degrade import only_jpeg
+from drn.device import dtype_name
 from drn.errors import InputError
 from drn.evaluation.benchmark import measure_set
 from drn.evaluation.methods import DRN, DRN_PHOTO, Method, bicubic, drn, drn_photo
@@ -85,7 +86,7 @@ def measure_curve(
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "torch": torch.__version__,
-        "device": f"{upscaler.device.type} {str(upscaler.dtype).removeprefix('torch.')}",
+        "device": f"{upscaler.device.type} {dtype_name(upscaler.dtype)}",
         "weights": describe_weights(clean, photo),
         "rows": [asdict(row) for row in rows],
     }

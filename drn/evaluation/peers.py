@@ -29,16 +29,16 @@ def read_peers() -> dict[str, Any]:
     return peers
 
 
-def peers_beside(rows: Sequence[Row], luma: Luma) -> str:
-    """Return a text table of DRN and the other networks, for the sets on which both were measured.
+def text_table(rows: Sequence[Row], luma: Luma) -> str:
+    """Return a text table of DRN, DRN+ and the other networks, for the sets on which both were measured.
 
     Args:
         rows: Our own results, on LR images that are not degraded.
         luma: How the luma of our results was computed.
 
     Returns:
-        One line for each network, one column for each set and scale; empty if there is no such set. Whether a set holds
-        the same images is judged by the PSNR of bicubic interpolation.
+        One line for each network that was measured on one of these sets, one column for each set and scale; empty if
+        there is no such set. Whether a set holds the same images is judged by the PSNR of bicubic interpolation.
     """
     peers = read_peers()
     columns = [
@@ -48,14 +48,14 @@ def peers_beside(rows: Sequence[Row], luma: Luma) -> str:
         and (value := peers["bicubic"].get(row.data, {}).get(f"x{row.scale}")) is not None
         and abs(row.psnr - value[luma]) <= SAME_SET
     ]
+    if not columns:
+        return ""
     found: dict[str, dict[tuple[str, int], float]] = {
         method: {(row.data, row.scale): row.psnr for row in rows if row.method == method} for method in (DRN, DRN_PLUS)
     }
     for entry in peers["networks"]:
         values = {(data, scale): entry.get(f"x{scale}", {}).get(data) for data, scale in columns}
         found[entry["name"]] = {column: value[luma][0] for column, value in values.items() if value is not None}
-    if not columns:
-        return ""
     heads = [f"{data} x{scale}" for data, scale in columns]
     lines = [f"{'':<8}" + "".join(f"  {head:>7}" for head in heads)]
     for name, psnrs in found.items():
@@ -66,7 +66,7 @@ def peers_beside(rows: Sequence[Row], luma: Luma) -> str:
     return "\n".join(lines)
 
 
-def beside_peers(peers: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def full_table(peers: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Make a table of the PSNR of other networks, measured by the protocol of this project, and of our own results.
 
     Args:

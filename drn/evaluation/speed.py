@@ -18,7 +18,7 @@ import cv2
 import torch
 from torch import Tensor, nn
 
-from drn.device import describe_device
+from drn.device import describe_device, dtype_name
 from drn.errors import InputError
 from drn.evaluation.methods import DRN_PLUS
 from drn.evaluation.speed_networks import network_runs
@@ -98,13 +98,13 @@ def exported(model: DRN, lr: Tensor, folder: Path) -> dict[str, Callable[[], Any
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        runs["ONNX Runtime, fp32"] = lambda: session.run(None, {"lr": image})[0]
+        runs["ONNX Runtime, float32"] = lambda: session.run(None, {"lr": image})[0]
     if "openvino" in installed:
         import openvino
 
         core = openvino.Core()
-        for precision in ("f32", "bf16"):
-            settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
+        for precision, hint in (("float32", "f32"), ("bfloat16", "bf16")):
+            settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads}
             compiled = core.compile_model(str(path), "CPU", settings)
             runs[f"OpenVINO, {precision}"] = lambda c=compiled: c({"lr": image})[0]  # type: ignore[misc]
     return runs
@@ -131,7 +131,7 @@ def compare_engines(
     size: int,
     rounds: int,
     compiled: Upscaler | None = None,
-    others: Mapping[str, Path] | None = None,
+    networks: Mapping[str, Path] | None = None,
 ) -> list[Line]:
     """Time the plain network, the engine, the convolutions and other runtimes and networks, on the engine's device.
 
@@ -143,7 +143,7 @@ def compare_engines(
         size: Side of the square LR image.
         rounds: Number of measured runs of each candidate.
         compiled: The same engine under ``torch.compile``; None leaves it out.
-        others: Name -> file of networks of other projects. With them the engine is timed in float32 too.
+        networks: Name -> file of networks of other projects. With them the engine is timed in float32 too.
 
     Returns:
         In this order: the plain network, the engine, the compiled engine, the engine in float32, on a CPU the installed
@@ -155,26 +155,26 @@ def compare_engines(
     device = upscaler.device
     lr = to_tensor(texture(size), device)
     plain = deepcopy(model).eval().to(device)
-    engine = f"engine: {str(upscaler.dtype).removeprefix('torch.')}"
+    engine = f"engine: {dtype_name(upscaler.dtype)}"
     runs: dict[str, Run] = {
-        "plain network: fp32, contiguous, eager": lambda: plain(lr),
+        "plain network: float32, contiguous, eager": lambda: plain(lr),
         engine: lambda: upscaler.upscale_tensor(lr),
     }
     if compiled is not None:
         warm_up_compiled(compiled, lr)
         runs[f"{engine}, compiled"] = lambda: compiled.upscale_tensor(lr)
-    if others and upscaler.dtype != torch.float32:
+    if networks and upscaler.dtype != torch.float32:
         in_float32 = Upscaler(model, str(device), "fp32", upscaler.tile)
         runs["engine: float32"] = lambda: in_float32.upscale_tensor(lr)
-    foreign = network_runs(others or {}, model.scale, lr, upscaler.dtype)
+    other_runs = network_runs(networks or {}, model.scale, lr, upscaler.dtype)
     alone = "its convolutions alone"
     with tempfile.TemporaryDirectory() as folder:
         if device.type == "cpu":
             runs |= exported(model, lr, Path(folder))
         with torch.inference_mode():
-            times = race({**runs, **foreign, alone: convolutions(upscaler, size)}, rounds, device)
+            times = race({**runs, **other_runs, alone: convolutions(upscaler, size)}, rounds, device)
             measured = {name: _picture_and_peak(run, device) for name, run in runs.items()}
-            peaks = {name: output_and_peak(run, device)[1] for name, run in foreign.items()}
+            peaks = {name: output_and_peak(run, device)[1] for name, run in other_runs.items()}
     reference = next(iter(measured.values()))[0]
     lines = [
         Line(name, *times[name], psnr(picture, reference, model.scale), peak)
@@ -195,10 +195,10 @@ def engine_report(
     size: int,
     rounds: int,
     compiled: Upscaler | None = None,
-    others: Mapping[str, Path] | None = None,
+    networks: Mapping[str, Path] | None = None,
 ) -> str:
     """Return the output of ``drn bench``: the table of ``compare_engines`` and the most important ratios."""
-    lines = compare_engines(model, upscaler, size, rounds, compiled, others)
+    lines = compare_engines(model, upscaler, size, rounds, compiled, networks)
     side = size * model.scale
     text = [
         f"x{model.scale}, {size}x{size} -> {side}x{side}, {describe_device(upscaler.device)}, "

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from drn.device import dtype_name
 from drn.errors import InputError
 from drn.evaluation.network_files import OpenNetwork, open_network, scale_and_peak
 from drn.evaluation.timing import Run
@@ -17,7 +19,8 @@ def network_runs(files: Mapping[str, Path], scale: int, lr: Tensor, dtype: torch
     """Return functions that enlarge an image with other networks.
 
     A network in PyTorch runs as its authors run it, in float32 and contiguous, and a second time in the dtype of the
-    engine with channels_last. A network in an ONNX file runs in float32 in ONNX Runtime.
+    engine with channels_last. A network in an ONNX file runs in float32 in ONNX Runtime. A network of one channel gets
+    the mean of R, G and B, because only the time matters.
 
     Args:
         files: Name -> file of each network, see ``drn.evaluation.network_files.open_network``.
@@ -41,15 +44,17 @@ def network_runs(files: Mapping[str, Path], scale: int, lr: Tensor, dtype: torch
         image = peak * (lr if network.channels == 3 else lr.mean(1, keepdim=True))
         height, width = image.shape[2:]
         if network.size not in (None, (height, width)):
-            raise InputError(f"{file} accepts only images of {network.size[1]}x{network.size[0]} pixels.")
+            raise InputError(
+                f"{file} accepts only images of {network.size[1]}x{network.size[0]} pixels: give this --size, or "
+                "export the network for any size."
+            )
         if network.in_torch is None:
-            runs[f"{name}: ONNX Runtime, fp32"] = _in_onnx_runtime(network, image)
+            runs[f"{name}: ONNX Runtime, float32"] = _in_onnx_runtime(network, image)
             continue
         runs[f"{name}: float32"] = _in_torch(network, image, torch.float32, torch.contiguous_format)
         if dtype != torch.float32:
-            runs[f"{name}: {_name(dtype)}, channels_last"] = _in_torch(
-                open_network(file), image, dtype, torch.channels_last
-            )
+            kind = f"{name}: {dtype_name(dtype)}, channels_last"
+            runs[kind] = _in_torch(network, image, dtype, torch.channels_last)
     return runs
 
 
@@ -62,9 +67,10 @@ def _in_onnx_runtime(network: OpenNetwork, image: Tensor) -> Run:
 
 
 def _in_torch(network: OpenNetwork, image: Tensor, dtype: torch.dtype, memory_format: torch.memory_format) -> Run:
-    assert network.in_torch is not None
-    forward = network.in_torch.forward
-    network.in_torch.module.to(image.device, dtype, memory_format=memory_format)  # type: ignore[call-overload]
+    moved = deepcopy(network.in_torch)
+    assert moved is not None
+    forward = moved.forward
+    moved.module.to(image.device, dtype, memory_format=memory_format)  # type: ignore[call-overload]
     x = image.to(dtype).contiguous(memory_format=memory_format)
     try:
         with torch.inference_mode():
@@ -72,9 +78,8 @@ def _in_torch(network: OpenNetwork, image: Tensor, dtype: torch.dtype, memory_fo
     except Exception as error:  # whatever the code of another project raises
         reason = str(error).partition("\n")[0][:200]
         height, width = image.shape[2:]
-        raise InputError(f"{network.file} fails on a {width}x{height} image in {_name(dtype)}: {reason}.") from error
+        advice = "" if dtype == torch.float32 else ": use --dtype fp32"
+        raise InputError(
+            f"{network.file} fails on a {width}x{height} image in {dtype_name(dtype)} ({reason}){advice}."
+        ) from error
     return lambda: forward(x)
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

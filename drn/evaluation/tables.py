@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from drn.degrade import CLEAN, Degradation
+from drn.device import dtype_name
 from drn.evaluation.benchmark import ImageRow, Row
 from drn.files import replace_file
 from drn.metrics import Luma
@@ -61,7 +62,7 @@ def report(
         "date": datetime.now(UTC).date().isoformat(),
         "torch": torch.__version__,
         "luma": luma,
-        "device": f"{upscaler.device.type} {str(upscaler.dtype).removeprefix('torch.')}",
+        "device": f"{upscaler.device.type} {dtype_name(upscaler.dtype)}",
         "weights": describe_weights(used, photo),
         **({} if degradation == CLEAN else {"protocol": outside_protocol(degradation)}),
         # Equal images have an infinite PSNR, which JSON cannot represent.

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import platform
+import sys
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 
-from drn import onednn
+from drn import load_model, onednn
 from drn.fused import FusedDRN
-from drn.geometry import NO_MARGINS, Margins
+from drn.geometry import NO_MARGINS, Margins, Rect
+from drn.image import Array
 from drn.onednn import OneDNNDRN, is_usable
 from drn.upscaler import Upscaler
 from tests.helpers.models import small_model
@@ -23,8 +28,9 @@ NETWORKS: list[dict[str, bool | int | str]] = [
 RELU: dict[str, bool | int | str] = {"activation": "relu"}
 ARRANGED: list[tuple[type[FusedDRN], dict[str, bool | int | str]]] = [
     *((FusedDRN, changes) for changes in NETWORKS),
-    *((OneDNNDRN, {**changes, **RELU}) for changes in NETWORKS[:4] + NETWORKS[5:]),
+    *((OneDNNDRN, {**changes, **RELU}) for changes in NETWORKS[:4] + NETWORKS[5:] if is_usable(torch.float32)),
 ]
+FUSED = pytest.mark.skipif(not is_usable(torch.float32), reason="this CPU cannot compute sums inside convolutions")
 
 
 @pytest.mark.parametrize(("arrange", "changes"), ARRANGED)
@@ -62,6 +68,7 @@ def test_a_crop_with_margins_is_that_part_of_the_whole(
         assert (fast(crop, margins) - part).abs().max() <= 1e-5
 
 
+@FUSED
 @torch.no_grad()
 def test_the_input_of_a_group_is_not_changed() -> None:
     group = OneDNNDRN(small_model(2, activation="relu")).groups[0]
@@ -72,20 +79,49 @@ def test_the_input_of_a_group_is_not_changed() -> None:
         assert torch.equal(x, before)
 
 
-def test_the_sums_are_fused_where_the_operators_are_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def fresh_probe() -> Iterator[None]:
+    """Forget before and after the test whether the operators are usable."""
+    is_usable.cache_clear()
+    yield
+    is_usable.cache_clear()
+
+
+@FUSED
+def test_the_sums_are_fused_where_the_operators_are_usable(
+    fresh_probe: None, monkeypatch: pytest.MonkeyPatch, photo: Array
+) -> None:
     model = small_model(2, activation="relu")
-    lr = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     fused = Upscaler(model, "cpu", "fp32")
     assert isinstance(fused.model, OneDNNDRN)
     assert not isinstance(Upscaler(small_model(2), "cpu", "fp32").model, OneDNNDRN)  # its activation is ELU
     assert not isinstance(Upscaler(model, "cpu", "fp32", compiled=True).model, OneDNNDRN)
+    expected = fused.upscale(photo).astype(int)
     monkeypatch.setattr(onednn, "conv_add_", lambda conv, x, other: other)  # a sum that is missing
     is_usable.cache_clear()
     plain = Upscaler(model, "cpu", "fp32")
     assert type(plain.model) is FusedDRN
-    monkeypatch.undo()
-    is_usable.cache_clear()
-    assert np.abs(plain.upscale(lr).astype(int) - fused.upscale(lr)).max() <= 1
+    assert np.abs(plain.upscale(photo) - expected).max() <= 1
+
+
+@FUSED
+def test_the_released_network_is_as_exact_with_fused_sums_in_bfloat16(photo: Array) -> None:
+    model = load_model(scale=2)
+    crop = Rect(20, 10, 40, 30)
+    exact = Upscaler(model, "cpu", "fp32").upscale(photo, lr_rect=crop)
+    fused = Upscaler(model, "cpu", "bf16")
+    assert isinstance(fused.model, OneDNNDRN)
+    plain = Upscaler(model, "cpu", "bf16")
+    plain.model = FusedDRN(model).eval().to(torch.bfloat16)
+    plain.model.tail.float()
+    errors = [np.abs(engine.upscale(photo, lr_rect=crop).astype(int) - exact) for engine in (fused, plain)]
+    assert errors[0].mean() <= errors[1].mean() * 1.1  # fewer roundings
+    assert errors[0].max() <= 4
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or sys.platform != "linux", reason="other CPUs may lack oneDNN")
+def test_the_operators_are_usable_on_common_machines(fresh_probe: None) -> None:
+    assert is_usable(torch.float32)
 
 
 def test_later_training_does_not_change_it() -> None:

@@ -233,7 +233,7 @@ def test_a_network_is_timed_in_float32_and_in_the_dtype_of_the_engine(tmp_path: 
     files = {"weights": tmp_path / "plain.safetensors", "luma": onnx}
     lr = torch.rand(1, 3, 20, 30)
     runs = network_runs(files, 2, lr, torch.bfloat16)
-    assert list(runs) == ["weights: float32", "weights: bfloat16, channels_last", "luma: ONNX Runtime, fp32"]
+    assert list(runs) == ["weights: float32", "weights: bfloat16, channels_last", "luma: ONNX Runtime, float32"]
     with torch.no_grad():
         expected, luma = Plain(2)(lr).clamp(0, 1), Plain(2, 1, 255)(255 * lr.mean(1, keepdim=True))
     in_float32, in_bfloat16, in_runtime = (run() for run in runs.values())
@@ -241,7 +241,7 @@ def test_a_network_is_timed_in_float32_and_in_the_dtype_of_the_engine(tmp_path: 
     assert in_bfloat16.dtype == torch.bfloat16
     torch.testing.assert_close(in_bfloat16.float(), expected, atol=0.01, rtol=0)
     np.testing.assert_allclose(in_runtime, luma.numpy(), atol=0.01)
-    assert list(network_runs(files, 2, lr, torch.float32)) == ["weights: float32", "luma: ONNX Runtime, fp32"]
+    assert list(network_runs(files, 2, lr, torch.float32)) == ["weights: float32", "luma: ONNX Runtime, float32"]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,9 @@ def test_a_network_that_cannot_run_in_the_dtype_of_the_engine_gets_one_sentence(
 
     save_file(Plain(2).state_dict(), tmp_path / "plain.safetensors")
     monkeypatch.setattr(Plain, "forward", refuse)
-    with pytest.raises(InputError, match=r"fails on a 30x20 image in bfloat16: no such operator\.$"):
+    with pytest.raises(
+        InputError, match=r"fails on a 30x20 image in bfloat16 \(no such operator\): use --dtype fp32\.$"
+    ):
         network_runs({"p": tmp_path / "plain.safetensors"}, 2, torch.rand(1, 3, 20, 30), torch.bfloat16)
 
 

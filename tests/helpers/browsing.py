@@ -226,9 +226,13 @@ def open_compare(context: BrowserContext, url: str) -> Page:
 
 @contextmanager
 def opened(desktop: BrowserContext, url: str) -> Iterator[Page]:
-    """Open an address in a new page of a context that several tests use, so that the scripts are compiled once.
+    """Open the page in a context that other tests use too.
 
-    What an earlier test stored in the browser is deleted, except for the cached files.
+    The local storage and the cookies of the address are deleted first. The pages of the context are closed afterwards.
+
+    Args:
+        desktop: The context.
+        url: Address of the page, without a path.
     """
     page = desktop.new_page()
     session = desktop.new_cdp_session(page)

@@ -133,12 +133,12 @@ def measured_rows(results: Mapping[str, Any], scale: int) -> list[list[str]]:
 
 
 def charts_html(rows: Sequence[Ranked], results: Mapping[str, Any], peer_times: Mapping[str, Any], scale: int) -> str:
-    """Draw PSNR on Set5 against the number of parameters, against the time of our own methods, and of other networks.
+    """Draw PSNR on Set5 against the number of parameters and against time.
 
     Args:
         rows: The output of ``ranked``.
         results: The output of ``drn evaluate --json``.
-        peer_times: ``times`` of ``drn.evaluation.peers.read_peers``, the times of DRN and other networks at one scale.
+        peer_times: Times of DRN and other networks at one scale: ``times`` of ``drn.evaluation.peers.read_peers``.
         scale: The scale.
     """
     known = {row.name: row.psnr[SETS[0]] for row in rows if SETS[0] in row.psnr}
@@ -162,7 +162,7 @@ def charts_html(rows: Sequence[Ranked], results: Mapping[str, Any], peer_times: 
             chart(f"Set5 x{scale}: PSNR and time, {dtype}", "time, DRN = 1", "PSNR (dB)", relative_times(known, taken))
             for dtype, taken in peer_times["milliseconds"].items()
         ]
-        notes.append(f"Times relative to DRN: {peer_times['what']}")
+        notes.append(f"Time, DRN = 1: {peer_times['what']}")
     paragraphs = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
     return f'<div class="charts">{"".join(charts)}</div>{paragraphs}'
 

@@ -17,9 +17,13 @@ from torch.nn import functional as F
 SCALES = (2, 3, 4)
 """The scales of the bundled weights. A network can be built for any scale from 1 to 8."""
 
+LEAKY_SLOPE = 0.01
+"""Slope of the leaky ReLU below 0. It is small, so that a network with ReLU remains nearly the same with it."""
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "elu": functools.partial(F.elu, inplace=True),
     "relu": functools.partial(F.relu, inplace=True),
+    "leaky_relu": functools.partial(F.leaky_relu, negative_slope=LEAKY_SLOPE, inplace=True),
 }
 
 
@@ -38,7 +42,9 @@ class DRNConfig:
         feed_distilled: Whether a block also reads the distilled features of the blocks before it.
         image_skip: Whether the nearest-neighbour enlargement of the input is added to the output, so that the network
             predicts a residual.
-        activation: ``elu``, as in the paper, or ``relu``. ELU is nearly linear for the small features of a new network.
+        activation: ``elu``, as in the paper, ``relu`` or ``leaky_relu``. ELU is nearly linear for the small features of
+            a new network. A hidden unit with ReLU whose input is negative everywhere has no gradient; with leaky ReLU
+            it has one.
 
     Raises:
         ValueError: If a field has the wrong type or lies outside its bounds.

@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from drn.fused import FusedDRN, FusedRDG, cut, frozen_conv
 from drn.geometry import Margins
-from drn.model import DRN
+from drn.model import DRN, LEAKY_SLOPE
+
+SLOPES = {"relu": 0.0, "leaky_relu": LEAKY_SLOPE}
+"""Activation -> its slope below 0, for the activations that can happen inside a convolution."""
 
 
 def _settings(conv: nn.Module) -> tuple[Tensor, Tensor | None, list[int], list[int], list[int], int]:
@@ -23,9 +26,18 @@ def _settings(conv: nn.Module) -> tuple[Tensor, Tensor | None, list[int], list[i
     return conv.weight, conv.bias, list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups
 
 
-def conv_relu(conv: nn.Module, x: Tensor) -> Tensor:
-    """Return ``relu(conv(x))``: (B, C, H, W) -> (B, O, H, W), on the CPU and in the dtype of ``conv``."""
-    result: Tensor = torch.ops.mkldnn._convolution_pointwise(x, *_settings(conv), "relu", [], "")
+def conv_relu(conv: nn.Module, x: Tensor, slope: float) -> Tensor:
+    """Return ``leaky_relu(conv(x))``, on the CPU and in the dtype of ``conv``.
+
+    Args:
+        conv: A convolution with O outputs that keeps height and width.
+        x: (B, C, H, W).
+        slope: Slope of the activation below 0; 0 for ReLU.
+
+    Returns:
+        (B, O, H, W).
+    """
+    result: Tensor = torch.ops.mkldnn._convolution_pointwise(x, *_settings(conv), "leaky_relu", [slope], "")
     return result
 
 
@@ -73,7 +85,8 @@ def is_usable(dtype: torch.dtype) -> bool:
             )
             expected = conv(x)
             pairs = [
-                (conv_relu(conv, x), expected.relu()),
+                (conv_relu(conv, x, 0.0), expected.relu()),
+                (conv_relu(conv, x, 0.1), nn.functional.leaky_relu(expected, 0.1)),
                 (conv_add(conv, x, other), expected + other),
                 (conv_add_(conv, x, other.clone()), expected + other),
             ]
@@ -91,12 +104,13 @@ class OneDNNGroup(nn.Module):
     distilled features. Both outputs are contiguous, so that they are read faster.
 
     Args:
-        group: The group to rearrange. Its activation must be ReLU.
+        group: The group to rearrange.
+        slope: Slope of its activation below 0; the activation is ReLU or leaky ReLU.
     """
 
-    def __init__(self, group: FusedRDG) -> None:
+    def __init__(self, group: FusedRDG, slope: float) -> None:
         super().__init__()
-        self.group = group
+        self.group, self.slope = group, slope
         n_feats = group.n_feats
         self.refine = nn.ModuleList(_outputs(conv, 0, n_feats) for conv in group.conv2)
         self.distill = nn.ModuleList(_outputs(conv, n_feats, None) for conv in group.conv2 if group.n_distill)
@@ -107,7 +121,7 @@ class OneDNNGroup(nn.Module):
         start = now = margins.at_most(need)
         residual, distilled = x, list[Tensor]()
         for index, (conv1, refine) in enumerate(zip(self.group.conv1, self.refine, strict=False)):
-            hidden = conv_relu(conv1, self.group.joined(residual, distilled))
+            hidden = conv_relu(conv1, self.group.joined(residual, distilled), self.slope)
             summed = conv_add_(refine, hidden, residual) if index else conv_add(refine, hidden, residual)
             need -= 2
             before, now = now, margins.at_most(need)
@@ -115,18 +129,19 @@ class OneDNNGroup(nn.Module):
             distilled = [cut(old, before, now) for old in distilled]
             if self.distill:
                 distilled.append(cut(self.distill[index](hidden), before, now))
-        hidden = conv_relu(self.group.conv1[-1], self.group.joined(residual, distilled))
+        hidden = conv_relu(self.group.conv1[-1], self.group.joined(residual, distilled), self.slope)
         features = torch.cat([residual, *distilled], 1) if distilled else residual
         fused = conv_add(self.group.fusion, features, _dense(cut(x, start, now)))
         return _dense(cut(conv_add_(self.group.last, hidden, fused), now, margins.at_most(need - 2)))
 
 
 class OneDNNDRN(FusedDRN):
-    """``FusedDRN`` for a CPU on which ``is_usable`` returns True, and for the activation ReLU."""
+    """``FusedDRN`` for a CPU on which ``is_usable`` returns True, and for the activations of ``SLOPES``."""
 
     def __init__(self, model: DRN) -> None:
         super().__init__(model)
-        self.groups = nn.ModuleList(OneDNNGroup(group) for group in self.groups if isinstance(group, FusedRDG))
+        slope = SLOPES[model.config.activation]
+        self.groups = nn.ModuleList(OneDNNGroup(group, slope) for group in self.groups if isinstance(group, FusedRDG))
 
     def last_input(self, fused: Tensor, features: Tensor) -> Tensor:
         """Return the input of the last convolution, see ``FusedDRN.last_input``.

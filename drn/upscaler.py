@@ -24,7 +24,7 @@ from drn.fused import FusedDRN
 from drn.geometry import NO_MARGINS, ORIENTATIONS, Margins, Rect, split
 from drn.image import Array, Picture, fill_clear, quantize, to_tensor
 from drn.model import DRN
-from drn.onednn import OneDNNDRN, is_usable
+from drn.onednn import SLOPES, OneDNNDRN, is_usable
 from drn.resize import upscale as bicubic
 from drn.variants import Variant
 from drn.weights import load_model
@@ -81,7 +81,7 @@ class Upscaler:
         self.dtype = choose_dtype(dtype, self.device)
         self.config, self.halo = model.config, model.halo
         in_onednn = self.device.type == "cpu" and not compiled and is_usable(self.dtype)
-        arrange = OneDNNDRN if in_onednn and model.config.activation == "relu" else FusedDRN
+        arrange = OneDNNDRN if in_onednn and model.config.activation in SLOPES else FusedDRN
         placed = arrange(model).eval().to(self.device, self.dtype)
         placed.tail.float()  # a small convolution, whose rounding would be visible
         # On CPUs, half precision and channels_last gain speed only together.

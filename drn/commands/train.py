@@ -27,7 +27,7 @@ NETWORK_HELP = {
     "use_rdb": "Residual distilling blocks, or plain residual blocks.",
     "feed_distilled": "Whether a block also reads the distilled features of earlier blocks.",
     "image_skip": "Whether the enlarged input is added to the output.",
-    "activation": "relu or elu.",
+    "activation": "relu, leaky_relu or elu.",
 }
 """Help of the options that set a field of ``DRNConfig``."""
 

@@ -222,7 +222,7 @@ def prepare(model_config: DRNConfig, config: TrainConfig, resume: bool = False) 
 
 
 def init_from(model: DRN, path: Path) -> int:
-    """Copy the weights in a file into ``model``, which may have another scale.
+    """Copy the weights in a file into ``model``, which may have another scale and another activation.
 
     Returns:
         The number of tensors copied. With another scale the last convolution keeps its random weights.
@@ -231,7 +231,8 @@ def init_from(model: DRN, path: Path) -> int:
         InputError: If the file cannot be used, or holds a network of another width or depth.
     """
     source = weights.load(path).model
-    if replace(source.config, scale=model.config.scale) != model.config:
+    own_config = model.config
+    if replace(source.config, scale=own_config.scale, activation=own_config.activation) != own_config:
         raise InputError(f"{path.name} holds a network of another width or depth: give the same network options.")
     own = model.state_dict()
     copied = {name: tensor for name, tensor in source.state_dict().items() if own[name].shape == tensor.shape}

@@ -21,14 +21,14 @@ NETWORKS: list[dict[str, bool | int | str]] = [
     {"use_rdb": False},
     {"feed_distilled": True},
     {"image_skip": False},
-    {"activation": "relu"},
+    {"activation": "leaky_relu"},
     {"n_blocks": 1},
     {"n_blocks": 3, "n_groups": 1},
 ]
 RELU: dict[str, bool | int | str] = {"activation": "relu"}
 ARRANGED: list[tuple[type[FusedDRN], dict[str, bool | int | str]]] = [
-    *((FusedDRN, changes) for changes in NETWORKS),
-    *((OneDNNDRN, {**changes, **RELU}) for changes in NETWORKS[:4] + NETWORKS[5:] if is_usable(torch.float32)),
+    *((FusedDRN, changes) for changes in [*NETWORKS, RELU]),
+    *((OneDNNDRN, {**RELU, **changes}) for changes in NETWORKS if is_usable(torch.float32)),
 ]
 FUSED = pytest.mark.skipif(not is_usable(torch.float32), reason="this CPU cannot compute sums inside convolutions")
 

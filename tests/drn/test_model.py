@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from drn.model import DRN, DRNConfig, count_parameters, drn
+from drn.model import DRN, RDB, DRNConfig, count_parameters, drn
 from tests.helpers.models import small_model
 
 
@@ -22,7 +22,7 @@ def test_any_size_works(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"use_rdb": False}, {"feed_distilled": True}, {"image_skip": False}, {"activation": "relu"}]
+    "changes", [{}, {"use_rdb": False}, {"feed_distilled": True}, {"image_skip": False}, {"activation": "leaky_relu"}]
 )
 def test_every_parameter_gets_a_gradient(changes: dict[str, bool]) -> None:
     model = small_model(2, **changes)
@@ -30,6 +30,20 @@ def test_every_parameter_gets_a_gradient(changes: dict[str, bool]) -> None:
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize(("activation", "learns"), [("relu", False), ("leaky_relu", True), ("elu", True)])
+def test_a_hidden_unit_that_is_negative_everywhere_learns_unless_it_is_a_relu(activation: str, learns: bool) -> None:
+    model = small_model(2, activation=activation)
+    block = next(module for module in model.modules() if isinstance(module, RDB))
+    assert block.conv1.bias is not None
+    with torch.no_grad():
+        block.conv1.bias[3] = -5
+    model(torch.rand(1, 3, 12, 12)).square().mean().backward()
+    gradient = block.conv1.weight.grad
+    assert gradient is not None
+    assert bool(gradient[3].abs().sum() > 0) == learns
+    assert gradient[4].abs().sum() > 0
 
 
 def test_ablation_has_the_same_size_within_three_percent() -> None:

@@ -149,6 +149,8 @@ def test_init_from_another_scale_copies_all_but_the_last_convolution(tmp_path: P
     copied = init_from(target, tmp_path / "a.safetensors")
     assert copied == len(source.state_dict()) - 2
     assert torch.equal(target.head.weight, source.head.weight)
+    leaky = DRN(replace(SMALL, activation="leaky_relu"))
+    assert init_from(leaky, tmp_path / "a.safetensors") == len(source.state_dict())
     other = DRN(replace(SMALL, n_feats=8))
     with pytest.raises(InputError, match="another width or depth"):
         init_from(other, tmp_path / "a.safetensors")

@@ -16,7 +16,7 @@ def keep_freed_memory() -> None:
 
     Otherwise large tensors get new memory from the system each time, and the system fills it with zeros.
     """
-    # After the second setting glibc no longer adapts the first one, so the second is made only if the first was.
+    # M_TRIM_THRESHOLD stops glibc from adapting M_MMAP_THRESHOLD, so it is set only if glibc accepted the latter.
     if any(_set(M_MMAP_THRESHOLD, size) for size in MMAP_THRESHOLDS):
         _set(M_TRIM_THRESHOLD, 2**31 - 1)
 

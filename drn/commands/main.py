@@ -172,7 +172,7 @@ def bench(
     dtype: DtypeOption = "auto",
     tile: TileOption = 0,
 ) -> None:
-    """Time the engine against the plain network, its convolutions, other networks and, on a CPU, other runtimes."""
+    """Time the engine, the plain network, the convolutions alone, other networks and, on a CPU, other runtimes."""
     from drn.evaluation.speed import engine_report
     from drn.evaluation.speed_sizes import measure_size, sizes_report
     from drn.evaluation.start import start_report

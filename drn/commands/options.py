@@ -174,7 +174,7 @@ def network_files(networks: Sequence[str]) -> dict[str, Path]:
     """
     files = _named_paths(networks, "--network NAME=FILE", set())
     if any(name.lower() == "engine" for name in files):
-        raise InputError("The table of drn bench needs the name engine: give the network another name.")
+        raise InputError("The name engine is used for the engine of DRN: give the network another name.")
     return files
 
 
@@ -189,7 +189,7 @@ def _named_paths(texts: Sequence[str], form: str, taken: set[str]) -> dict[str, 
         name, equals, path = text.partition("=")
         name = name.strip()
         if not (name and equals and path):
-            raise InputError(f"{text!r} is not {form}: give a name, an equals sign and a path.")
+            raise InputError(f"{text!r} does not have the form {form}: give a name, an equals sign and a path.")
         if name.lower() in taken:
             raise InputError(f"Two methods have the name {name}: give each its own.")
         taken.add(name.lower())

@@ -76,7 +76,9 @@ class OpenNetwork:
             reason = str(error).partition("\n")[0][:200]
             raise InputError(f"{self.file} fails on a {width}x{height} image: {reason}.") from error
         if output.ndim != 4 or not np.isfinite(output).all():
-            raise InputError(f"{self.file} does not return an image of finite values (1, C, H, W).")
+            raise InputError(
+                f"{self.file} does not return an image (1, C, H, W) of finite values: give a network that does."
+            )
         return output
 
 
@@ -90,7 +92,7 @@ def open_network(file: Path) -> OpenNetwork:
         InputError: If the file cannot be read, or does not hold a network for one image.
     """
     if not file.is_file():
-        raise InputError(f"There is no file {file}: give an ONNX file.")
+        raise InputError(f"There is no file {file}: give an existing .onnx, .safetensors or .pth file.")
     suffix = file.suffix.lower()
     if suffix == ".onnx":
         return _load_onnx(file)
@@ -118,13 +120,13 @@ def _load_onnx(file: Path) -> OpenNetwork:
         raise InputError(f"{file} cannot be read as an ONNX network: export it again.") from error
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type != "tensor(float)":
-        raise InputError(f"{file} does not take one float32 image (1, C, H, W): export such a network.")
+        raise InputError(f"{file} does not take one float32 image (1, C, H, W): export the network with this input.")
     batch, channels, *size = inputs[0].shape
     if batch not in (1, None) and not isinstance(batch, str):
         raise InputError(f"{file} takes {batch} images at a time: export it for one.")
     channels = channels if isinstance(channels, int) else 3
     if channels not in (1, 3):
-        raise InputError(f"{file} takes images of {channels} channels: a network of 1 or 3 can be compared.")
+        raise InputError(f"{file} takes images of {channels} channels: give a network for 1 or 3 channels.")
     fixed = [side for side in size if isinstance(side, int)]
     if len(fixed) == 1:
         raise InputError(f"{file} fixes only one side of its images: export it with both or none fixed.")
@@ -156,13 +158,15 @@ def _load_weights(file: Path) -> OpenNetwork:
     except (OSError, SafetensorError) as error:
         raise InputError(f"{file} is damaged: download it again.") from error
     except Exception as error:  # damaged pickles raise many kinds of exceptions
-        raise InputError(f"{file} does not hold weights alone: convert it to .safetensors, or export ONNX.") from error
+        raise InputError(
+            f"{file} is damaged or holds more than weights: download it again, or export the network as ONNX."
+        ) from error
     try:
         model = spandrel.ModelLoader("cpu").load_from_state_dict(state)
     except Exception as error:  # an unknown architecture, or tensors that do not fit the one that was recognized
         raise InputError(f"{file} is not of an architecture that spandrel knows: export it as ONNX.") from error
     if not isinstance(model, spandrel.ImageModelDescriptor) or model.input_channels not in (1, 3):
-        raise InputError(f"{file} does not take one image of 1 or 3 channels, so it cannot be compared.")
+        raise InputError(f"{file} does not take one image of 1 or 3 channels: give a network that does.")
     model.eval()
 
     def run(planes: Planes) -> Planes:
@@ -194,14 +198,16 @@ def scale_and_peak(network: OpenNetwork) -> tuple[int, int]:
             scale = output.shape[2] // height
             if output.shape != (1, network.channels, height * scale, width * scale) or scale < 1:
                 raise InputError(
-                    f"{network.file} makes {output.shape} of a {width}x{height} image: "
+                    f"{network.file} returns an output of shape {output.shape} for a {width}x{height} image: "
                     "give a network that enlarges it by a whole factor."
                 )
             if scale == 1:
                 raise InputError(
-                    f"{network.file} does not enlarge: it restores an image of the same size, so it cannot be compared."
+                    f"{network.file} returns an image of the same size: give a network that enlarges images."
                 )
             deviation = max(deviation, float(np.median(np.abs(output / (grey * peak) - 1))))
         if deviation < MAX_DEVIATION:
             return scale, peak
-    raise InputError(f"{network.file} does not return a grey field unchanged, neither for [0, 1] nor for [0, 255].")
+    raise InputError(
+        f"{network.file} changes a grey field, both in [0, 1] and in [0, 255]: export it for one of these ranges."
+    )

@@ -1,6 +1,6 @@
 """A method made of another project's network: an ONNX file, or weights that the package spandrel can read.
 
-The networks run in float32. Only the command line can name them, because reading a file of unknown origin is a risk.
+The networks run in float32. Only the command line accepts them, because reading a file of unknown origin is a risk.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def network(name: str, file: Path) -> Method:
 
     def enlarge(pair: Pair, on_tile: OnTile | None = None, cancelled: Callable[[], bool] | None = None) -> Array:
         if pair.scale != scale:
-            raise InputError(f"{file} enlarges by x{scale}, not by x{pair.scale}: choose that scale.")
+            raise InputError(f"{file} enlarges by x{scale}, not by x{pair.scale}: choose x{scale}.")
         if loaded.channels == 3:
             levels = _run_tiles(loaded, scale, peak, pair.lr.astype(np.float32), on_tile, cancelled)
             return _to_levels(levels)
@@ -62,8 +62,8 @@ def network(name: str, file: Path) -> Method:
     kind = "RGB" if loaded.channels == 3 else "luma"
     facts = f"{kind} in [0, {peak}]"
     note = (
-        f"{name} ({file.name}) enlarges by x{scale} and takes {facts}; tiles overlap by {OVERLAP} pixels, "
-        "so near their edges the result of a large image is approximate."
+        f"{name} ({file.name}) enlarges by x{scale} and takes {facts}; tiles have up to {OVERLAP} "
+        "pixels of context on each side, so near their edges the result of a large image is approximate."
     )
     return Method(name, f"{file.name}, {facts}", enlarge, scale, (note,))
 

@@ -1,6 +1,7 @@
 """The results of other networks, and tables of them beside our own results.
 
-The results are in ``peers.json``. They were measured by the protocol of this project.
+``peers.json`` contains results that were measured by the protocol of this project, for both conventions of luma, and
+published results, which were not measured here.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from drn.model import SCALES
 PEERS = Path(__file__).with_name("peers.json")
 
 SAME_SET = 0.005
-"""Largest difference in dB between the PSNR of bicubic interpolation on a set and that on the set of the same name on
-which the other networks were measured. With a larger difference, the set holds other images."""
+"""Largest accepted difference in dB between our PSNR of bicubic interpolation on a set and the value in ``peers.json``.
+If the difference is larger, the set holds other images."""
 
 
 def read_peers() -> dict[str, Any]:
@@ -37,8 +38,8 @@ def text_table(rows: Sequence[Row], luma: Luma) -> str:
         luma: How the luma of our results was computed.
 
     Returns:
-        One line for each network that was measured on one of these sets, one column for each set and scale; empty if
-        there is no such set. Whether a set holds the same images is judged by the PSNR of bicubic interpolation.
+        One line for DRN, DRN+ and each network that was measured on one of these sets, and one column for each set and
+        scale. Empty if there is no such set. The PSNR of bicubic interpolation shows whether a set has the same images.
     """
     peers = read_peers()
     columns = [
@@ -74,7 +75,7 @@ def full_table(peers: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[li
         results: The output of ``report``.
 
     Returns:
-        The head and the rows of the table; bicubic first, then the networks sorted by PSNR in the first column.
+        The head and the rows of the table; bicubic first, then the other methods, sorted by PSNR on Set5 x2.
     """
     columns = [(data, scale) for data in ("Set5", "Set14") for scale in SCALES]
     head = ["network", "parameters", *(f"{data} x{scale}" for data, scale in columns)]

@@ -1,4 +1,4 @@
-"""Measure the speed and memory of the engine, compared with the plain network and with exported runtimes.
+"""Measure the speed and memory of the engine, the plain network, exported runtimes and other networks.
 
 The engine is ``Upscaler`` with the network rearranged for inference. All candidates run in turn, so that other load on
 the machine slows each of them equally, and their medians are compared.
@@ -167,7 +167,7 @@ def compare_engines(
         in_float32 = Upscaler(model, str(device), "fp32", upscaler.tile)
         runs["engine: float32"] = lambda: in_float32.upscale_tensor(lr)
     other_runs = network_runs(networks or {}, model.scale, lr, upscaler.dtype)
-    alone = "its convolutions alone"
+    alone = "convolutions of the plain network alone"
     with tempfile.TemporaryDirectory() as folder:
         if device.type == "cpu":
             runs |= exported(model, lr, Path(folder))

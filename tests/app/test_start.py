@@ -69,9 +69,9 @@ def test_without_gradio_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -
     [
         (["--data", "missing"], "missing"),
         (["--results", "mine=missing"], "missing"),
-        (["--results", "mine"], "'mine' is not --results NAME=DIR"),
+        (["--results", "mine"], "'mine' does not have the form --results NAME=DIR"),
         (["--results", "DRN=app"], "Two methods have the name DRN: give each its own."),
-        (["--network", "net=missing.onnx"], "There is no file missing.onnx: give an ONNX file."),
+        (["--network", "net=missing.onnx"], "There is no file missing.onnx: give an existing .onnx"),
         (
             ["--weights", "missing.safetensors"],
             "There is no weights file or folder missing.safetensors: check the name.",

@@ -140,7 +140,11 @@ def test_info_names_the_weights_and_the_device(small_weights: Path) -> None:
         (["bench", "--sizes", "--weights", "nowhere"], 1, "An output of 1 megapixels could not be measured."),
         (["bench", "--size", "2"], 2, "--size"),
         (["bench", "--start", "--network", "a=a.onnx"], 1, "--network has no effect with --sizes or --start"),
-        (["bench", "--network", "Engine=a.onnx"], 1, "needs the name engine: give the network another name."),
+        (
+            ["bench", "--network", "Engine=a.onnx"],
+            1,
+            "The name engine is used for the engine of DRN: give",
+        ),
         (["evaluate", "--data", "a/valid", "b/valid"], 1, "Two test sets have the same name"),
         (["evaluate", "--data", "TINYDIR", "--scale", "2"], 1, "too small to measure at x2: it needs 16 pixels a side"),
         (["enlarge"], 2, "No such command"),

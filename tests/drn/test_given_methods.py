@@ -77,8 +77,11 @@ def test_images_without_a_result_are_named_and_the_others_count(place: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--results", "own"], "'own' is not --results NAME=DIR: give a name, an equals sign and a path."),
-        (["--network", "=x.onnx"], "'=x.onnx' is not --network NAME=FILE"),
+        (
+            ["--results", "own"],
+            "'own' does not have the form --results NAME=DIR: give a name, an equals sign and a path.",
+        ),
+        (["--network", "=x.onnx"], "'=x.onnx' does not have the form --network NAME=FILE"),
         (["--results", "a=sr", "A=sr"], "Two methods have the name A: give each its own."),
         (["--results", "drn=sr"], "Two methods have the name drn: give each its own."),
         (["--results", "a=sr", "--network", "a=x.onnx"], "Two methods have the name a: give each its own."),

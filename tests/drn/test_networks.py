@@ -73,7 +73,7 @@ def test_our_own_network_as_onnx_has_the_same_psnr(tmp_path: Path, photo: Array)
     model = load_model(scale=2)
     method = network("own", export(tmp_path / "own.onnx", model, (1, 3, 16, 16)))
     assert (method.scale, method.description) == (2, "own.onnx, RGB in [0, 1]")
-    assert method.notes[0].startswith("own (own.onnx) enlarges by x2 and takes RGB in [0, 1]; tiles overlap by 32")
+    assert method.notes[0].startswith("own (own.onnx) enlarges by x2 and takes RGB in [0, 1]; tiles have up to 32")
     ours = measure(pair, drn(Upscaler(model, "cpu", "fp32"))).whole
     theirs = measure(pair, method).whole
     assert ours.psnr is not None
@@ -118,7 +118,7 @@ def test_tiles_give_the_whole_image(tmp_path: Path, photo: Array, monkeypatch: p
     assert same(method.enlarge(small)[:18, :14], levels(module, small.lr, 1)[:18, :14])
     with pytest.raises(Cancelled):
         method.enlarge(pair, None, lambda: True)
-    with pytest.raises(InputError, match="enlarges by x2, not by x3: choose that scale"):
+    with pytest.raises(InputError, match="enlarges by x2, not by x3: choose x2"):
         method.enlarge(make_pair(Picture(photo), 3))
 
 
@@ -143,12 +143,12 @@ class Sum(nn.Module):
 @pytest.mark.parametrize(
     ("module", "shapes", "sentence"),
     [
-        (Scaled(1.0, 1.0), [(1, 3, 8, 8)], "does not enlarge: it restores an image of the same size"),
+        (Scaled(1.0, 1.0), [(1, 3, 8, 8)], "returns an image of the same size: give a network that enlarges"),
         (Scaled(1.0, 0.5), [(1, 3, 8, 8)], "give a network that enlarges it by a whole factor"),
         (Scaled(1.0, 1.5), [(1, 3, 8, 8)], "give a network that enlarges it by a whole factor"),
-        (Scaled(0.5), [(1, 3, 8, 8)], r"does not return a grey field unchanged, neither for \[0, 1\] nor"),
-        (Scaled(float("inf")), [(1, 3, 8, 8)], "does not return an image of finite values"),
-        (Scaled(1.0), [(1, 4, 8, 8)], "takes images of 4 channels: a network of 1 or 3 can be compared"),
+        (Scaled(0.5), [(1, 3, 8, 8)], r"changes a grey field, both in \[0, 1\] and in \[0, 255\]: export"),
+        (Scaled(float("inf")), [(1, 3, 8, 8)], "of finite values: give a network that does"),
+        (Scaled(1.0), [(1, 4, 8, 8)], "takes images of 4 channels: give a network for 1 or 3 channels"),
         (Scaled(1.0), [(2, 3, 8, 8)], "takes 2 images at a time: export it for one"),
         (Sum(), [(1, 3, 8, 8), (1, 3, 8, 8)], "does not take one float32 image"),
     ],
@@ -295,8 +295,8 @@ def test_weights_that_cannot_be_used_get_one_sentence(tmp_path: Path, fake_spand
     for name, sentence in (
         ("unknown.safetensors", "is not of an architecture that spandrel knows: export it as ONNX"),
         ("damaged.safetensors", "is damaged: download it again"),
-        ("code.pth", "does not hold weights alone"),
-        ("pickle.pth", "does not hold weights alone"),
+        ("code.pth", "is damaged or holds more than weights"),
+        ("pickle.pth", "is damaged or holds more than weights"),
     ):
         with pytest.raises(InputError, match=sentence):
             network("a", tmp_path / name)

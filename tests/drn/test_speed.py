@@ -32,7 +32,7 @@ def test_all_candidates_compute_the_same_image() -> None:
     names = [line.name for line in lines]
     assert names[0].startswith("plain network")
     assert names[1] == "engine: float32"
-    assert names[-1] == "its convolutions alone"
+    assert names[-1] == "convolutions of the plain network alone"
     assert ("OpenVINO, float32" in names) == all(importlib.util.find_spec(name) for name in ("onnx", "openvino"))
     for line in lines[1:-1]:
         assert line.psnr is not None
@@ -49,7 +49,10 @@ def test_another_network_has_rows_beside_the_engine_in_both_precisions(tmp_path:
     assert psnrs["engine: bfloat16"] is not None
     assert psnrs["engine: float32"] > psnrs["engine: bfloat16"] > 45
     assert psnrs["other: ONNX Runtime, float32"] is None  # it computes another image
-    assert [line.name for line in lines][-2:] == ["other: ONNX Runtime, float32", "its convolutions alone"]
+    assert [line.name for line in lines][-2:] == [
+        "other: ONNX Runtime, float32",
+        "convolutions of the plain network alone",
+    ]
 
 
 def test_a_size_is_measured_in_output_pixels() -> None:
@@ -76,7 +79,7 @@ def test_the_report_of_a_gpu_has_the_compiled_engine_and_the_device_memory(monke
     rows = {line[:40].strip(): line[40:].split() for line in report.splitlines()}
     assert rows["engine: float32"][-1] == rows["engine: float32, compiled"][-1] == "12"
     assert rows["engine: float32, compiled"][-2] == rows["engine: float32"][-2]  # the same PSNR
-    assert len(rows["its convolutions alone"]) == 3
+    assert len(rows["convolutions of the plain network alone"]) == 3
     assert {"DRN+ / one pass", "64x64 region, ms"} <= rows.keys()
 
 

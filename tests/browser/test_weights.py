@@ -41,6 +41,8 @@ def test_an_open_page_changes_to_the_new_weights_and_the_next_page_starts_with_t
         expect(shown).not_to_have_text(before, timeout=20_000)
         psnr, _ = numbers(page, "drn", "whole")  # in one reading, because another result may replace the table
         after = f"{psnr:.2f} dB"
+        # A comparison is kept for the next page when all its images are there.
+        expect(page.get_by_test_id("viewer").first).to_have_attribute("aria-busy", "false")
         page.close()
         monkeypatch.setattr(Upscaler, "upscale", lambda *_, **__: pytest.fail("computed once more"))
         page = browser.new_page()

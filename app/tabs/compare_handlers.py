@@ -293,7 +293,9 @@ class CompareHandlers:
         updates = self._compute_and_show(replace(session, results=results, token=new_token()), key)
         own_key, first = next(updates)
         yield own_key, first
-        yield from updates
-        done = self.shelf.find(own_key)
-        if key == Shelf.FIRST and done and done.settled:
-            self.shelf.renew(done, weights_key)
+        try:
+            yield from updates
+        finally:  # also if the visitor leaves after the last update
+            done = self.shelf.find(own_key)
+            if key == Shelf.FIRST and done and done.settled:
+                self.shelf.renew(done, weights_key)

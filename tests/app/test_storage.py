@@ -25,7 +25,7 @@ from app.photographs import examples
 from app.scene import scene_of
 from app.serving.jobs import store_result
 from app.session import Session, open_example
-from app.viewer.component import image_path, scene_value
+from app.viewer.component import WEBP_SIDE, Layer, Scene, first_view, image_path, scene_value
 from app.viewer.contract import SceneValue
 from drn.evaluation.pairs import make_pair
 from drn.image import Array, Picture
@@ -247,6 +247,16 @@ def test_names_of_known_pixels_cannot_be_computed() -> None:
 
 def paths(value: SceneValue) -> set[str]:
     return {image["file"]["path"] for image in value["images"] if image["file"]}
+
+
+@pytest.mark.parametrize(("width", "suffix"), [(WEBP_SIDE, ".webp"), (WEBP_SIDE + 1, ".png")])
+def test_an_image_too_long_for_webp_is_a_png(width: int, suffix: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, width, 3), dtype=np.uint8)
+    layer = Layer("hr", "original", 2, "Original", "", pixels)
+    (path,) = paths(scene_value(Scene("token", "picture", width, 2, (layer,), first_view(1, 1))))
+    assert Path(path).suffix == suffix
+    with Image.open(path) as stored:
+        assert np.array_equal(np.asarray(stored), pixels)
 
 
 def test_visitors_with_the_same_photograph_share_no_file(photo: Array) -> None:

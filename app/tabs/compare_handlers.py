@@ -293,9 +293,8 @@ class CompareHandlers:
         updates = self._compute_and_show(replace(session, results=results, token=new_token()), key)
         own_key, first = next(updates)
         yield own_key, first
-        try:
-            yield from updates
-        finally:  # also if the visitor leaves after the last update
+        for update in updates:
             done = self.shelf.find(own_key)
-            if key == Shelf.FIRST and done and done.settled:
-                self.shelf.renew(done, weights_key)
+            if key == Shelf.FIRST and done and done.settled and not done.failed:
+                self.shelf.renew(done, weights_key)  # before the last update, after which the visitor may leave
+            yield update

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import gradio as gr
@@ -13,10 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.choices import NewestChoices
 from app.photographs import examples, thumbnail
 from app.scene import numbers_of, scene_of
 from app.session import Session, compute, open_example
 from app.shelf import Shelf
+from app.tabs.compare_handlers import CompareHandlers
 from app.updates import compute_and_show
 from app.viewer.component import Scene, scene_value
 from drn.errors import InputError
@@ -198,6 +201,26 @@ def test_a_result_that_cannot_be_stored_is_shown_as_failed(
     kept = shelf.get(key)
     assert value == {"token": kept.token, "failed": True}
     assert [method for _, method in kept.results] == ["bicubic"]
+
+
+def test_the_next_page_starts_with_a_complete_comparison_even_if_its_visitor_leaves_at_the_last_update(
+    photo: Array, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Session(Picture(photo), "p", (make_pair(Picture(photo), 3),))
+    shelf = Shelf(first, "old")
+    handlers = CompareHandlers((), (3,), shelf, lambda scale: upscaler, NewestChoices(), lambda scale: None)
+    with monkeypatch.context() as failing:
+        failing.setattr(Upscaler, "upscale", Mock(side_effect=InputError("The tile failed.")))
+        with pytest.raises(gr.Error, match="The tile failed"):
+            list(handlers._compute_anew(Shelf.FIRST, "new"))
+    assert (shelf.get(Shelf.FIRST), shelf.weights_key) == (first, "old")
+    updates = handlers._compute_anew(Shelf.FIRST, "new")
+    key = next(key for key, _ in updates if isinstance(key, str))
+    assert shelf.weights_key == "old"  # the results are still missing
+    while not shelf.get(key).settled:
+        next(updates)
+    # The visitor leaves here: nothing asks for what comes after the last update.
+    assert (shelf.get(Shelf.FIRST), shelf.weights_key) == (shelf.get(key), "new")
 
 
 def test_images_of_another_folder_are_added_to_the_examples(

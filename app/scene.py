@@ -1,4 +1,4 @@
-"""The scene of a session for the viewer: images, first viewpoint and scores."""
+"""Convert a session into what the viewer shows: images, a first viewpoint, and scores."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SMALL, ORIGINAL = "Small (LR)", "Original"
 
 
 def scene_of(session: Session) -> Scene:
-    """Build the scene of a session; results that are not yet computed have no pixels.
+    """Return the scene of a session. A result that is not computed yet has no pixels.
 
-    The images of the chosen scale come first. The original and the maps are shown at this scale only.
+    The images of the chosen scale come first. Only this scale has an original and maps.
     """
     chosen = session.pairs[0]
     scales = [scale for scale in session.scales if scale != chosen.scale]

@@ -61,9 +61,13 @@ def short_jpeg(results: dict[str, Any]) -> str:
     return table(*short_table(curve)) if curve is not None else NOT_MEASURED
 
 
-def peers(results: dict[str, Any]) -> str:
-    """Return the results of other networks beside ours, with their origin, as Markdown."""
-    found = read_peers()
+def peers(found: dict[str, Any], results: dict[str, Any]) -> str:
+    """Return the results of other networks beside ours, with their origin, as Markdown.
+
+    Args:
+        found: The output of ``read_peers``.
+        results: The JSON that ``drn evaluate --json`` prints.
+    """
     sentences = "\n".join(f"- {sentence}" for sentence in standing(found, results))
     parts = [
         table(*full_table(found, results)),
@@ -87,9 +91,10 @@ def main() -> None:
     """Write the measured results into README.md and into the model card weights/README.md."""
     source = BUNDLED / "results.json"
     results = json.loads(source.read_text(encoding="utf-8"))
+    others = read_peers()
     page, card = ROOT / "README.md", BUNDLED / "README.md"
-    parts = {"results": measured(results), "jpeg": jpeg(results), "peers": peers(results), "hours": hours()}
-    beside = table(*full_table(read_peers(), results))
+    parts = {"results": measured(results), "jpeg": jpeg(results), "peers": peers(others, results), "hours": hours()}
+    beside = table(*full_table(others, results))
     text, readme = card.read_text(encoding="utf-8"), page.read_text(encoding="utf-8")
     for name, content in parts.items():
         text = fill(text, name, content)

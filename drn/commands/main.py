@@ -173,7 +173,7 @@ def bench(
     tile: TileOption = 0,
 ) -> None:
     """Time the engine, the plain network, the convolutions alone, other networks and, on a CPU, other runtimes."""
-    from drn.evaluation.speed import engine_report
+    from drn.evaluation.speed import compare_engines, engine_report
     from drn.evaluation.speed_sizes import measure_size, sizes_report
     from drn.evaluation.start import start_report
 
@@ -194,7 +194,8 @@ def bench(
         return
     with_compiled = upscaler.device.type == "cuda" if compiled is None else compiled
     under_compile = Upscaler(model, device, dtype, tile, compiled=True) if with_compiled else None
-    typer.echo(engine_report(model, upscaler, size, rounds, under_compile, files))
+    lines = compare_engines(model, upscaler, size, rounds, under_compile, files)
+    typer.echo(engine_report(lines, upscaler, size, rounds))
 
 
 @app.command()

@@ -202,7 +202,7 @@ def _panel_size(hr_rect: Rect, panel: int) -> tuple[int, int]:
 
 
 def _region(image: Array, hr_rect: Rect, size: tuple[int, int]) -> Array:
-    """Crop an image to ``hr_rect``, and resize the crop to ``size`` (width, height)."""
+    """Return the part of an image inside ``hr_rect``, resized to ``size`` (width, height)."""
     part = image[hr_rect.y : hr_rect.y + hr_rect.height, hr_rect.x : hr_rect.x + hr_rect.width]
     resampling = Image.Resampling.LANCZOS if size[0] < hr_rect.width else Image.Resampling.NEAREST
     resampling = Image.Resampling.LANCZOS if size[1] < hr_rect.height else resampling

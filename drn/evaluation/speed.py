@@ -189,19 +189,19 @@ def _picture_and_peak(run: Run, device: torch.device) -> tuple[Array, int | None
     return quantize(torch.as_tensor(output)), peak
 
 
-def engine_report(
-    model: DRN,
-    upscaler: Upscaler,
-    size: int,
-    rounds: int,
-    compiled: Upscaler | None = None,
-    networks: Mapping[str, Path] | None = None,
-) -> str:
-    """Return the output of ``drn bench``: the table of ``compare_engines`` and the most important ratios."""
-    lines = compare_engines(model, upscaler, size, rounds, compiled, networks)
-    side = size * model.scale
+def engine_report(lines: list[Line], upscaler: Upscaler, size: int, rounds: int) -> str:
+    """Return the output of ``drn bench``: a table and the most important ratios.
+
+    Args:
+        lines: The output of ``compare_engines``.
+        upscaler: The engine.
+        size: Side of the square LR image.
+        rounds: Number of measured runs of each candidate.
+    """
+    scale = upscaler.scale
+    side = size * scale
     text = [
-        f"x{model.scale}, {size}x{size} -> {side}x{side}, {describe_device(upscaler.device)}, "
+        f"x{scale}, {size}x{size} -> {side}x{side}, {describe_device(upscaler.device)}, "
         f"torch {torch.__version__}, median of {rounds}",
         "",
         *_table(lines),

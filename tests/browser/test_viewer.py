@@ -247,7 +247,11 @@ class Fingers:
         self.x, self.y = box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.6
 
     def move(self, *steps: list[tuple[int, int]]) -> None:
-        """Move all fingers through positions relative to the starting point, in CSS pixels."""
+        """Put the fingers on the screen, move them, and lift them.
+
+        Args:
+            steps: For each step, the position of each finger relative to the starting point, in CSS pixels.
+        """
         for kind, offsets in zip(
             ["touchStart", *["touchMove"] * (len(steps) - 1), "touchEnd"], [*steps, []], strict=True
         ):

@@ -23,6 +23,7 @@ from drn.degrade import Degradation, Jpeg
 from drn.evaluation.benchmark import ImageRow, means, measure_folder, measure_image, measure_set
 from drn.evaluation.methods import Method, bicubic, builtin_methods
 from drn.evaluation.pairs import Pair, make_pair
+from drn.evaluation.peers import read_peers
 from drn.evaluation.tables import format_table, pivot, report, write_images
 from drn.image import Array, Picture
 from drn.metrics import psnr
@@ -160,7 +161,7 @@ def test_the_readme_and_the_model_card_show_the_current_results() -> None:
     results = json.loads((weights.BUNDLED / "results.json").read_text(encoding="utf-8"))
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     card = (weights.BUNDLED / "README.md").read_text(encoding="utf-8")
-    tables = write_results.measured(results), write_results.peers(results), write_results.hours()
+    tables = write_results.measured(results), write_results.peers(read_peers(), results), write_results.hours()
     short, curve = write_results.short_jpeg(results), write_results.jpeg(results)
     for text, table in ((page, tables[0]), (page, short), (card, curve), *((card, table) for table in tables)):
         assert table in text, "run `python -m scripts.write_results`"

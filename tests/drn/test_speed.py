@@ -75,7 +75,8 @@ def test_the_report_of_a_gpu_has_the_compiled_engine_and_the_device_memory(monke
     monkeypatch.setattr("drn.evaluation.speed.exported", lambda *_: {})  # as on a GPU
     model = small_model(2)
     engine = Upscaler(model, "cpu", "fp32")
-    report = engine_report(model, engine, 24, 1, compiled=Upscaler(model, "cpu", "fp32"))
+    lines = compare_engines(model, engine, 24, 1, compiled=Upscaler(model, "cpu", "fp32"))
+    report = engine_report(lines, engine, 24, 1)
     rows = {line[:40].strip(): line[40:].split() for line in report.splitlines()}
     assert rows["engine: float32"][-1] == rows["engine: float32, compiled"][-1] == "12"
     assert rows["engine: float32, compiled"][-2] == rows["engine: float32"][-2]  # the same PSNR

@@ -1,4 +1,4 @@
-"""Requirements have bounds, and no file format is loaded that can run code."""
+"""Each requirement has version bounds. No source file reads a file format that can execute code."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_no_source_file_loads_pickles() -> None:
     assert unpickled("torch.load(f, weights_only=False)") == ["torch.load"]
     assert len(SOURCES) > 30
     for path in SOURCES:
-        # The command line reads a .pth of another project (--network), never the page.
+        # Only the command line reads .pth files of other projects (--network). The page reads none.
         allowed = [WEIGHTS_ONLY] if path == ROOT / "drn" / "evaluation" / "network_files.py" else []
         assert unpickled(path.read_text(encoding="utf-8")) == allowed, path
 

@@ -168,7 +168,7 @@ def test_the_learning_rate_rises_then_falls_to_zero(config: TrainConfig) -> None
     assert learning_rate_factor(held, 60, 0) == 1
     assert learning_rate_factor(held, 80, 0) == pytest.approx(0.5)
     assert learning_rate_factor(held, 100, 0) == 0
-    both = replace(held, max_hours=2)  # the budget of which more is used up counts
+    both = replace(held, max_hours=2)  # the rate follows the budget that is nearer to its end
     assert learning_rate_factor(both, 60, 1.6 * 3600) == pytest.approx(0.5)
     assert learning_rate_factor(both, 80, 0.1 * 3600) == pytest.approx(0.5)
 

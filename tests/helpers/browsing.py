@@ -60,7 +60,7 @@ def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
 
 
 def after_a_frame(page: Page) -> None:
-    """Wait until the viewer has drawn its present state, in the next animation frame."""
+    """Wait for two animation frames. The viewer has then drawn its present state."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 

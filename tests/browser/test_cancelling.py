@@ -15,7 +15,7 @@ from playwright.sync_api import Page, Route, expect
 from app.set_tables import Key, SetTables
 from drn.image import Array
 from drn.upscaler import Upscaler
-from tests.helpers.browsing import work_until_cancelled
+from tests.helpers.browsing import upload_to_upscale, work_until_cancelled
 
 DELAY = 1.0
 """Seconds by which a slow connection delays the start of a job."""
@@ -66,9 +66,7 @@ class UpscaleJob:
 
     def __init__(self, page: Page, photo: Array, folder: Path) -> None:
         Image.fromarray(np.ascontiguousarray(photo)).save(folder / "small.png")
-        page.get_by_role("tab", name="Upscale").click()
-        page.locator("#small-image input[type=file]").set_input_files(folder / "small.png")
-        expect(page.locator("#small-image img")).to_be_visible()
+        upload_to_upscale(page, folder / "small.png")
 
     def expect_done(self, page: Page) -> None:
         expect(page.locator("#upscale-status")).to_contain_text("336×240 pixels.", timeout=60_000)

@@ -18,7 +18,7 @@ from app.photographs import examples
 from drn.image import Array, mod_crop
 from drn.metrics import psnr
 from drn.resize import downscale, upscale
-from tests.helpers.browsing import chromium, drag, in_view, names, numbers, thumbnails
+from tests.helpers.browsing import chromium, drag, in_view, names, numbers, thumbnails, upload_to_upscale
 
 
 def test_drn_plus_and_the_maps(page: Page) -> None:
@@ -131,17 +131,10 @@ def test_a_photograph_dropped_on_the_page_is_compared(page: Page, photo: Array) 
     expect(page.locator("#viewer").get_by_test_id("place")).to_have_text("80×60 pixels at 2, 0")
 
 
-def choose_small_image(page: Page, path: Path) -> None:
-    """Open the Upscale tab and choose a file there."""
-    page.get_by_role("tab", name="Upscale").click()
-    page.locator("#small-image input[type=file]").set_input_files(path)
-
-
 def test_upscaling_an_image(page: Page, photo: Array, tmp_path: Path) -> None:
     alpha = np.full(photo.shape[:2], 200, np.uint8)
     Image.fromarray(np.dstack([photo, alpha])).save(tmp_path / "my logo.png")
-    choose_small_image(page, tmp_path / "my logo.png")
-    expect(page.locator("#small-image img")).to_be_visible()
+    upload_to_upscale(page, tmp_path / "my logo.png")
     page.locator("#upscale-scale").get_by_label("x3").check()
     page.locator("#upscale-start").click()
     expect(page.get_by_test_id("status")).to_contain_text("252×180 pixels. Transparency was kept.")
@@ -166,8 +159,7 @@ def test_upscaling_an_image(page: Page, photo: Array, tmp_path: Path) -> None:
     expect(page.locator("#download")).to_be_hidden()
     expect(viewer.locator(".viewer")).to_be_hidden()
     page.unroute_all()
-    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "other.png")
-    expect(page.locator("#small-image img")).to_be_visible()
+    upload_to_upscale(page, tmp_path / "other.png")
     expect(page.get_by_test_id("status")).to_contain_text("up to 16 megapixels")
     page.locator("#upscale-start").click()
     expect(page.get_by_test_id("status")).to_contain_text("252×90 pixels.")
@@ -176,8 +168,7 @@ def test_upscaling_an_image(page: Page, photo: Array, tmp_path: Path) -> None:
 
 def test_upscaling_can_be_cancelled(page: Page, photo: Array, tmp_path: Path) -> None:
     Image.fromarray(np.tile(photo, (16, 10, 1))).save(tmp_path / "large.png")
-    choose_small_image(page, tmp_path / "large.png")
-    expect(page.locator("#small-image img")).to_be_visible()
+    upload_to_upscale(page, tmp_path / "large.png")
     page.locator("#upscale-plus").get_by_label("DRN+").check()
     page.locator("#upscale-start").click()
     expect(page.get_by_test_id("status")).to_contain_text("Upscaling")
@@ -186,8 +177,7 @@ def test_upscaling_can_be_cancelled(page: Page, photo: Array, tmp_path: Path) ->
     # The queue is free again: another job is answered.
     Image.fromarray(photo).save(tmp_path / "small.png")
     page.locator("#small-image").get_by_label("Remove").or_(page.locator("#small-image button").first).first.click()
-    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "small.png")
-    expect(page.locator("#small-image img")).to_be_visible()
+    upload_to_upscale(page, tmp_path / "small.png")
     page.locator("#upscale-plus").get_by_label("DRN+").uncheck()
     page.locator("#upscale-start").click()
     expect(page.get_by_test_id("status")).to_contain_text("336×240 pixels.", timeout=60_000)
@@ -217,8 +207,7 @@ def test_the_figure_of_the_region_in_view(page: Page, truth: Array, monkeypatch:
 
 def test_an_error_replaces_the_progress_of_upscaling(page: Page, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_text("no image")
-    choose_small_image(page, tmp_path / "broken.png")
-    expect(page.locator("#small-image img")).to_have_count(1)
+    upload_to_upscale(page, tmp_path / "broken.png")
     page.locator("#upscale-start").click()
     expect(page.get_by_test_id("status")).to_contain_text("broken.png is not an image that can be read")
     expect(page.locator("#upscale-tab progress")).to_have_count(0)
@@ -231,8 +220,7 @@ def test_a_full_disk_ends_the_progress_of_upscaling(
     page: Page, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.fromarray(photo).save(tmp_path / "small.png")
-    choose_small_image(page, tmp_path / "small.png")
-    expect(page.locator("#small-image img")).to_have_count(1)
+    upload_to_upscale(page, tmp_path / "small.png")
     monkeypatch.setattr("app.upscaling.write_image", Mock(side_effect=OSError(28, "No space left on device")))
     page.locator("#upscale-start").click()
     expect(page.get_by_text("The server cannot store files just now")).to_be_visible()

@@ -10,14 +10,13 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from drn.image import Array
+from tests.helpers.browsing import upload_to_upscale
 
 
 def upscaled(page: Page, photo: Array, path: Path) -> None:
     """Open the tab, choose an image and wait for its result."""
     Image.fromarray(np.ascontiguousarray(photo)).save(path)
-    page.get_by_role("tab", name="Upscale").click()
-    page.locator("#small-image input[type=file]").set_input_files(path)
-    expect(page.locator("#small-image img")).to_be_visible()
+    upload_to_upscale(page, path)
     page.locator("#upscale-start").click()
     expect(page.locator("#download")).to_be_visible(timeout=60_000)
 
@@ -59,6 +58,7 @@ def test_a_tiny_image_is_shown_whole_and_a_larger_one_at_four_hundred_percent(
 
 def test_the_images_of_a_panorama_are_stacked(page: Page, photo: Array, tmp_path: Path) -> None:
     upscaled(page, np.tile(photo, (1, 20, 1)), tmp_path / "panorama.png")
+    expect(page.locator("#upscale-viewer .pane canvas")).to_have_count(3)
     boxes = [canvas.bounding_box() for canvas in page.locator("#upscale-viewer .pane canvas").all()]
     assert [box["width"] > 1200 for box in boxes if box] == [True] * 3
     expect(page.locator("#upscale-viewer").get_by_test_id("zoom")).to_have_text("100 %")

@@ -15,6 +15,7 @@ from drn.image import Array
 from drn.reading import read_image
 from drn.upscaler import Upscaler
 from drn.variants import VARIANTS
+from tests.helpers.browsing import upload_to_upscale
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +50,7 @@ def test_the_weights_fit_the_file_unless_the_visitor_chooses(
     page.get_by_role("tab", name="Upscale").click()
     expect(page.locator("#upscale-weights").get_by_label("Auto", exact=True)).to_be_checked()
     choose(page, "#upscale-scale", "x2")
-    page.locator("#small-image input[type=file]").set_input_files(file)
-    expect(page.locator("#small-image img")).to_be_visible()
+    upload_to_upscale(page, file)
     automatic = upscaled(page, "168×120 pixels. JPEG, quality about 75: photo weights.")
     assert np.array_equal(automatic, expected["photo"])
 
@@ -71,7 +71,6 @@ def test_a_png_gets_the_clean_weights(page: Page, photo_place: Path, photo: Arra
     Image.fromarray(photo).save(tmp_path / "a.png")
     page.get_by_role("tab", name="Upscale").click()
     choose(page, "#upscale-scale", "x2")
-    page.locator("#small-image input[type=file]").set_input_files(tmp_path / "a.png")
-    expect(page.locator("#small-image img")).to_be_visible()
+    upload_to_upscale(page, tmp_path / "a.png")
     shown = upscaled(page, "168×120 pixels. Not a JPEG: clean weights.")
     assert np.array_equal(shown, Upscaler(weights.load(photo_place / "drn_x2.safetensors").model).upscale(photo))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -62,6 +63,22 @@ def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
 def after_a_frame(page: Page) -> None:
     """Wait for two animation frames. The viewer has then drawn its present state."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def upload_to_upscale(page: Page, path: Path) -> None:
+    """Open the Upscale tab, choose a file there, and wait until it has replaced the former image and its result."""
+    page.get_by_role("tab", name="Upscale").click()
+    page.evaluate(
+        """() => {
+            window.arrived = new Promise((done) => document.addEventListener("photo-shown", ({ detail }) => {
+                if (detail.name === "upscale" && detail.id) done();
+            }));
+        }"""
+    )
+    page.locator("#small-image input[type=file]").set_input_files(path)
+    page.evaluate("() => window.arrived")
+    expect(page.locator("#small-image img")).to_have_count(1)
+    expect(page.locator("#download")).to_be_hidden()
 
 
 def thumbnails(page: Page) -> Locator:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from drn.degrade import CLEAN, Degradation
 
@@ -34,43 +35,62 @@ class Choice:
     every_scale: bool = False
 
 
-class NewestChoices:
-    """The time of each visitor's newest choice.
+class _Newest(NamedTuple):
+    """The newest choices of one visitor: the newest with an image, and the newest that keeps the present image."""
 
-    gradio passes the inputs to an event when the event starts. A running event uses this class to detect that its
-    inputs are out of date.
+    image: Choice | None = None
+    options: Choice | None = None
+
+
+class NewestChoices:
+    """The newest choices of each visitor.
+
+    The choices of a visitor may arrive in another order than they were made, and gradio may start the work for a choice
+    when there is already a newer one. The work therefore takes the newest choice from here, and a running job uses this
+    class to detect that its choice is out of date.
     """
 
     def __init__(self) -> None:
-        self._moments: OrderedDict[str, tuple[float, float]] = (
-            OrderedDict()
-        )  # time of the newest choice, and of the newest choice of an image
+        self._newest: OrderedDict[str, _Newest] = OrderedDict()
         self._lock = threading.Lock()
 
     def note(self, visitor: str, choice: Choice) -> None:
-        """Store the time of a choice; choices may arrive in any order.
+        """Store a choice, unless a newer one of the same kind is stored.
 
         Args:
             visitor: The session hash of the visitor's page.
             choice: The choice.
         """
+        kind = "options" if choice.image is None else "image"
         with self._lock:
-            newest, newest_image = self._moments.pop(visitor, (0.0, 0.0))
-            newest = max(newest, choice.moment)
-            if choice.image is not None:
-                newest_image = max(newest_image, choice.moment)
-            self._moments[visitor] = newest, newest_image
-            if len(self._moments) > MAX_VISITORS:
-                self._moments.popitem(last=False)
+            newest = self._newest.pop(visitor, _Newest())
+            former: Choice | None = getattr(newest, kind)
+            if former is None or former.moment <= choice.moment:
+                newest = newest._replace(**{kind: choice})
+            self._newest[visitor] = newest
+            if len(self._newest) > MAX_VISITORS:
+                self._newest.popitem(last=False)
+
+    def options_of(self, visitor: str) -> Choice | None:
+        """Return the visitor's newest choice of options for the present image; None if there is none."""
+        return self._of(visitor).options
+
+    def image_of(self, visitor: str) -> Choice | None:
+        """Return the visitor's newest choice of an image, with the options chosen since then; None if there is none."""
+        image, options = self._of(visitor)
+        if image is None or options is None or options.moment < image.moment:
+            return image
+        return replace(options, image=image.image)
 
     def has_newer(self, visitor: str, moment: float) -> bool:
         """Whether ``visitor`` chose something after ``moment``."""
-        return self._moments_of(visitor)[0] > moment
+        return any(choice is not None and choice.moment > moment for choice in self._of(visitor))
 
     def has_newer_image(self, visitor: str, moment: float) -> bool:
         """Whether ``visitor`` chose another image after ``moment``."""
-        return self._moments_of(visitor)[1] > moment
+        image = self._of(visitor).image
+        return image is not None and image.moment > moment
 
-    def _moments_of(self, visitor: str) -> tuple[float, float]:
+    def _of(self, visitor: str) -> _Newest:
         with self._lock:
-            return self._moments.get(visitor, (0.0, 0.0))
+            return self._newest.get(visitor, _Newest())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,8 +83,8 @@ def connect(
     # would send an event only after the previous event has ended, with that later time as the time of the choice.
     computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls]}
 
-    for noted, choice in _connect_choices(layout, handlers, [moment, every_scale]):
-        chosen = noted.success(handlers.show_choice, [choice, key], **computing)
+    for noted, show in _connect_choices(layout, handlers, [moment, every_scale]):
+        chosen = noted.success(show, key, **computing)
         refused: dict[str, Any] = {"js": f"(key) => {{ {NOT_BUSY} return [key]; }}", "queue": False, **EACH}
         for failed in (noted, chosen):
             failed.failure(handlers.controls_of, key, controls, **refused)
@@ -119,11 +119,11 @@ def choice_js(before: str = "") -> str:
 
 def _connect_choices(
     layout: CompareLayout, handlers: CompareHandlers, moment: Sequence[Component]
-) -> list[tuple[Any, gr.State]]:
+) -> list[tuple[Any, Callable[..., object]]]:
     """Connect the events that record a choice as soon as it is made.
 
-    The choice of an image and the choice of options have separate states, so that a change of the scale does not
-    replace an image that waits in the queue.
+    The choice of an image and the choice of options are recorded apart, so that a change of the scale does not replace
+    an image that waits in the queue.
 
     Args:
         layout: The components of the tab.
@@ -131,16 +131,16 @@ def _connect_choices(
         moment: The inputs that ``choice_js`` sets.
 
     Returns:
-        The events, each with the state that receives its choice.
+        The events, each with the handler that then shows what was chosen.
     """
-    image, options = gr.State(), gr.State()
     inputs = [*moment, layout.scale, layout.self_ensemble, layout.made]
     noting: dict[str, Any] = {"js": choice_js(BUSY), "queue": False, **EACH}
+    # The viewer shows at once which results it waits for, and needs nothing from the server to leave the layout.
+    rearranging = {**noting, "js": choice_js()}
     changes = [layout.scale.input, layout.self_ensemble.input, layout.made.input]
     return [
-        (layout.gallery.select(handlers.note_example, inputs, image, **noting), image),
-        (layout.upload.upload(handlers.note_upload, [*inputs, layout.upload], image, **noting), image),
-        (gr.on(changes, handlers.note_options, inputs, options, **noting), options),
-        # The viewer shows at once which results it waits for, and needs nothing from the server to leave the layout.
-        (layout.rearranged.click(handlers.note_options, inputs, options, **{**noting, "js": choice_js()}), options),
+        (layout.gallery.select(handlers.note_example, inputs, **noting), handlers.show_image),
+        (layout.upload.upload(handlers.note_upload, [*inputs, layout.upload], **noting), handlers.show_image),
+        (gr.on(changes, handlers.note_options, inputs, **noting), handlers.show_options),
+        (layout.rearranged.click(handlers.note_options, inputs, **rearranging), handlers.show_options),
     ]

@@ -81,12 +81,12 @@ class CompareHandlers:
         made: str,
         event: gr.SelectData,
         request: gr.Request,
-    ) -> Choice:
+    ) -> None:
         """Record the choice of an example."""
         if event.index not in range(len(self.photographs)):
             raise gr.Error("There is no such photograph: choose one of those shown.", print_exception=False)
         image = self.photographs[event.index].stem
-        return self._note(image, moment, every_scale, scale, self_ensemble, made, request)
+        self._note(image, moment, every_scale, scale, self_ensemble, made, request)
 
     def note_upload(
         self,
@@ -97,21 +97,23 @@ class CompareHandlers:
         made: str,
         path: str,
         request: gr.Request,
-    ) -> Choice:
+    ) -> None:
         """Record the choice of an uploaded photograph."""
-        return self._note(Path(path), moment, every_scale, scale, self_ensemble, made, request)
+        self._note(Path(path), moment, every_scale, scale, self_ensemble, made, request)
 
     def note_options(
         self, moment: float, every_scale: bool, scale: str, self_ensemble: bool, made: str, request: gr.Request
-    ) -> Choice:
+    ) -> None:
         """Record the choice of a scale, of DRN+, of the way to make the small picture, and of every scale."""
-        return self._note(None, moment, every_scale, scale, self_ensemble, made, request)
+        self._note(None, moment, every_scale, scale, self_ensemble, made, request)
 
-    def show_choice(self, choice: Choice | None, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Show the chosen comparison; it replaces the session with this ``key``."""
-        if choice is None:  # gradio has dropped the state of this page
-            raise gr.Error("The server no longer has this choice: choose again.", print_exception=False)
-        yield from self._until_newer(self._show_choice(choice, key), choice.moment, request)
+    def show_image(self, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Compare the image that the visitor chose last; it replaces the session with this ``key``."""
+        yield from self._show(self.newest.image_of(str(request.session_hash)), key, request)
+
+    def show_options(self, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Compare the present image, that of the session with this ``key``, with the options chosen last."""
+        yield from self._show(self.newest.options_of(str(request.session_hash)), key, request)
 
     def show_link(self, moment: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Show the comparison that the page's address describes."""
@@ -220,10 +222,14 @@ class CompareHandlers:
         self_ensemble: bool,
         made: str,
         request: gr.Request,
-    ) -> Choice:
-        choice = Choice(image, int(scale), self_ensemble, moment, DEGRADATIONS[made], bool(every_scale))
+    ) -> None:
+        choice = Choice(image, int(scale), self_ensemble, float(moment), DEGRADATIONS[made], bool(every_scale))
         self.newest.note(str(request.session_hash), choice)
-        return choice
+
+    def _show(self, choice: Choice | None, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        if choice is None:  # too many other visitors have chosen something since
+            raise gr.Error("The server no longer has this choice: choose again.", print_exception=False)
+        yield from self._until_newer(self._show_choice(choice, key), choice.moment, request)
 
     def _until_newer(self, updates: Updates, moment: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         visitor = str(request.session_hash)

@@ -27,6 +27,23 @@ def test_older_work_learns_of_a_newer_choice() -> None:
     assert not newest.has_newer("someone else", 0.0)
 
 
+def test_choices_that_arrive_late_replace_no_newer_ones() -> None:
+    newest = NewestChoices()
+    assert newest.options_of("me") is None
+    assert newest.image_of("me") is None
+    scale, late = Choice(None, 2, False, moment=6.0), Choice(None, 4, True, moment=5.0)
+    newest.note("me", scale)
+    newest.note("me", late)
+    assert newest.options_of("me") == scale
+    newest.note("me", Choice(Path("a.png"), 4, True, moment=4.0))
+    # The scale was chosen after the image, so it applies to this image.
+    assert newest.image_of("me") == Choice(Path("a.png"), 2, False, moment=6.0)
+    image = Choice(Path("b.png"), 3, True, moment=7.0)
+    newest.note("me", image)
+    assert newest.image_of("me") == image
+    assert newest.options_of("me") == scale
+
+
 def test_the_visitors_who_chose_longest_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choices, "MAX_VISITORS", 2)
     newest = NewestChoices()

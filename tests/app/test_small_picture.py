@@ -165,7 +165,7 @@ def chosen(url: str, scale: str, made: str) -> dict[str, Any]:
     visitor.send(visitor.index("lambda"), [])
     note = visitor.index("note_options")
     assert visitor.send(note, [1.0, False, scale, False, made])["success"]
-    shown = visitor.shown(visitor.index("show_choice", after=note), [None, None])
+    shown = visitor.shown(visitor.index("show_options", after=note), [None])
     visitor.web.close()
     scenes: list[dict[str, Any]] = [values[1] for values in shown if "images" in values[1]]
     return scenes[-1]

@@ -178,7 +178,8 @@ def test_a_full_disk_is_reported_in_one_sentence_by_every_event(
         elif choice == "upload":
             note, data = visitor.index("note_upload"), [*data, visitor.upload(photograph)]
         visitor.send(note, data, {"index": 5, "value": None} if choice == "example" else None)
-        event, data = visitor.index("show_choice", after=note), [None, None]
+        show = "show_image" if choice in ("example", "upload") else "show_options"
+        event, data = visitor.index(show, after=note), [None]
     elif choice == "figure":
         event, data = visitor.index("draw_figure"), [None, seen]
     elif choice == "link":

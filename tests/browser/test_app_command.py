@@ -47,8 +47,9 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_image(folder / place / f"{name}.png", Picture(hr))
         if name != "third":
             write_finished(folder / "finished" / f"{name}_x2_mine.png", hr, upscaler)
-    # An image that takes seconds, so that a test can cancel its measurement.
-    write_image(folder / "large" / "fourth.png", Picture(np.zeros((1620, 2160, 3), np.uint8)))
+    # Images that take seconds each, so that a test can cancel their measurement.
+    for name in ("fourth", "fifth"):
+        write_image(folder / "large" / f"{name}.png", Picture(np.zeros((1620, 2160, 3), np.uint8)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the export without dynamo warns that it is old
         torch.onnx.export(
@@ -97,7 +98,7 @@ def page(desktop: BrowserContext, served: str) -> Iterator[Page]:
 
 
 def test_the_methods_of_the_command_line_are_panels_with_numbers(page: Page) -> None:
-    expect(thumbnails(page)).to_have_count(4)
+    expect(thumbnails(page)).to_have_count(5)
     drn = numbers(page, "drn", "whole")
     assert names(page) == ["Small (LR)", "Bicubic", "DRN", "mine", "a network", "Original"]
     assert numbers(page, "further-1", "whole") == drn
@@ -170,9 +171,9 @@ def test_measuring_a_set_is_cancelled_and_goes_on(page: Page) -> None:
     page.locator("#set").get_by_label("large").check()
     page.locator("#set-scale").get_by_label("x3").check()
     page.locator("#set-start").click()
-    expect(page.locator("#set-status")).to_contain_text("1 of 2 results measured")  # the second takes longer
+    expect(page.locator("#set-status")).to_contain_text("1 of 4 results measured")  # the next takes longer
     page.locator("#set-cancel").click()
     expect(page.locator("#set-status")).to_contain_text("Stopped: the finished measurements are kept.")
     page.locator("#set-start").click()
-    expect(page.locator("#set-status")).to_contain_text("All 2 results are measured.", timeout=60_000)
+    expect(page.locator("#set-status")).to_contain_text("All 4 results are measured.", timeout=60_000)
     expect(page.locator("#set-means")).to_contain_text("bicubic")

@@ -201,6 +201,37 @@ def test_choosing_the_same_photograph_again_keeps_viewport_and_results(
     assert in_view(page) == place
 
 
+@pytest.mark.parametrize("image_is_late", [False, True], ids=["scale and scale", "image and scale"])
+def test_the_last_choice_is_shown_even_if_it_reaches_the_server_first(page: Page, image_is_late: bool) -> None:
+    numbers(page, "drn", "whole")
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/gradio_api/run/**", hold_the_first)
+    if image_is_late:
+        thumbnails(page).nth(3).click()
+    else:
+        page.locator("#scale").get_by_label("x2").check()
+    image = read_image(photographs.examples()[3 if image_is_late else 0]).rgb
+    while not held:
+        page.wait_for_timeout(20)
+    page.locator("#scale").get_by_label("x3").check()
+    page.wait_for_timeout(500)  # the later choice is in the queue
+    held[0].continue_()
+    hr = mod_crop(image, 3)
+    shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
+    expect(shown).to_have_text(f"{psnr(upscale(downscale(hr, 3), 3), hr, 3):.2f} dB")
+    page.wait_for_timeout(1000)
+    expect(shown).to_have_text(f"{psnr(upscale(downscale(hr, 3), 3), hr, 3):.2f} dB")
+    expect(page.locator("#scale").get_by_label("x3")).to_be_checked()
+    numbers(page, "drn", "whole")
+
+
 def test_a_choice_that_the_queue_refuses_ends_the_wait(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     started, stopped = threading.Event(), threading.Event()
 

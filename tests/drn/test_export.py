@@ -12,7 +12,7 @@ from PIL import Image
 from drn import weights
 from drn.errors import InputError
 from drn.image import Array
-from drn.training.curve import read_curve, write_curve
+from drn.training.curve import COLUMNS, read_curve, write_curve
 from drn.training.validation import ValidationSets
 from drn.upscaler import Upscaler
 from scripts.blend_weights import blend
@@ -62,6 +62,36 @@ def test_a_run_for_photographs_becomes_photo_weights(tmp_path: Path) -> None:
     assert {path.name for path in target.iterdir()} == names
     assert [row["valid_psnr"] for row in read_curve(target / "curve_x2_photo.csv")] == [27.0, 27.0]
     assert list(weights.read_sums(target)) == ["drn_x2.safetensors", "drn_x2_photo.safetensors"]
+
+
+def test_weights_validated_on_other_images_are_measured_on_the_same_images(tmp_path: Path, photo: Array) -> None:
+    target, valid = tmp_path / "weights", tmp_path / "crops"
+    target.mkdir()
+    valid.mkdir()
+    Image.fromarray(photo).save(valid / "a.png")
+    # The files state the PSNR of different images, so only the measurement shows which weights are better.
+    released = weights.load(export(run_of(tmp_path / "first", 35.0, 1.0), target, continues=False))
+    run = run_of(tmp_path / "second", 33.0, 0.5)
+    write_curve(run / "curve.csv", [row | {"valid_psnr_crops": 34.0} for row in read_curve(run / "curve.csv")])
+    better = weights.load(run / weights.filename(2))
+    with torch.no_grad():
+        for parameter in better.model.tail.parameters():
+            parameter.mul_(0)  # the enlarged input alone, which is better than random weights
+    weights.save(better.path, better.model, better.notes)
+    sets = ValidationSets((valid,), 2)
+    psnr, before = (sets.measure(Upscaler(file.model))["crops"] for file in (better, released))
+    assert psnr > before
+    with pytest.raises(InputError, match=r"33\.000 dB, and drn_x2\.safetensors in .* 35\.000 dB"):
+        export(run, target, True)
+    with pytest.raises(InputError, match=r"was not validated on a folder 'others'"):
+        export(run, target, True, [valid], "others")
+    path = export(run, target, True, [valid], "crops")
+    assert path.read_bytes() == better.path.read_bytes()
+    assert [row["valid_psnr"] for row in read_curve(target / "curve_x2.csv")] == [35.0, 35.0, 34.0, 34.0]
+    assert set(read_curve(target / "curve_x2.csv")[-1]) == set(COLUMNS)
+    export(run_of(tmp_path / "first again", 36.0, 1.0), target, continues=False)  # what the files state
+    with pytest.raises(InputError, match=f"{before:.3f} dB"):
+        export(tmp_path / "first", target, False, [valid])
 
 
 def test_weights_that_are_not_better_are_refused(tmp_path: Path) -> None:

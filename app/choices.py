@@ -1,4 +1,4 @@
-"""The choices that visitors make in the Compare tab, and which choice of each visitor is the newest."""
+"""The choices that visitors make in the Compare tab, and the newest choices of each visitor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Choice:
         image: The name of an example or the path of an uploaded file; None keeps the present image.
         scale: Upscaling factor.
         self_ensemble: Whether DRN+ is shown too.
-        moment: The time of the choice, in ms on the clock of the visitor's page.
+        moment: The time of the choice, in ms on the clock of the visitor's page. If an image is shown with options that
+            were chosen later, this is the time of the options.
         degradation: Degradation of the LR image.
         every_scale: Whether the other scales are compared too.
     """
@@ -73,24 +74,24 @@ class NewestChoices:
 
     def options_of(self, visitor: str) -> Choice | None:
         """Return the visitor's newest choice of options for the present image; None if there is none."""
-        return self._of(visitor).options
+        return self._choices_of(visitor).options
 
     def image_of(self, visitor: str) -> Choice | None:
         """Return the visitor's newest choice of an image, with the options chosen since then; None if there is none."""
-        image, options = self._of(visitor)
+        image, options = self._choices_of(visitor)
         if image is None or options is None or options.moment < image.moment:
             return image
         return replace(options, image=image.image)
 
     def has_newer(self, visitor: str, moment: float) -> bool:
         """Whether ``visitor`` chose something after ``moment``."""
-        return any(choice is not None and choice.moment > moment for choice in self._of(visitor))
+        return any(choice is not None and choice.moment > moment for choice in self._choices_of(visitor))
 
     def has_newer_image(self, visitor: str, moment: float) -> bool:
         """Whether ``visitor`` chose another image after ``moment``."""
-        image = self._of(visitor).image
+        image = self._choices_of(visitor).image
         return image is not None and image.moment > moment
 
-    def _of(self, visitor: str) -> _Newest:
+    def _choices_of(self, visitor: str) -> _Newest:
         with self._lock:
             return self._newest.get(visitor, _Newest())

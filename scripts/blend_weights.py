@@ -1,7 +1,8 @@
 """Blend the weights of a run with the released weights of the same scale.
 
 Weights that were tuned for degraded images lose PSNR on clean ones. A weighted mean of both sets of weights loses less
-(Wortsman et al., "Robust fine-tuning of zero-shot models", 2022, arXiv 2109.01903).
+(Wortsman et al., "Robust fine-tuning of zero-shot models", 2022, arXiv 2109.01903). Weights that were trained further
+on clean images also gain from such a mean.
 
 python -m scripts.blend_weights runs/x2_photo --share 0.5 --valid holdout --out runs/x2_photo_half
 
@@ -14,7 +15,6 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Annotated
 
 import typer
@@ -57,7 +57,7 @@ def blend(run: Path, share: float, out: Path, valid: Sequence[Path], released: P
     original = clean.model.state_dict()
     blended.load_state_dict({key: original[key].lerp(value, share) for key, value in tuned.model.state_dict().items()})
     sets = ValidationSets(tuple(valid), scale, tuned.notes.get("degradation", "none"))
-    psnr = mean(sets.measure(Upscaler(blended)).values())
+    psnr = sets.mean_psnr(Upscaler(blended))
     notes = {**tuned.notes, "share": str(share), "valid_psnr": f"{psnr:.4f}"}
     path = out / tuned.path.name
     out.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ python -m scripts.export_run runs/x3                # replaces the curve of the 
 python -m scripts.export_run runs/x2b --continues   # continues the curve, if the run started from weights in weights/
 python -m scripts.export_run runs/x2_photo          # a run with --degrade photo: drn_x2_photo.safetensors
 python -m scripts.export_run runs/x2c --continues --valid valid --valid valid_urban --curve-of valid
-                                                    # measures both weights, if they were validated on other images
+                                                    # measures both weights, which were validated on different images
 
 Then run `python -m drn evaluate` and `python -m scripts.write_results`, as shown in the docstring of write_results.
 """
@@ -15,7 +15,6 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Annotated
 
 import typer
@@ -50,8 +49,8 @@ def export(run: Path, target: Path, continues: bool, valid: Sequence[Path] = (),
         target: Folder of the released weights.
         continues: Whether the run started from weights in ``target``, of any scale. The hours and iterations of the run
             are then added to the existing curve of its scale and variant.
-        valid: Validation folders on which both weights are measured. Without them, the PSNR values in the two files are
-            compared.
+        valid: Validation folders on which both weights are measured. Without them, the PSNR values that training wrote
+            into the two files are compared.
         curve_of: Name of the validation folder whose PSNR is added to the curve, if the run had several; empty for the
             mean of the folders.
 
@@ -66,18 +65,6 @@ def export(run: Path, target: Path, continues: bool, valid: Sequence[Path] = (),
     new = weights.load(weights.find(scale, run))
     path = target / weights.filename(scale, new.variant)
     curve = target / f"{path.stem.replace('drn', 'curve', 1)}.csv"
-    if path.is_file():
-        both = new, weights.load(path)
-        if valid:
-            sets = ValidationSets(tuple(valid), scale, new.notes.get("degradation", "none"))
-            psnr, before = (mean(sets.measure(Upscaler(file.model)).values()) for file in both)
-        else:
-            psnr, before = map(stated_psnr, both)
-        if psnr <= before:
-            raise InputError(
-                f"{run} has a validation PSNR of {psnr:.3f} dB, and {path.name} in {target} has {before:.3f} dB: "
-                "train for longer."
-            )
     earlier, added = read_curve(curve) if continues else [], read_curve(run / CURVE)
     if not added:
         raise InputError(f"{run} has no {CURVE}, so its training hours are unknown: export another run.")
@@ -87,6 +74,18 @@ def export(run: Path, target: Path, continues: bool, valid: Sequence[Path] = (),
         added = [
             {column: row[column] for column in COLUMNS} | {"valid_psnr": row[f"valid_psnr_{curve_of}"]} for row in added
         ]
+    if path.is_file():
+        both = new, weights.load(path)
+        if valid:
+            sets = ValidationSets(tuple(valid), scale, new.notes.get("degradation", "none"))
+            psnr, before = (sets.mean_psnr(Upscaler(file.model)) for file in both)
+        else:
+            psnr, before = map(stated_psnr, both)
+        if psnr <= before:
+            raise InputError(
+                f"{run} has a validation PSNR of {psnr:.3f} dB, and {path.name} in {target} has {before:.3f} dB: "
+                "train for longer."
+            )
     offset = {column: earlier[-1][column] if earlier else 0.0 for column in ("iteration", "hours")}
     content = new.path.read_bytes()
     digests = weights.read_sums(target) | {path.name: hashlib.sha256(content).hexdigest()}

@@ -59,7 +59,7 @@ class CompareHandlers:
         scales: The scales to choose from.
         shelf: Keeps the visitors' sessions.
         upscaler_for: Returns the upscaler for a scale.
-        newest: The newest choice of each visitor.
+        newest: The newest choices of each visitor.
         photo_for: Returns the upscaler with the photo weights for a scale, if there are any.
         further: The methods that the command line added to the built-in ones.
     """
@@ -108,11 +108,11 @@ class CompareHandlers:
         self._note(None, moment, every_scale, scale, self_ensemble, made, request)
 
     def show_image(self, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Compare the image that the visitor chose last; it replaces the session with this ``key``."""
+        """Show the image that the visitor chose last, in place of the session with this ``key``."""
         yield from self._show(self.newest.image_of(str(request.session_hash)), key, request)
 
     def show_options(self, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Compare the present image, that of the session with this ``key``, with the options chosen last."""
+        """Show the image of the session with this ``key`` with the options that the visitor chose last."""
         yield from self._show(self.newest.options_of(str(request.session_hash)), key, request)
 
     def show_link(self, moment: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
@@ -223,7 +223,8 @@ class CompareHandlers:
         made: str,
         request: gr.Request,
     ) -> None:
-        choice = Choice(image, int(scale), self_ensemble, float(moment), DEGRADATIONS[made], bool(every_scale))
+        moment = float(moment)  # fails if a request contains no number
+        choice = Choice(image, int(scale), self_ensemble, moment, DEGRADATIONS[made], bool(every_scale))
         self.newest.note(str(request.session_hash), choice)
 
     def _show(self, choice: Choice | None, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:

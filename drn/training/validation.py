@@ -49,6 +49,10 @@ class ValidationSets:
         method = methods.drn(upscaler, self_ensemble)
         return {name: measure_set(name, pairs, method).psnr for name, pairs in self.sets.items()}
 
+    def mean_psnr(self, upscaler: Upscaler) -> float:
+        """Return the mean of the folders' mean PSNR in dB."""
+        return mean(self.measure(upscaler).values())
+
 
 class Validator:
     """Validates the averaged weights of a run, records the results in its folder, and exports the best weights.

@@ -34,7 +34,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two test sets, DRN's own results for two of the three images, and DRN as an ONNX file."""
+    """A folder with three test sets, DRN's own results for two images of the first, and DRN as an ONNX file."""
     folder = tmp_path_factory.mktemp("sets")
     generator = torch.Generator().manual_seed(0)
     upscaler = Upscaler(load_model(scale=2))

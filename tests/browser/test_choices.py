@@ -213,16 +213,17 @@ def test_the_last_choice_is_shown_even_if_it_reaches_the_server_first(page: Page
             held.append(route)
 
     page.route("**/gradio_api/run/**", hold_the_first)
-    if image_is_late:
-        thumbnails(page).nth(3).click()
-    else:
-        page.locator("#scale").get_by_label("x2").check()
+    with page.expect_request("**/gradio_api/run/**"):
+        if image_is_late:
+            thumbnails(page).nth(3).click()
+        else:
+            page.locator("#scale").get_by_label("x2").check()
     image = read_image(photographs.examples()[3 if image_is_late else 0]).rgb
-    while not held:
-        page.wait_for_timeout(20)
-    page.locator("#scale").get_by_label("x3").check()
-    page.wait_for_timeout(500)  # the later choice is in the queue
-    held[0].continue_()
+    with page.expect_response("**/queue/join*"):
+        page.locator("#scale").get_by_label("x3").check()
+    page.wait_for_url("**scale=3**")  # the later choice is shown
+    with page.expect_response("**/queue/join*"):
+        held[0].continue_()
     hr = mod_crop(image, 3)
     shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
     expect(shown).to_have_text(f"{psnr(upscale(downscale(hr, 3), 3), hr, 3):.2f} dB")

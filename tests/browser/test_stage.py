@@ -122,6 +122,7 @@ def test_screen_pixels_are_image_pixels(browser: Browser, url: str, truth: Array
 
 
 def answer_late(route: Route) -> None:
+    """Let a request wait for longer than Chromium ignores movements after a click."""
     time.sleep(0.7)
     route.continue_()
 
@@ -138,6 +139,7 @@ def test_nothing_moves_while_results_arrive(page: Page, url: str, monkeypatch: p
         page.set_viewport_size({"width": size[0], "height": size[1]})
         page.goto(url)
         before = numbers(page, "drn", "whole")
+        page.wait_for_timeout(500)
         assert page.evaluate("window.moved") < 0.02, size
         page.evaluate("window.moved = 0")
         # Chromium does not count what moves within half a second after a click.

@@ -70,13 +70,16 @@ def upload_to_upscale(page: Page, path: Path) -> None:
     page.get_by_role("tab", name="Upscale").click()
     page.evaluate(
         """() => {
-            window.arrived = new Promise((done) => document.addEventListener("photo-shown", ({ detail }) => {
-                if (detail.name === "upscale" && detail.id) done();
-            }));
+            window.arrived = false;
+            document.addEventListener("photo-shown", function listen({ detail }) {
+                if (detail.name !== "upscale" || !detail.id) return;
+                window.arrived = true;
+                document.removeEventListener("photo-shown", listen);
+            });
         }"""
     )
     page.locator("#small-image input[type=file]").set_input_files(path)
-    page.evaluate("() => window.arrived")
+    page.wait_for_function("() => window.arrived")
     expect(page.locator("#small-image img")).to_have_count(1)
     expect(page.locator("#download")).to_be_hidden()
 

@@ -258,6 +258,7 @@ def test_an_upload_that_is_gone_is_not_replaced_silently(
     page.reload()
     notice = page.locator("#viewer").get_by_test_id("notice")
     expect(notice).to_have_text("Your photograph is no longer on the server, so an example is shown: upload it again.")
+    numbers(page, "drn", "whole")  # the page is complete, so that nothing replaces the gallery during the click
     thumbnails(page).nth(3).click()
     wait_for_query(page, image="cat")
     expect(notice).to_be_hidden()

@@ -88,7 +88,7 @@ def _label(session: Session, method: str) -> tuple[str, str]:
 
 
 def _images(session: Session, scale: int, methods: Sequence[str]) -> Iterator[Layer]:
-    """The small image and the result of each method at one scale."""
+    """Yield the layers of one scale: the small image, then the result of each method."""
     is_chosen = scale == session.pairs[0].scale
     small = next((pair.lr for pair in session.pairs if pair.scale == scale), None)
     yield Layer(_key(session, scale, "lr"), "small", scale, SMALL, "the input", small, shown=is_chosen)

@@ -1,4 +1,4 @@
-"""Copy the best weights of a training run into weights/, with the curve, and update SHA256SUMS.
+"""Make the best weights of a training run the bundled weights: copy them to weights/, with their curve.
 
 python -m scripts.export_run runs/x3                # replaces the curve of the scale
 python -m scripts.export_run runs/x2b --continues   # continues the curve, if the run started from weights in weights/
@@ -109,7 +109,7 @@ def main(
         str, typer.Option(help="The validation folder whose PSNR is added to the curve, if the run had several.")
     ] = "",
 ) -> None:
-    """Copy the best weights of a training run into weights/."""
+    """Make the best weights of a training run the bundled weights, if they are better than the present ones."""
     try:
         path = export(run, weights.BUNDLED, continues, valid or (), curve_of)
     except (InputError, OSError) as error:

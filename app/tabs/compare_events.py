@@ -79,8 +79,8 @@ def connect(
         [key, layout.panels],
         [layout.scale, layout.self_ensemble, layout.gallery, layout.own_names, layout.made],
     )
-    # With "multiple" the page sends every event at once, and the server handles the events in order. Otherwise the page
-    # would send an event only after the previous event has ended, with that later time as the time of the choice.
+    # "multiple" lets the page send each event at once. Otherwise it would wait until the previous event has ended, and
+    # send that later time as the time of the choice.
     computing: dict[str, Any] = {**HEAVY, "trigger_mode": "multiple", "outputs": [*outputs, *controls]}
 
     for noted, show in _connect_choices(layout, handlers, [moment, every_scale]):

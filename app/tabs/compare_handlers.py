@@ -108,11 +108,11 @@ class CompareHandlers:
         self._note(None, moment, every_scale, scale, self_ensemble, made, request)
 
     def show_image(self, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Show the image that the visitor chose last, in place of the session with this ``key``."""
+        """Show the image that the visitor chose last. Its session replaces the one with this ``key``."""
         yield from self._show(self.newest.image_of(str(request.session_hash)), key, request)
 
     def show_options(self, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Show the image of the session with this ``key`` with the options that the visitor chose last."""
+        """Apply the options that the visitor chose last to the session with this ``key``, and show it."""
         yield from self._show(self.newest.options_of(str(request.session_hash)), key, request)
 
     def show_link(self, moment: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
@@ -166,12 +166,16 @@ class CompareHandlers:
             return self._put(rename_own(session, lines), key)
 
     def _put(self, session: Session, key: str | None) -> tuple[str, Any, gr.Textbox]:
-        """Store a session; return its key, the viewer's value, and the box with the names of the visitor's results."""
+        """Store a session, and return what the page then shows.
+
+        Returns:
+            The session's key, the viewer's value, and an update of the box with the names of the visitor's results.
+        """
         value = scene_value(scene_of(session))
         return self.shelf.put(session, key), value, names_box(session)
 
     def controls_of(self, key: str | None) -> tuple[Any, ...]:
-        """Set the controls to the values of the session; without a session, leave them unchanged.
+        """Return updates that set the controls to the session's values, or leave them unchanged without a session.
 
         Returns:
             Updates of scale, DRN+, gallery, the names of the visitor's results, and the way to make the small picture.

@@ -245,12 +245,16 @@ def _sentence(error: InputError | OSError) -> str:
 
 
 def main() -> None:
-    """Run the command line. After bad input it prints one sentence on stderr and exits with code 1."""
-    # The user sees only the one sentence, without the warnings and progress bars of the Hub's client.
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # this and the next are read when the client is imported
+    """Run the command ``drn``.
+
+    If the input cannot be used, the command prints one sentence to stderr and exits with code 1.
+    """
+    # The Hub's client must print no warnings or progress bars beside this sentence. It reads the two variables when it
+    # is imported.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore", module="huggingface_hub")
-    warnings.filterwarnings("ignore", module="PIL")  # the messages of drn/image.py describe faults of an image
+    warnings.filterwarnings("ignore", module="PIL")  # the project's own messages describe faults of an image
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # so that file names that cannot be printed cause no error

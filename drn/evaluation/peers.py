@@ -116,12 +116,12 @@ def standing(peers: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
             ahead = lead(row["psnr"], measured[data]["rounded"][0])
             size = _megas([measured["parameters"]])
             group = "ahead of" if ahead > 0 else "behind" if ahead < 0 else "level with"
-            groups[group].append(f"{entry['name']} ({size}" + (f", {abs(ahead):.2f} dB)" if ahead else ")"))
+            groups[group].append(f"{entry['name']} ({size})" + (f" by {abs(ahead):.2f} dB" if ahead else ""))
         if not any(groups.values()):
             continue
         parts = [f"{group} {', '.join(names)}" for group, names in groups.items() if names]
         size = _megas([results["weights"][f"x{scale}"]["parameters"]])
-        sentences.append(f"{data} x{scale}: {DRN} ({size}, {psnr_text(row['psnr'])} dB) is {'; '.join(parts)}.")
+        sentences.append(f"{data} x{scale}: {DRN} ({size}) has {psnr_text(row['psnr'])} dB. It is {'; '.join(parts)}.")
     return sentences
 
 

@@ -112,7 +112,7 @@ def region_fields(page: Page) -> Rect:
 
 
 def type_region(page: Page, region: Rect) -> None:
-    """Type a region into the fields of the Compare tab and press Enter."""
+    """Fill in the four region fields of the Compare tab and press Enter."""
     fields = page.locator("#viewer .region-fields input").all()
     for field, value in zip(fields, (region.x, region.y, region.width, region.height), strict=True):
         field.fill(str(value))
@@ -167,7 +167,7 @@ def assert_shows(canvas: Array, image: Array, region: Rect, zoom: int, left: Arr
 
 
 def drag(page: Page, key: str, dx: int, dy: int) -> None:
-    """Drag a panel from its middle by a distance in CSS pixels."""
+    """Drag with the mouse from the middle of a panel, by ``dx`` and ``dy`` CSS pixels."""
     box = page.locator(f'canvas[data-key="{key}"]').bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

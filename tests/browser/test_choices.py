@@ -42,7 +42,6 @@ def test_the_last_of_several_quick_choices_is_shown(page: Page, monkeypatch: pyt
     shown = page.locator('#viewer [data-of="bicubic"] [data-testid="whole"] .psnr')
     expect(shown).to_have_text(f"{expected:.2f} dB", timeout=30_000)
     page.locator("#scale").get_by_label("x3").check()  # a result of the photograph that is shown now
-    expect(shown).not_to_have_text(f"{expected:.2f} dB")
     hr = mod_crop(chosen, 3)
     expect(shown).to_have_text(f"{psnr(upscale(downscale(hr, 3), 3), hr, 3):.2f} dB")
 
@@ -185,10 +184,8 @@ def test_choosing_the_same_photograph_again_keeps_viewport_and_results(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = numbers(page, "drn", "whole")
-    whole = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
     thumbnails(page).nth(2).click()
-    expect(whole).not_to_have_text(f"{before[0]:.2f} dB")
-    expect(whole).to_contain_text("dB")
+    numbers(page, "drn", "whole", former=before)
     drag(page, "drn", 80, 40)
     numbers(page, "drn", "region")
     place = in_view(page)
@@ -254,11 +251,8 @@ def test_a_choice_that_the_queue_refuses_ends_the_wait(page: Page, monkeypatch: 
 def test_the_controls_show_the_present_comparison_after_a_choice_was_refused(page: Page) -> None:
     before = numbers(page, "drn", "whole")
     thumbnails(page).nth(2).click()
-    whole = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
-    expect(whole).not_to_have_text(f"{before[0]:.2f} dB")
-    expect(whole).to_contain_text("dB")
     viewer = page.locator("#viewer").get_by_test_id("viewer")
-    shown = numbers(page, "drn", "whole")
+    shown = numbers(page, "drn", "whole", former=before)
     page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full!"}))
     page.locator("#scale").get_by_label("x3").click()
     expect(page.locator("#scale").get_by_label("x4")).to_be_checked()
@@ -288,10 +282,7 @@ def test_a_choice_that_the_server_does_not_record_ends_the_wait(page: Page) -> N
 def test_a_dropped_comparison_ends_the_questions_of_the_viewer(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     before = numbers(page, "drn", "whole")
     page.locator("#scale").get_by_label("x3").check()  # the first comparison is never dropped
-    shown = page.locator('#viewer [data-of="drn"] [data-testid="whole"] .psnr')
-    expect(shown).not_to_have_text(f"{before[0]:.2f} dB")
-    expect(shown).to_contain_text("dB")
-    numbers(page, "drn", "whole")
+    numbers(page, "drn", "whole", former=before)
     monkeypatch.setattr(Shelf, "find", lambda *_: None)
     drag(page, "drn", 40, 0)
     expect(page.locator(FRESH)).to_have_count(1)

@@ -37,24 +37,28 @@ FRESH = '#viewer [data-fresh="true"]'
 """Selects the viewer while it shows the scores of the region in view."""
 
 
-def numbers(page: Page, panel: str, which: str) -> tuple[float, float]:
+def numbers(page: Page, panel: str, which: str, former: tuple[float, float] | None = None) -> tuple[float, float]:
     """Wait until a panel's numbers are those of the present view, and return its PSNR (dB) and SSIM.
+
+    After a change, pass the ``former`` numbers. The viewer is sometimes built again with the old numbers before the
+    change reaches it, and the numbers are absent for a moment then, so that their absence does not show the change.
 
     Args:
         page: The page with the Compare tab open.
         panel: The image's key.
         which: "region" for the region in view, "whole" for the whole image.
+        former: Numbers with another PSNR than the one to wait for, if any.
     """
     # Read both values in one evaluation, because a new result replaces the captions.
     settled = page.wait_for_function(
-        r"""([panel, which]) => {
+        r"""([panel, which, former]) => {
             const rows = document.querySelectorAll(`[data-of="${panel}"] [data-testid="${which}"]`);
             if (rows.length !== 1 || document.querySelectorAll('#viewer [data-fresh="true"]').length !== 1) return null;
             const [psnr, ssim] = [".psnr", ".ssim"].map((name) => rows[0].querySelector(name).textContent);
             const known = /^\d+\.\d\d dB$/.test(psnr) && /^-?\d\.\d{4}$/.test(ssim);
-            return known ? [parseFloat(psnr), parseFloat(ssim)] : null;
+            return known && parseFloat(psnr) !== former ? [parseFloat(psnr), parseFloat(ssim)] : null;
         }""",
-        arg=[panel, which],
+        arg=[panel, which, former and former[0]],
     )
     psnr, ssim = settled.json_value()
     return psnr, ssim

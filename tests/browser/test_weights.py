@@ -43,7 +43,7 @@ def test_an_open_page_changes_to_the_new_weights_and_the_next_page_starts_with_t
         monkeypatch.setattr(Upscaler, "upscale", lambda *_, **__: pytest.fail("computed once more"))
         page = browser.new_page()
         page.goto(url)
-        assert numbers(page, "drn", "whole") == after
+        assert numbers(page, "drn", "whole", former=before) == after
     finally:
         page.close()
         demo.close()

@@ -23,7 +23,6 @@ from app.serving import decoding
 from app.serving.cache import start_sweeping, use_own_folder
 from app.serving.connections import bound_the_log
 from app.serving.gradio_patches import (
-    Listeners,
     describe_page,
     keep_requests_out_of_the_log,
     send_schemas_once,
@@ -33,6 +32,7 @@ from app.serving.gradio_patches import (
 )
 from app.serving.guard import Failures, Guard, log_kind
 from app.serving.limits import MAX_CROP_PIXELS, MAX_OUTPUT_PIXELS, MAX_PIXELS, MAX_UPLOAD_BYTES, MAX_WAITING
+from app.serving.listeners import Listeners
 from app.set_tables import SetTables, named_sets
 from app.tabs.compare import compare_tab
 from app.tabs.results import results_tab

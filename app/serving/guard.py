@@ -22,9 +22,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.serving import connections
 from app.serving.cache import is_stored
 from app.serving.checks import EVENT, MALFORMED, SESSION, checked_event
-from app.serving.gradio_patches import Listeners, forget_progress
+from app.serving.gradio_patches import forget_progress
 from app.serving.hosts import allowed_hosts, check_host, check_origin, visitor
 from app.serving.limits import MAX_UPLOAD_BYTES
+from app.serving.listeners import Listeners
 from app.serving.refused import Refused
 from app.serving.uploads import store_upload
 
@@ -163,7 +164,8 @@ class Guard:
             session = _query(scope, "session_hash", SESSION)
             if session is None:
                 raise Refused(404, NOTHING_HERE)
-            listening = self._listeners.listening(session)
+            await self._listeners.stream(session, self.app, scope, receive, send)
+            return
         elif answers := ANSWERS.fullmatch(path):
             listening = self._listeners.listening(answers[2])
         elif path == PROGRESS:

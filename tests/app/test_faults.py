@@ -26,9 +26,9 @@ from gradio_client.exceptions import AppError
 from app.page import build, launch
 from app.scene import scene_of
 from app.serving import cache
-from app.serving.gradio_patches import MAX_SHARE
 from app.serving.jobs import deadline, store_result
 from app.serving.limits import MAX_WAITING
+from app.serving.listeners import MAX_SHARE
 from app.session import open_example, open_upload
 from app.viewer.component import scene_value
 from drn import load_model, weights

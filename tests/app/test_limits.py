@@ -26,12 +26,12 @@ from gradio_client.exceptions import AppError
 from uvicorn.server import ServerState
 
 from app.page import build, launch
-from app.serving import connections, gradio_patches
+from app.serving import connections, listeners
 from app.serving.checks import MAX_TEXT, MAX_VALUES, checked_event
 from app.serving.connections import OncePerSecond
-from app.serving.gradio_patches import MAX_SHARE, TOO_MANY
 from app.serving.hosts import allowed_hosts, trusted_proxies, visitor
 from app.serving.jobs import NO_MEMORY
+from app.serving.listeners import MAX_SHARE, TOO_MANY
 from app.serving.refused import Refused
 from drn.errors import InputError
 from drn.image import Array, Picture
@@ -164,7 +164,7 @@ def test_no_inputs_are_kept_in_the_state_of_a_visitor(page: gr.Blocks, web: http
 def test_answers_that_are_not_fetched_are_dropped(
     page: gr.Blocks, web: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gradio_patches, "QUIET_ANSWERS", 2.0)
+    monkeypatch.setattr(listeners, "QUIET_ANSWERS", 2.0)
     kept, ids = page._queue.pending_messages_per_session, page._queue.pending_event_ids_session
     assert join(web, "quiet-1", "when_settled", []).status_code == 200
     assert "quiet-1" in kept
@@ -177,7 +177,7 @@ def test_answers_that_are_not_fetched_are_dropped(
 def test_a_session_with_too_many_unread_messages_is_dropped(
     page: gr.Blocks, web: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gradio_patches, "MAX_UNREAD", 5)
+    monkeypatch.setattr(listeners, "MAX_UNREAD", 5)
     for _ in range(5):
         join(web, "unread", "when_settled", [])
     wait_until(lambda: "unread" not in page._queue.pending_messages_per_session)
@@ -190,7 +190,7 @@ def test_jobs_without_a_listener_are_stopped(
     slow: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gradio_patches, "QUIET_JOBS", 1.0)
+    monkeypatch.setattr(listeners, "QUIET_JOBS", 1.0)
     for session in ("left-1", "left-2"):
         assert join(web, session, "upscale", [stored, "2", False, "auto"]).status_code == 200
     call = web.post("/gradio_api/call/upscale", json={"data": [stored, "2", False, "auto"]}).json()["event_id"]
@@ -244,11 +244,11 @@ def test_one_address_cannot_displace_the_states_of_others(page: gr.Blocks, web: 
         for event in web.get("/config").json()["dependencies"]
         if event["backend_fn"] and not event["queue"] and len(event["inputs"]) == 1
     )
-    for number in range(gradio_patches.MAX_STATES_EACH + 20):
+    for number in range(listeners.MAX_STATES_EACH + 20):
         body = {"fn_index": index, "session_hash": f"flood-{number}", "data": [None]}
         web.post("/gradio_api/run/predict", json=body, headers={"X-Forwarded-For": "203.0.113.10"})
     kept = [session for session in page.state_holder.session_data if session.startswith("flood-")]
-    assert len(kept) <= gradio_patches.MAX_STATES_EACH
+    assert len(kept) <= listeners.MAX_STATES_EACH
     assert "mine" in page.state_holder.session_data
 
 

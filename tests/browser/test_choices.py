@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 import time
@@ -15,9 +16,11 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import photographs
 from app.serving import decoding
+from app.serving.listeners import CLOSE, ClosingStreams
 from app.shelf import Shelf
 from drn.errors import InputError
 from drn.image import Array, Picture, mod_crop
@@ -46,6 +49,30 @@ def test_the_last_of_several_quick_choices_is_shown(page: Page, monkeypatch: pyt
     expect(shown).to_have_text(f"{psnr(upscale(downscale(hr, 3), 3), hr, 3):.2f} dB")
 
 
+def test_a_choice_is_shown_although_the_end_of_the_former_answers_arrives_late(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_now, ends = ClosingStreams.serve, threading.Event()
+
+    async def serve(
+        self: ClosingStreams, session: str, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        async def send_late(message: Message) -> None:
+            if message.get("body", b"").startswith(CLOSE):
+                ends.set()
+                await asyncio.sleep(2)
+            await send(message)
+
+        await serve_now(self, session, app, scope, receive, send_late)
+
+    before = numbers(page, "drn", "whole")
+    monkeypatch.setattr(ClosingStreams, "serve", serve)
+    drag(page, "drn", 40, 0)  # the new numbers come in a stream of their own
+    assert ends.wait(20)
+    page.locator("#scale").get_by_label("x2").check()
+    numbers(page, "drn", "whole", former=before)
+
+
 def test_a_newer_choice_stops_the_work_for_older_ones(
     page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,12 +86,15 @@ def test_a_newer_choice_stops_the_work_for_older_ones(
             return upscale_now(self, lr, cancelled=cancelled, self_ensemble=False, **others)
         work_until_cancelled(cancelled, started, stopped)
 
-    def assert_stopped() -> None:
+    def assert_stopped(former: tuple[float, float] | None = None) -> tuple[float, float]:
+        """Check that the work that never ends has stopped, and return the numbers of the comparison shown next."""
         assert stopped.wait(10), "the older work continued"
         # In this test DRN+ runs one pass instead of eight, so its numbers are those of DRN.
-        assert numbers(page, "drn+", "whole") == numbers(page, "drn", "whole")
+        shown = numbers(page, "drn+", "whole", former)
+        assert numbers(page, "drn", "whole") == shown
         started.clear()
         stopped.clear()
+        return shown
 
     before = numbers(page, "drn", "whole")
     monkeypatch.setattr(Upscaler, "upscale", first_never_ends)
@@ -72,21 +102,20 @@ def test_a_newer_choice_stops_the_work_for_older_ones(
     plus.check()
     assert started.wait(20)
     thumbnails(page).nth(3).click()
-    assert_stopped()
-    assert numbers(page, "drn", "whole") != before
+    other = assert_stopped()
+    assert other != before
 
     thumbnails(page).nth(2).click()
     assert started.wait(20)
     thumbnails(page).nth(0).click()  # stops the work of an event of the same kind
-    assert_stopped()
-    assert numbers(page, "drn", "whole") == before
+    assert assert_stopped(former=other) == before
 
     page.locator("#scale").get_by_label("x3").check()
     assert started.wait(20)
     (tmp_path / "broken.png").write_text("no image")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "broken.png")
     expect(page.get_by_text("broken.png is not an image that can be read")).to_be_visible()
-    assert_stopped()  # and the stopped work continued, because the newer choice failed
+    assert_stopped(former=before)  # and the stopped work continued, because the newer choice failed
     expect(page.locator("#viewer").get_by_test_id("viewer")).to_have_attribute("aria-busy", "false")
 
     page.locator("#scale").get_by_label("x2").check()

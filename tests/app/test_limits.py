@@ -38,6 +38,7 @@ from drn.image import Array, Picture
 from drn.upscaler import Upscaler
 from drn.writing import write_image
 from tests.helpers.hub_server import wait_until
+from tools.asking import answers
 from tools.load import ROOT
 
 pytestmark = pytest.mark.slow
@@ -141,7 +142,7 @@ def test_malformed_viewport_events_are_refused(web: httpx.Client) -> None:
             session = f"seen-{viewport['id']}-{index}"
             body = {"fn_index": viewport["id"], "session_hash": session, "data": [None], "event_data": seen}
             assert web.post("/gradio_api/queue/join", json=body).status_code == 200
-            told = web.get("/gradio_api/queue/data", params={"session_hash": session}).text
+            told = answers(web, session)
             assert '"success":false' in told
             assert "xxxx" not in told and "9" * 40 not in told and "<b>" not in told
 
@@ -156,7 +157,7 @@ def test_streams_accept_only_well_formed_names(web: httpx.Client, session: str) 
 def test_no_inputs_are_kept_in_the_state_of_a_visitor(page: gr.Blocks, web: httpx.Client) -> None:
     marker = "marker-of-the-visitor"
     assert join(web, "kept", "compare", [None, "2", False, marker]).status_code == 200
-    assert "error" in web.get("/gradio_api/queue/data", params={"session_hash": "kept"}).text
+    assert "error" in answers(web, "kept")
     assert "kept" in page.state_holder.session_data
     assert marker not in str(page.state_holder.session_data["kept"].config_values)
 
@@ -171,7 +172,7 @@ def test_answers_that_are_not_fetched_are_dropped(
     wait_until(lambda: "quiet-1" not in kept and "quiet-1" not in ids)
     # A visitor who returns in time receives them.
     assert join(web, "quiet-2", "when_settled", []).status_code == 200
-    assert "process_completed" in web.get("/gradio_api/queue/data", params={"session_hash": "quiet-2"}).text
+    assert "process_completed" in answers(web, "quiet-2")
 
 
 def test_a_session_with_too_many_unread_messages_is_dropped(

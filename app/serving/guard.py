@@ -91,7 +91,7 @@ class Guard:
 
     Args:
         app: The app of gradio.
-        listeners: Records which clients listen for answers.
+        listeners: Sends the streams of answers, and records who listens.
         own: The answers to requests for the page's own files, by path.
     """
 

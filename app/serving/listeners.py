@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -38,8 +38,13 @@ LOOK_SECONDS = 1.0
 CLOSE = b'data: {"msg":"close_stream"'
 """Start of the last message of a stream, after which the page ends the request."""
 
-CLOSING_SECONDS = 3.0
-"""Longest time to wait until a page has ended a request whose last message was sent."""
+CLOSING_SECONDS = 4.0
+"""Longest time to wait until a page has ended a request whose last message was sent. A page that needs longer to read
+the message may still miss answers."""
+
+MAX_UNENDED = 2
+"""Number of requests that a page may leave open for that time; afterwards the server no longer waits for its session.
+Some proxies do not report that a page has ended a request."""
 
 TOO_MANY = f"You already have {MAX_SHARE} requests in the queue: wait until one of them ends."
 CROWDED = "The server has too many visitors just now: try again in a minute."
@@ -48,13 +53,14 @@ CROWDED = "The server has too many visitors just now: try again in a minute."
 class ClosingStreams:
     """Delays new events of a session while its page may not know yet that the stream of answers is closed.
 
-    gradio closes the stream when no event of the session is left, and the page opens it again at its next event. An
-    event that reaches the server after it has closed the stream, and is accepted before the page has read that, would
-    have no stream: the page would never receive its answers.
+    gradio closes the stream when no event of the session is left, and the page opens it again at its next event. The
+    server may accept an event after it has closed the stream, but before the page has read the last message. The page
+    would then open no new stream, and would never receive the answers.
     """
 
     def __init__(self) -> None:
         self._closing: dict[str, asyncio.Event] = {}
+        self._unended: deque[str] = deque(maxlen=MAX_SESSIONS)  # sessions, once for each request that was left open
 
     async def serve(self, session: str, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answers to a session's events, and wait at the end until the page has ended the request.
@@ -70,7 +76,8 @@ class ClosingStreams:
 
         async def send_all_but_the_end(message: Message) -> None:
             nonlocal closed
-            if message.get("body", b"").startswith(CLOSE):
+            # There must be no await between gradio's decision to close the stream and this line.
+            if message.get("body", b"").startswith(CLOSE) and self._unended.count(session) < MAX_UNENDED:
                 closed = self._closing[session] = asyncio.Event()
             if closed is None or message.get("more_body"):
                 await send(message)
@@ -78,26 +85,31 @@ class ClosingStreams:
         try:
             await app(scope, receive, send_all_but_the_end)
             if closed is not None:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(CLOSING_SECONDS):
-                        while (await receive())["type"] != "http.disconnect":
-                            pass
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await self._wait_for_the_page(session, receive)
         finally:
             if closed is not None:
                 closed.set()
                 if self._closing.get(session) is closed:
                     del self._closing[session]
+        if closed is not None:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def closed(self, session: str | None) -> None:
+    async def _wait_for_the_page(self, session: str, receive: Receive) -> None:
+        try:
+            async with asyncio.timeout(CLOSING_SECONDS):
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+        except TimeoutError:
+            self._unended.append(session)
+
+    async def wait_until_closed(self, session: str | None) -> None:
         """Wait until the stream of ``session`` is closed on both sides, if it is being closed."""
-        closing = self._closing.get(session or "")
-        if closing is not None:
+        while (closing := self._closing.get(session or "")) is not None:
             await closing.wait()
 
 
 class Listeners:
-    """Records which clients listen for answers, and limits the jobs and data of each visitor.
+    """Sends the streams of answers, records who listens, and limits the jobs and data of each visitor.
 
     Args:
         page: The page.
@@ -165,7 +177,7 @@ class Listeners:
             outcome.
         """
         address, session = visitor(request.scope), body.session_hash
-        await self._streams.closed(session)
+        await self._streams.wait_until_closed(session)
         share = sum(
             event.session_hash == session or (address is not None and visitor(event.request.scope) == address)
             for event in self._queue.event_ids_to_events.values()

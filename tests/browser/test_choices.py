@@ -65,8 +65,12 @@ def test_a_choice_is_shown_although_the_end_of_the_former_answers_arrives_late(
 
         await serve_now(self, session, app, scope, receive, send_late)
 
-    before = numbers(page, "drn", "whole")
     monkeypatch.setattr(ClosingStreams, "serve", serve)
+    page.reload()
+    before = numbers(page, "drn", "whole")
+    assert ends.wait(20)
+    expect(page.locator(FRESH)).to_have_count(1)
+    ends.clear()
     drag(page, "drn", 40, 0)  # the new numbers come in a stream of their own
     assert ends.wait(20)
     page.locator("#scale").get_by_label("x2").check()

@@ -92,11 +92,11 @@ def picture_oracle(target: Target) -> Outcome:
         own = upload(web, png(9, 9))
         known = upload(web, (target.secrets / "known.png").read_bytes(), "known.png")
         (button,) = [c["id"] for c in web.get("/config").json()["components"] if c["props"].get("elem_id") == "upload"]
-        (note,) = [event for event in events(web) if [button, "upload"] in event["targets"] and event["outputs"]]
+        (note,) = [event for event in events(web) if [button, "upload"] in event["targets"] and event["inputs"]]
         (show,) = [event for event in events(web) if event["trigger_after"] == note["id"] and event["queue"]]
         _, session = join(web, note, [1.0, False, "2", False, "bicubic", {"path": known, "meta": META}])
         answers(web, session)
-        told = answers(web, join(web, show, [None, None], session=session)[1])
+        told = answers(web, join(web, show, [None], session=session)[1])
         path = Path(own).parent.parent / digest / "image.webp"
         status = web.get(f"/gradio_api/file={path}").status_code
     compared = '"success": true' in told or '"success":true' in told

@@ -82,7 +82,7 @@ class CompareHandlers:
         event: gr.SelectData,
         request: gr.Request,
     ) -> None:
-        """Record the choice of an example."""
+        """Record that the visitor chose an example."""
         if event.index not in range(len(self.photographs)):
             raise gr.Error("There is no such photograph: choose one of those shown.", print_exception=False)
         image = self.photographs[event.index].stem
@@ -98,13 +98,13 @@ class CompareHandlers:
         path: str,
         request: gr.Request,
     ) -> None:
-        """Record the choice of an uploaded photograph."""
+        """Record that the visitor chose an uploaded photograph."""
         self._note(Path(path), moment, every_scale, scale, self_ensemble, made, request)
 
     def note_options(
         self, moment: float, every_scale: bool, scale: str, self_ensemble: bool, made: str, request: gr.Request
     ) -> None:
-        """Record the choice of a scale, of DRN+, of the way to make the small picture, and of every scale."""
+        """Record that the visitor chose options: scale, DRN+, degradation, or all scales at once."""
         self._note(None, moment, every_scale, scale, self_ensemble, made, request)
 
     def show_image(self, key: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
@@ -116,7 +116,7 @@ class CompareHandlers:
         yield from self._show(self.newest.options_of(str(request.session_hash)), key, request)
 
     def show_link(self, moment: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Show the comparison that the page's address describes."""
+        """Show the image and the options that the page's address contains."""
         with errors_for_visitor():
             session = open_link(dict(request.query_params), self.photographs, self.scales)
         yield from self._until_newer(self._compute_and_show(session, None), moment, request)
@@ -147,7 +147,7 @@ class CompareHandlers:
             return self.shelf.put(session, key), scene_value(scene_of(session))
 
     def add_own(self, key: str | None, path: str | None) -> Iterator[tuple[Any, ...]]:
-        """Add an uploaded result of the visitor to the session."""
+        """Add an uploaded image, the result of another method, to the visitor's comparison."""
         with errors_for_visitor():
             if path is None:
                 raise InputError("Choose an image first.")
@@ -158,7 +158,7 @@ class CompareHandlers:
         yield shown
 
     def rename_own(self, key: str | None, names: str | None) -> tuple[Any, ...]:
-        """Rename the visitor's results, or remove them if there is no name."""
+        """Rename the results that the visitor added, or remove them all if no name is given."""
         with errors_for_visitor():
             session, lines = self.shelf.get(key), (names or "").strip().splitlines()
             if not session.own or lines == list(session.own.values()):

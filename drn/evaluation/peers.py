@@ -126,7 +126,7 @@ def standing(peers: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
 
 
 def peer_sources(peers: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Make a table of the origin of the measured networks, with commits and the sha256 of the weights."""
+    """Make a table that tells where each measured network comes from: paper, data, repository, commit, sha256."""
     head = ["network", "paper", "trained on", "repository", "commit", *(f"sha256 x{scale}" for scale in SCALES)]
     rows = [
         [
@@ -139,7 +139,7 @@ def peer_sources(peers: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def published_peers(peers: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Make a table of the PSNR on Set5 of networks that were not run here, as published."""
+    """Make a table of published PSNR values on Set5, for networks that were not run here."""
     head = ["network, as published", "parameters", *(f"Set5 x{scale}" for scale in SCALES), "source"]
     rows = [
         [

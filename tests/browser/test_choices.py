@@ -131,7 +131,7 @@ def test_a_newer_choice_stops_the_work_for_older_ones(
 
 @pytest.fixture
 def free(client: Client, photo: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """A function that ends another visitor's job, which occupies the queue until then."""
+    """Start a job of another visitor, for which the queue must wait, and return a function that ends it."""
     begun, release = threading.Event(), threading.Event()
 
     def waiting(self: Upscaler, picture: Picture, **_: object) -> Picture:

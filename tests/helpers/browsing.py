@@ -40,8 +40,8 @@ FRESH = '#viewer [data-fresh="true"]'
 def numbers(page: Page, panel: str, which: str, former: tuple[float, float] | None = None) -> tuple[float, float]:
     """Wait until a panel's numbers are those of the present view, and return its PSNR (dB) and SSIM.
 
-    After a change, pass the ``former`` numbers. The viewer is sometimes built again with the old numbers before the
-    change reaches it, and the numbers are absent for a moment then, so that their absence does not show the change.
+    After a change, pass the ``former`` numbers. The viewer may be built again before the change reaches it. The numbers
+    are then absent for a moment, and the old ones return.
 
     Args:
         page: The page with the Compare tab open.
